@@ -1,0 +1,39 @@
+/** config/registry.ts: all declared parameters in one table, and the types that follow from it. */
+import type { Declaration } from "./declare.ts";
+import { ACCESS_PARAMETERS } from "./params/access.ts";
+import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
+import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
+import { GENERAL_PARAMETERS } from "./params/general.ts";
+import { LOCAL_PARAMETERS } from "./params/local.ts";
+import { LOG_PARAMETERS } from "./params/log.ts";
+import { MASTER_PARAMETERS } from "./params/master.ts";
+import { QMGR_PARAMETERS } from "./params/qmgr.ts";
+import { QUEUE_PARAMETERS } from "./params/queue.ts";
+import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
+import { SASL_PARAMETERS } from "./params/sasl.ts";
+import { SMTP_PARAMETERS } from "./params/smtp.ts";
+import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
+import { TLS_PARAMETERS } from "./params/tls.ts";
+
+/** Every parameter that has an effect. Postfix parameters without effect here are only named, in postfix-names.ts. */
+export const REGISTRY = {
+  ...GENERAL_PARAMETERS,
+  ...SMTPD_PARAMETERS,
+  ...TLS_PARAMETERS,
+  ...SASL_PARAMETERS,
+  ...ACCESS_PARAMETERS,
+  ...REWRITE_PARAMETERS,
+  ...CLEANUP_PARAMETERS,
+  ...QUEUE_PARAMETERS,
+  ...QMGR_PARAMETERS,
+  ...SMTP_PARAMETERS,
+  ...LOCAL_PARAMETERS,
+  ...BOUNCE_PARAMETERS,
+  ...LOG_PARAMETERS,
+  ...MASTER_PARAMETERS,
+} satisfies Record<string, Declaration<unknown>>;
+
+export type ParameterName = keyof typeof REGISTRY;
+
+/** The TypeScript type of a parameter's parsed value. */
+export type ParameterValue<N extends ParameterName> = (typeof REGISTRY)[N] extends Declaration<infer T> ? T : never;
