@@ -103,7 +103,9 @@ export function word<const W extends string>(
     parse(text, name) {
       const found = words.find((w) => w.toLowerCase() === text.toLowerCase());
       if (found === undefined) {
-        throw new ParameterError(`bad configuration: ${name} = ${text}; specify one of: ${words.filter(Boolean).join(", ")}`);
+        throw new ParameterError(
+          `bad configuration: ${name} = ${text}; specify one of: ${words.filter(Boolean).join(", ")}`,
+        );
       }
       return found;
     },

@@ -25,7 +25,8 @@ export function domainOf(address: Address): string | undefined {
   return at < 0 ? undefined : address.slice(at + 1);
 }
 
-const DOT_STRING = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+(?:\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+)*$/u;
+const DOT_STRING =
+  /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+(?:\.[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~\u0080-\u{10ffff}]+)*$/u;
 
 /** External form for SMTP and headers: the local part quoted where RFC 5321 §4.1.2 demands it. No angle brackets. */
 export function formatAddress(address: Address): string {

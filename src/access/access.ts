@@ -1,0 +1,84 @@
+/** access/access.ts: what the restriction language decides about, and what it answers (design §8). Values only. */
+import type { Address } from "../mail/address.ts";
+import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
+import type { Reply } from "../mail/reply.ts";
+
+export type Stage = "client" | "helo" | "sender" | "relay" | "recipient" | "data" | "end_of_data" | "etrn";
+
+/** All that a restriction may look at. smtpd fills in what is known at the stage. */
+export interface Facts {
+  readonly client: ClientEndpoint;
+  readonly server: ServerEndpoint;
+  /** "SMTP" or "ESMTP". */
+  readonly protocol: string;
+  /** Protocol state for log lines and policy requests: CONNECT EHLO HELO MAIL RCPT DATA END-OF-MESSAGE VRFY ETRN. */
+  readonly command: string;
+  readonly helo: string | undefined;
+  readonly sender: Address | undefined;
+  readonly recipient: Address | undefined;
+  readonly recipientCount: number;
+  readonly sasl: SaslIdentity | undefined;
+  readonly saslEnabled: boolean;
+  readonly tls: TlsSession | undefined;
+  readonly sizeBytes: number | undefined;
+  readonly queueId: string | undefined;
+  /** The session sent commands before their turn (reject_unauth_pipelining). */
+  readonly earlyTalker: boolean;
+}
+
+/** Where a rule stands: the restriction as written and where. */
+export interface RuleRef {
+  readonly text: string;
+  /** "main.cf:31", "master.cf:12", or "default". */
+  readonly at: string;
+  readonly parameter: string;
+}
+
+export type Effect =
+  | { readonly kind: "hold" | "discard"; readonly text: string }
+  | { readonly kind: "filter" | "redirect" | "bcc" | "prepend"; readonly value: string };
+
+export type Decision =
+  | { readonly kind: "dunno" }
+  | { readonly kind: "permit"; readonly by: RuleRef | undefined }
+  | { readonly kind: "reject" | "defer"; readonly by: RuleRef | undefined; readonly reply: Reply };
+
+/** One step of the evaluation, in order, for explain. */
+export interface TraceStep {
+  readonly stage: Stage;
+  readonly rule: RuleRef;
+  readonly result: "dunno" | "permit" | "reject" | "defer";
+  /** What was looked up and found: `texthash:/x "a@b" -> "REJECT"`. */
+  readonly lookups: readonly string[];
+}
+
+/** A line to be logged by the caller in Postfix's form: `reject`, `reject_warning`, `hold`, `warn` … with its text. */
+export interface AccessNotice {
+  readonly action: string;
+  readonly text: string;
+}
+
+export interface Verdict {
+  /** "dunno" never leaves the evaluator: list end is permit. */
+  readonly decision: Decision;
+  readonly effects: readonly Effect[];
+  readonly notices: readonly AccessNotice[];
+  readonly trace: readonly TraceStep[];
+}
+
+/** One transaction-spanning evaluation: keeps defer_if_permit state and the delayed stages (postfix.md §2.1). */
+export interface AccessSession {
+  atConnect(facts: Facts): Promise<Verdict>;
+  atHelo(facts: Facts): Promise<Verdict>;
+  /** A new transaction begins: per-message state is dropped first. */
+  atMail(facts: Facts): Promise<Verdict>;
+  atRcpt(facts: Facts): Promise<Verdict>;
+  atVrfy(facts: Facts): Promise<Verdict>;
+  atData(facts: Facts): Promise<Verdict>;
+  atEndOfData(facts: Facts): Promise<Verdict>;
+}
+
+/** The compiled lists of one service in one config generation. */
+export interface AccessPolicy {
+  newSession(): AccessSession;
+}

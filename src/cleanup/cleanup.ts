@@ -1,0 +1,38 @@
+/** cleanup/cleanup.ts: the interface between smtpd and the room that makes messages (design §5 steps 7-8). */
+import type { Address } from "../mail/address.ts";
+import type { TlsSession } from "../mail/client.ts";
+import type { Envelope, Recipient } from "../mail/envelope.ts";
+import type { Reply } from "../mail/reply.ts";
+
+/** One message being received. Bytes are un-stuffed and have CRLF line ends. */
+export interface IncomingMessage {
+  /** A promise means back-pressure. Errors are kept and told by finish(), so the client's data is read to its end. */
+  write(chunk: Uint8Array): void | Promise<void>;
+  /** Real size so far, for end_of_data restrictions. */
+  readonly sizeBytes: number;
+  /** Commits. Success only after stable storage holds everything (promise 1). */
+  finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult>;
+  abort(): Promise<void>;
+}
+
+export type CleanupResult =
+  | { readonly kind: "queued" }
+  /** Refused with the reply to give: 452/451 storage, 552 5.3.4, 554 5.4.0 too many hops … */
+  | { readonly kind: "refused"; readonly reply: Reply; readonly log: string };
+
+export interface MessageOptions {
+  readonly envelope: Envelope;
+  readonly recipients: readonly Recipient[];
+  readonly tls: TlsSession | undefined;
+  /** Header lines to put on top (PREPEND), without line end. */
+  readonly prepend: readonly string[];
+  /** "submission": complete Date, Message-ID, From; "mx": Received only. */
+  readonly role: "submission" | "mx";
+}
+
+export interface Cleanup {
+  begin(options: MessageOptions): IncomingMessage;
+}
+
+/** Tells qmgr about a committed message; given to cleanup by the worker. */
+export type RouteLane = (recipient: Address, sender: Address) => Promise<string>;

@@ -1,0 +1,65 @@
+/** mail/delivery.ts: the interface between the scheduler and the delivery agents (design §6: agents are injected). */
+import type { Address } from "./address.ts";
+import type { Envelope } from "./envelope.ts";
+
+/** Content as stored: header block, empty line and body as one CRLF byte stream, no dot-stuffing. */
+export interface MessageContent {
+  /** Exact number of bytes of the whole stream. */
+  readonly sizeBytes: number;
+  /** Starts from the beginning at each call. Chunks may be of any size. */
+  chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+}
+
+export interface DeliveryRecipient {
+  /** The store's row id; results refer to it. */
+  readonly id: number;
+  readonly address: Address;
+  readonly original: Address;
+}
+
+export interface DeliveryRequest {
+  readonly envelope: Envelope;
+  /** Transport name of master.cf ("smtp", "relay", "local", "discard", "error"). */
+  readonly transport: string;
+  /** As the transport reads it: "[host]:port", "example.com", an error text. */
+  readonly nexthop: string;
+  /** At least one. */
+  readonly recipients: readonly DeliveryRecipient[];
+  readonly content: MessageContent;
+  /** When qmgr took the message into the active set. */
+  readonly activeMs: number;
+}
+
+/** One recipient's outcome. `text` is what stands in the log's last parentheses, remote text verbatim but printable. */
+export interface RcptOutcome {
+  readonly recipientId: number;
+  readonly kind: "sent" | "deferred" | "bounced";
+  /** Enhanced status "2.0.0", "4.4.1", "5.1.1". */
+  readonly dsn: string;
+  readonly text: string;
+  /** "host[addr]:port", "local", "none" … for `relay=`. */
+  readonly relay: string;
+  /** Name of the MTA that said it, for Remote-MTA; undefined when the reason is our own. */
+  readonly remoteMta?: string | undefined;
+  /** Diagnostic-Code payload "smtp; 550 …"; undefined: made from `text` as X-Postfix. */
+  readonly diagnostic?: string | undefined;
+  /** Milliseconds spent connecting and transmitting, for `delays=`. */
+  readonly connectMs: number;
+  readonly transmitMs: number;
+  /** How many deliveries the connection has carried, this one included; shown when above 1. */
+  readonly connectionUse?: number | undefined;
+}
+
+export interface DeliveryAgent {
+  /** Exactly one outcome per recipient. A throw is a bug: the scheduler defers all recipients with 4.3.0 and logs it. */
+  deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly RcptOutcome[]>;
+  /** Closes cached connections. */
+  close(): Promise<void>;
+}
+
+/** A message that some room wants to add to the queue in the same commit (bounces). Content is whole, CRLF lines. */
+export interface ComposedMessage {
+  readonly envelope: Envelope;
+  readonly recipients: readonly Address[];
+  readonly content: Uint8Array;
+}

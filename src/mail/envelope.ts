@@ -1,0 +1,32 @@
+/** mail/envelope.ts: what is known about a message besides its content; stored with it as JSON-able data. */
+import type { Address } from "./address.ts";
+import type { QueueId } from "./queue-id.ts";
+
+/** Where a message came from; kept for logs, Received, and the bounce. */
+export interface Origin {
+  readonly clientName: string;
+  readonly clientAddress: string;
+  readonly helo: string | undefined;
+  /** "SMTP" | "ESMTP"; "UTF8SMTP" is made from it for Received. */
+  readonly protocol: string;
+  readonly saslMethod?: string | undefined;
+  readonly saslUsername?: string | undefined;
+  readonly saslSender?: string | undefined;
+  /** Service name of master.cf, "submission". */
+  readonly service: string;
+}
+
+export interface Envelope {
+  readonly queueId: QueueId;
+  readonly sender: Address;
+  readonly arrivalMs: number;
+  readonly smtputf8: boolean;
+  readonly body: "7BIT" | "8BITMIME";
+  readonly origin: Origin;
+}
+
+/** One recipient as it is asked to be delivered. `address` after rewriting; `original` as the client gave it. */
+export interface Recipient {
+  readonly address: Address;
+  readonly original: Address;
+}

@@ -1,0 +1,126 @@
+/** queue/store.ts: the interface of the durable queue (design §9). Implemented by the SQLite shards behind a store thread.
+ *  All promises resolve after the group commit that holds the change has been synced. A shard number is in each queue id. */
+import type { Address } from "../mail/address.ts";
+import type { MessageContent } from "../mail/delivery.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+
+/** Storage failed. `full`: answered 452 4.3.1; otherwise 451 4.3.0. */
+export class QueueError extends Error {
+  override readonly name = "QueueError";
+  readonly full: boolean;
+  constructor(message: string, options: { cause?: unknown; full?: boolean }) {
+    super(message, { cause: options.cause });
+    this.full = options.full ?? false;
+  }
+}
+
+/** A body on its way into the store. */
+export interface BodyWriter {
+  /** Bytes written so far. */
+  readonly sizeBytes: number;
+  /** Takes ownership of the chunk. A promise means: wait for it before the next write (back-pressure). */
+  write(chunk: Uint8Array): void | Promise<void>;
+  /** Synced on disk if it went to a file; in memory, to ride in the commit, if it stayed small. */
+  finish(): Promise<StoredBody>;
+  /** Forgets the body; also after finish() if the message is not appended. */
+  abort(): Promise<void>;
+}
+
+export type StoredBody =
+  | { readonly kind: "inline"; readonly bytes: Uint8Array }
+  | { readonly kind: "file"; readonly name: string; readonly sizeBytes: number };
+
+export interface NewRecipient {
+  readonly address: Address;
+  readonly original: Address;
+  /** Opaque to the store; set by qmgr ("transport:nexthop"). */
+  readonly lane: string;
+  readonly dueMs: number;
+}
+
+export interface NewMessage {
+  readonly envelope: Envelope;
+  /** Header block with the empty line that ends it; made last, committed with the envelope. */
+  readonly header: Uint8Array;
+  readonly body: StoredBody;
+  readonly recipients: readonly NewRecipient[];
+  readonly hold: boolean;
+}
+
+export interface QueuedRecipient extends NewRecipient {
+  readonly id: number;
+  /** Last reason for delay; "" before the first try. */
+  readonly reason: string;
+}
+
+/** A message handed to qmgr: claimed, so nobody else delivers these recipients until settle() or release(). */
+export interface ClaimedMessage {
+  readonly envelope: Envelope;
+  readonly sizeBytes: number;
+  readonly recipients: readonly QueuedRecipient[];
+  /** All recipients still to be delivered, claimed or not. */
+  readonly remaining: number;
+  readonly content: MessageContent;
+}
+
+export interface Settlement {
+  readonly queueId: QueueId;
+  /** Delivered or finally failed: removed from the queue. */
+  readonly done: readonly number[];
+  readonly deferred: readonly { readonly id: number; readonly dueMs: number; readonly reason: string }[];
+  /** Bounces, committed in the same transaction. */
+  readonly append: readonly NewMessage[];
+}
+
+export interface LaneDue {
+  readonly lane: string;
+  readonly earliestDueMs: number;
+  readonly recipients: number;
+}
+
+export interface QueueListing {
+  readonly queueId: QueueId;
+  readonly queue: "active" | "deferred" | "hold" | "incoming";
+  readonly arrivalMs: number;
+  readonly sizeBytes: number;
+  readonly sender: Address;
+  readonly recipients: readonly { readonly address: Address; readonly reason: string }[];
+}
+
+/** What operators may do; each returns the ids it touched. `ids` or all. */
+export interface QueueAdmin {
+  /** Pages in queue id order, at most `limit` each, starting behind `after`. */
+  list(page: { readonly after?: QueueId | undefined; readonly limit: number }): Promise<readonly QueueListing[]>;
+  hold(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
+  release(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
+  delete(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
+  /** Makes deferred recipients due now. */
+  flush(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
+  /** Envelope and content of one message, for postcat; undefined if there is none. */
+  read(
+    id: QueueId,
+  ): Promise<
+    { readonly envelope: Envelope; readonly listing: QueueListing; readonly content: MessageContent } | undefined
+  >;
+}
+
+export interface QueueStore extends QueueAdmin {
+  /** Newest id time ever stored in the own shard: floor of the allocator. */
+  readonly floorMicros: number;
+  beginBody(queueId: QueueId): BodyWriter;
+  /** Commits one message and hands it back claimed if `claim`, so the hot path never reads what it has just written. */
+  append(message: NewMessage, options: { readonly claim: boolean }): Promise<ClaimedMessage | undefined>;
+  /** Claims due recipients of one lane, oldest due first, grouped by message. */
+  claimDue(lane: string, nowMs: number, limit: number): Promise<readonly ClaimedMessage[]>;
+  /** Lanes with waiting, unclaimed, unheld recipients, earliest due first. */
+  dueLanes(limit: number): Promise<readonly LaneDue[]>;
+  /** Takes back a claim without a try: the recipients are due as before. */
+  unclaim(queueId: QueueId, recipientIds: readonly number[]): Promise<void>;
+  settle(settlement: Settlement): Promise<{ readonly removed: boolean; readonly appended: readonly ClaimedMessage[] }>;
+  /** Free bytes of the file system that holds the shard, at most a second old. */
+  freeBytes(): number;
+  /** Opens a dead worker's shard beside the own one; it only drains. */
+  adopt(shard: number): Promise<void>;
+  close(): Promise<void>;
+}

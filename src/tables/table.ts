@@ -1,0 +1,31 @@
+/** tables/table.ts: what a lookup table is (DATABASE_README). One file per type beside this one; open.ts picks it. */
+
+/** A table cannot answer now: callers answer 451, never "not found". */
+export class TableError extends Error {
+  override readonly name = "TableError";
+}
+
+export type Answer = string | undefined;
+
+export interface LookupTable {
+  /** As written: "texthash:/etc/postern/access". */
+  readonly ref: string;
+  /** False for regexp, cidr, tcp …: the full key only, no parent domains or partial addresses (postfix.md §5.8). */
+  readonly partialKeys: boolean;
+  /** Value, undefined for not found; throws or rejects TableError. Keys are folded here if the type folds. */
+  get(key: string): Answer | Promise<Answer>;
+  /** All keys where they can be enumerated (texthash, inline), for proof; undefined otherwise. */
+  readonly entries?: ReadonlyMap<string, string> | undefined;
+}
+
+/** Text tables come from the config snapshot's file images, so unprivileged workers need not read them. */
+export interface FileSource {
+  /** Bytes of an absolute path; throws TableError with the reason if the master could not read it. */
+  read(path: string): Uint8Array;
+}
+
+/** Opens "type:name" references; each reference once per config generation. */
+export interface TableOpener {
+  /** Never throws for a table that is broken: the table then throws TableError at get(), and check has reported it. */
+  open(ref: string): LookupTable;
+}
