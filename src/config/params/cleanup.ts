@@ -1,4 +1,33 @@
 /** config/params/cleanup.ts: the parameters of cleanup, each declared once. */
-import type { Declaration } from "../declare.ts";
+import { bool, type Declaration, int, list, text } from "../declare.ts";
 
-export const CLEANUP_PARAMETERS = {} satisfies Record<string, Declaration<unknown>>;
+export const CLEANUP_PARAMETERS = {
+  hopcount_limit: int(
+    "50",
+    { min: 1 },
+    "The most Received header fields a message may have before it is a mail loop (RFC 5321 §6.3).",
+  ),
+  header_size_limit: int(
+    "102400",
+    { min: 1 },
+    "The most bytes of one header field; what lies above is dropped, as in Postfix.",
+  ),
+  postern_header_block_limit: int(
+    "1048576",
+    { min: 65536 },
+    "The most bytes of all header fields of one message together; a larger header is refused with 552 5.3.4.",
+    { origin: "postern" },
+  ),
+  always_add_missing_headers: bool(
+    "no",
+    "Add Date, From and Message-ID where they are missing also on services whose role is mx. Submission services always do.",
+  ),
+  message_drop_headers: list(
+    "bcc, content-length, resent-bcc, return-path",
+    "Names of header fields that are removed from every message.",
+  ),
+  undisclosed_recipients_header: text(
+    "",
+    "A header field for submitted messages that have neither To nor Cc, such as `To: undisclosed-recipients:;`. Empty: none.",
+  ),
+} satisfies Record<string, Declaration<unknown>>;

@@ -1,0 +1,183 @@
+/** cleanup/incoming.ts: one message on its way from smtpd to the store. States: header (bytes gather until the header
+ *  section ends, bounded), body (bytes go straight to the store's writer), failed (bytes are counted and dropped; the
+ *  reason is told at the end of data, as RFC 5321 wants the client's data read first). The header block is made last. */
+import type { Log } from "../log/log.ts";
+import { printableAscii } from "../mail/printable.ts";
+import { type Reply, reply } from "../mail/reply.ts";
+import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
+import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
+import type { CleanupDeps } from "./create.ts";
+import { fieldValue, type HeaderField, HeaderScanner, parseFields } from "./header-block.ts";
+import { missingFields } from "./missing-fields.ts";
+import { receivedField } from "./received.ts";
+
+const EMPTY = Buffer.alloc(0);
+
+type Refusal = Extract<CleanupResult, { kind: "refused" }>;
+
+export class Incoming implements IncomingMessage {
+  readonly #deps: CleanupDeps;
+  readonly #options: MessageOptions;
+  readonly #body: BodyWriter;
+  readonly #log: Log;
+  #scanner: HeaderScanner | undefined = new HeaderScanner();
+  #pending: Buffer[] = [];
+  #header: Buffer = EMPTY;
+  #refusal: Refusal | undefined;
+  sizeBytes = 0;
+
+  constructor(deps: CleanupDeps, options: MessageOptions) {
+    this.#deps = deps;
+    this.#options = options;
+    this.#log = deps.log;
+    this.#body = deps.store.beginBody(options.envelope.queueId);
+  }
+
+  write(chunk: Uint8Array): void | Promise<void> {
+    this.sizeBytes += chunk.length;
+    const limit = this.#deps.params.get("message_size_limit");
+    if (limit > 0 && this.sizeBytes > limit) this.#refuse(reply(552, "5.3.4", "Error: message file too big"));
+    if (this.#refusal) return;
+    if (this.#scanner) return this.#writeHeader(chunk);
+    return this.#writeBody(chunk);
+  }
+
+  async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
+    if (this.#refusal || extra.discard) {
+      await this.abort();
+      return this.#refusal ?? { kind: "queued" };
+    }
+    if (this.#scanner) this.#endHeader();
+    const fields = parseFields(this.#header, this.#deps.params.get("header_size_limit"));
+    const hops = fields.filter((field) => field.name === "received").length;
+    if (hops > this.#deps.params.get("hopcount_limit")) {
+      this.#refuse(reply(554, "5.4.0", "Error: too many hops"));
+      return this.finish(extra);
+    }
+    return this.#commit(fields, extra.hold);
+  }
+
+  abort(): Promise<void> {
+    this.#pending = [];
+    return this.#body.abort();
+  }
+
+  async #commit(fields: readonly HeaderField[], hold: boolean): Promise<CleanupResult> {
+    const complete = this.#completeFields(fields);
+    try {
+      const body = await this.#body.finish();
+      const { claimed, message } = await this.#append(complete, body, hold);
+      this.#logMessageId(complete);
+      if (claimed) this.#deps.arrived(claimed);
+      else if (!message.hold) this.#deps.poke();
+      return { kind: "queued" };
+    } catch (error) {
+      if (!(error instanceof QueueError)) throw error;
+      await this.abort();
+      return this.#storageFailed(error);
+    }
+  }
+
+  async #append(fields: readonly HeaderField[], body: StoredBody, hold: boolean) {
+    const { envelope, recipients } = this.#options;
+    const rows: NewRecipient[] = [];
+    for (const recipient of recipients) {
+      const lane = await this.#deps.laneOf(recipient.address, envelope.sender);
+      rows.push({ address: recipient.address, original: recipient.original, lane, dueMs: envelope.arrivalMs });
+    }
+    const message: NewMessage = { envelope, header: this.#headerBlock(fields), body, recipients: rows, hold };
+    const claimed = await this.#deps.store.append(message, { claim: !hold });
+    return { claimed, message };
+  }
+
+  #writeHeader(chunk: Uint8Array): void | Promise<void> {
+    this.#pending.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    const gathered = this.#gathered();
+    const end = this.#scanner?.scan(gathered);
+    if (end?.kind === "end") {
+      this.#header = gathered.subarray(0, end.headerEnd);
+      this.#scanner = undefined;
+      this.#pending = [];
+      const rest = gathered.subarray(end.bodyStart);
+      return rest.length > 0 ? this.#writeBody(rest) : undefined;
+    }
+    if (gathered.length > this.#deps.params.get("postern_header_block_limit")) {
+      this.#refuse(reply(552, "5.3.4", "Error: message header too big"));
+    }
+    return undefined;
+  }
+
+  /** What has arrived of the header, as one buffer; the limit on it bounds the copying. */
+  #gathered(): Buffer {
+    if (this.#pending.length > 1) this.#pending = [Buffer.concat(this.#pending)];
+    return this.#pending[0] ?? EMPTY;
+  }
+
+  /** The data ended inside the header: there is no body. */
+  #endHeader(): void {
+    this.#header = this.#gathered();
+    this.#scanner = undefined;
+    this.#pending = [];
+  }
+
+  #writeBody(chunk: Uint8Array): void | Promise<void> {
+    try {
+      const wait = this.#body.write(chunk);
+      if (wait) {
+        return wait.catch((error: unknown) => {
+          this.#storageFailed(error);
+        });
+      }
+    } catch (error) {
+      this.#storageFailed(error);
+    }
+    return undefined;
+  }
+
+  #completeFields(fields: readonly HeaderField[]): readonly HeaderField[] {
+    const { params } = this.#deps;
+    const drop = new Set(params.get("message_drop_headers").map((name) => name.toLowerCase()));
+    const kept = fields.filter((field) => !drop.has(field.name));
+    if (this.#options.role !== "submission" && !params.get("always_add_missing_headers")) return kept;
+    const { envelope } = this.#options;
+    const added = missingFields(fields, {
+      sender: envelope.sender,
+      queueId: envelope.queueId,
+      arrivalMs: envelope.arrivalMs,
+      myhostname: params.get("myhostname"),
+      undisclosedRecipients: params.get("undisclosed_recipients_header"),
+    });
+    return [...kept, ...added];
+  }
+
+  /** Our own lines are UTF-8 or ASCII; the client's fields are latin1 text of the bytes that came. */
+  #headerBlock(fields: readonly HeaderField[]): Buffer {
+    const own = [...this.#options.prepend, receivedField(this.#options, this.#deps.params)];
+    const top = Buffer.from(`${own.join("\r\n")}\r\n`, "utf8");
+    const rest = Buffer.from(`${fields.map((field) => `${field.text}\r\n`).join("")}\r\n`, "latin1");
+    return Buffer.concat([top, rest]);
+  }
+
+  #logMessageId(fields: readonly HeaderField[]): void {
+    const field = fields.find((f) => f.name === "message-id") ?? fields.find((f) => f.name === "resent-message-id");
+    const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : "<>";
+    const label = field?.name === "resent-message-id" ? "resent-message-id" : "message-id";
+    this.#log.info(`${this.#options.envelope.queueId}: ${label}=${value}`);
+  }
+
+  /** The first refusal stands. */
+  #refuse(answer: Reply): Refusal {
+    this.#refusal ??= { kind: "refused", reply: answer, log: answer.lines.join(" ") };
+    return this.#refusal;
+  }
+
+  #storageFailed(error: unknown): Refusal {
+    if (!(error instanceof QueueError)) throw error;
+    if (!this.#refusal) this.#log.error(`${this.#options.envelope.queueId}: ${error.message}`);
+    return this.#refuse(
+      error.full
+        ? reply(452, "4.3.1", "Insufficient system storage")
+        : reply(451, "4.3.0", "Error: queue file write error"),
+    );
+  }
+}

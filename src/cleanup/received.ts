@@ -1,0 +1,52 @@
+/** cleanup/received.ts: the Received header field (RFC 5321 §4.4), laid out as Postfix does.
+ *  What Node cannot tell about TLS (signature and digest of the server's key exchange) is left out. */
+import type { Parameters } from "../config/parameters.ts";
+import { formatAddress } from "../mail/address.ts";
+import type { TlsSession } from "../mail/client.ts";
+import { formatMailDate } from "../mail/date.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import { printableAscii, printableUtf8 } from "../mail/printable.ts";
+import type { MessageOptions } from "./cleanup.ts";
+
+/** The field with its folding, without the final CRLF; UTF-8 if the envelope is SMTPUTF8, else ASCII. */
+export function receivedField(options: MessageOptions, params: Parameters): string {
+  const { envelope, recipients, tls } = options;
+  const { origin } = envelope;
+  const safe = envelope.smtputf8 ? printableUtf8 : printableAscii;
+  const lines = [
+    `Received: from ${safe(origin.helo ?? origin.clientName)} (${origin.clientName} [${literal(origin.clientAddress)}])`,
+  ];
+  if (tls && params.get("smtpd_tls_received_header")) lines.push(...tlsLines(tls));
+  if (origin.saslUsername !== undefined && params.get("smtpd_sasl_authenticated_header")) {
+    lines.push(`(Authenticated sender: ${comment(safe(origin.saslUsername))})`);
+  }
+  const by = `by ${params.get("myhostname")} (${params.get("mail_name")}) with ${withProtocol(envelope, tls)} id ${envelope.queueId}`;
+  const only = recipients.length === 1 ? recipients[0] : undefined;
+  const date = formatMailDate(envelope.arrivalMs);
+  if (only) lines.push(by, `for <${safe(formatAddress(only.original))}>; ${date}`);
+  else lines.push(`${by};`, date);
+  return lines.join("\r\n\t");
+}
+
+/** IPv6 addresses carry the tag of RFC 5321 §4.1.3. */
+function literal(address: string): string {
+  return address.includes(":") ? `IPv6:${address}` : address;
+}
+
+function tlsLines(tls: TlsSession): string[] {
+  const head = `(using ${tls.protocol} with cipher ${tls.cipher} (${tls.bits}/${tls.bits} bits)`;
+  const exchange = tls.keyExchange === undefined ? [`${head})`] : [head, ` key-exchange ${tls.keyExchange})`];
+  return [...exchange, "(No client certificate requested)"];
+}
+
+/** RFC 3848 and RFC 6531 §4.3 keywords. */
+function withProtocol(envelope: Envelope, tls: TlsSession | undefined): string {
+  if (envelope.origin.protocol !== "ESMTP") return envelope.origin.protocol;
+  const base = envelope.smtputf8 ? "UTF8SMTP" : "ESMTP";
+  return `${base}${tls ? "S" : ""}${envelope.origin.saslUsername === undefined ? "" : "A"}`;
+}
+
+/** Inside a comment, parentheses and backslashes would change its extent (RFC 5322 §3.2.2). */
+function comment(text: string): string {
+  return text.replace(/[()\\]/g, "?");
+}
