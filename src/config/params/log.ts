@@ -1,4 +1,57 @@
-/** config/params/log.ts: the parameters of log, each declared once. */
-import type { Declaration } from "../declare.ts";
+/** config/params/log.ts: parameters of the mail log. */
+import { bool, type Declaration, file, int, list, text, word } from "../declare.ts";
 
-export const LOG_PARAMETERS = {} satisfies Record<string, Declaration<unknown>>;
+const FACILITIES = [
+  "auth",
+  "authpriv",
+  "cron",
+  "daemon",
+  "ftp",
+  "kern",
+  "lpr",
+  "mail",
+  "news",
+  "security",
+  "syslog",
+  "user",
+  "uucp",
+  "local0",
+  "local1",
+  "local2",
+  "local3",
+  "local4",
+  "local5",
+  "local6",
+  "local7",
+] as const;
+
+export const LOG_PARAMETERS = {
+  maillog_file: file("", "Write the log to this file, or to /dev/stdout. Empty: syslog."),
+  maillog_file_prefixes: list("/var, /dev/stdout", "Directories and files that maillog_file may begin with."),
+  maillog_file_rotate_suffix: text(
+    "%Y%m%d-%H%M%S",
+    "What logrotate appends to the name of a finished log, for strftime.",
+  ),
+  maillog_file_compressor: text("gzip", "The program that compresses a finished log."),
+  syslog_name: text(
+    "${multi_instance_name?{$multi_instance_name}:{postfix}}",
+    "The first part of the name in log lines, before the program: postfix/smtpd.",
+  ),
+  syslog_facility: word("mail", FACILITIES, "The syslog facility."),
+  debug_peer_list: list(
+    "",
+    "Clients and servers whose whole dialogue is logged: names, addresses, net/mask, type:table.",
+  ),
+  debug_peer_level: int("2", { min: 1 }, "How much more is logged for debug_peer_list."),
+  respectful_logging: bool(
+    "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
+    "Log allowlist and denylist instead of the older words.",
+  ),
+  postern_explain_log: bool(
+    "yes",
+    "After each refusal, log a second line that names the rule with its file and line.",
+    {
+      origin: "postern",
+    },
+  ),
+} satisfies Record<string, Declaration<unknown>>;

@@ -1,4 +1,28 @@
-/** config/params/master.ts: the parameters of master, each declared once. */
-import type { Declaration } from "../declare.ts";
+/** config/params/master.ts: parameters of the process tree and of a service as a whole. */
+import { bool, type Declaration, int, word } from "../declare.ts";
 
-export const MASTER_PARAMETERS = {} satisfies Record<string, Declaration<unknown>>;
+const workers = int("auto", { min: 0, max: 64 }, "", {});
+
+/** A number of processes, or `auto`: as many as there are cores. */
+const workersOrAuto: Declaration<number | "auto"> = {
+  ...workers,
+  doc: "Worker processes, 0 to 64; auto: as many as cores are available. 0 runs all in one process and is refused as root.",
+  origin: "postern",
+  restart: true,
+  parse: (value, name) => (value.toLowerCase() === "auto" ? "auto" : workers.parse(value, name)),
+};
+
+export const MASTER_PARAMETERS = {
+  postern_workers: workersOrAuto,
+  postern_service_role: word(
+    "",
+    ["", "submission", "mx"],
+    "What an smtpd service is for. Empty: submission where SASL is on and strangers end in reject, else mx.",
+    { origin: "postern" },
+  ),
+  postern_allow_open_relay: bool(
+    "no",
+    "Start although a stranger can relay through a service. Without it such a configuration is refused.",
+    { origin: "postern" },
+  ),
+} satisfies Record<string, Declaration<unknown>>;
