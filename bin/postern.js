@@ -77,7 +77,7 @@ function run() {
       process.exitCode = code;
     })
     .catch((error) => {
-      process.stderr.write(`postern: ${error && error.stack ? error.stack : error}\n`);
+      process.stderr.write(`postern: ${error instanceof Error ? error.stack : error}\n`);
       process.exitCode = 1;
     });
 }
@@ -86,10 +86,12 @@ if (newEnough(process.versions.node)) {
   run();
 } else {
   const pinned = pinnedNode();
-  if (pinned && process.env.POSTERN_PINNED !== "1") {
-    process.env.POSTERN_PINNED = "1"; // a pinned runtime that is itself too old must not loop
+  // A pinned runtime that is itself too old must not run itself for ever.
+  if (pinned && fs.realpathSync(pinned) !== fs.realpathSync(process.execPath)) {
     reExecute(pinned);
   } else {
-    refuse(`needs Node.js ${NEEDED.join(".")} or newer, this is ${process.versions.node}; in a checkout run: npm start`);
+    refuse(
+      `needs Node.js ${NEEDED.join(".")} or newer, this is ${process.versions.node}; in a checkout run: npm start`,
+    );
   }
 }
