@@ -1,0 +1,88 @@
+/** qmgr/active.ts: what the scheduler holds in memory of one claimed message, and the bound on all of them. */
+import type { RcptOutcome } from "../mail/delivery.ts";
+import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
+
+/** A recipient that will not get the message, kept until all recipients of this claim were tried: one bounce for all. */
+export interface Failure {
+  readonly recipient: QueuedRecipient;
+  readonly outcome: RcptOutcome;
+}
+
+/** A claimed message in the active set. */
+export interface ActiveMessage {
+  readonly message: ClaimedMessage;
+  readonly activeMs: number;
+  /** Recipients whose outcome is not known yet. */
+  pending: number;
+  /** Settlements under way. */
+  settling: number;
+  failed: Failure[];
+}
+
+/** One delivery to be made: recipients of one message in one lane. */
+export interface Job {
+  readonly active: ActiveMessage;
+  readonly recipients: readonly QueuedRecipient[];
+}
+
+/** Why a destination is dead: what deferred mail for it is told. */
+export interface DeadReason {
+  readonly dsn: string;
+  readonly text: string;
+}
+
+/** Content up to this size may be held in memory by the store's claim; larger content is in a file. */
+const IN_MEMORY_BYTES = 128 * 1024;
+/** Bound on the content that active messages may hold in memory, all together. */
+const ACTIVE_BYTES = 64 * 1024 * 1024;
+
+/** The active messages, counted against $qmgr_message_active_limit and a bound on their bytes. */
+export class ActiveSet {
+  readonly #limit: number;
+  readonly #messages = new Set<ActiveMessage>();
+  #bytes = 0;
+  #recipients = 0;
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get full(): boolean {
+    return this.#messages.size >= this.#limit || this.#bytes >= ACTIVE_BYTES;
+  }
+
+  /** Messages that still fit, by count; bytes are looked at when each is added. */
+  get space(): number {
+    return this.full ? 0 : this.#limit - this.#messages.size;
+  }
+
+  get messages(): number {
+    return this.#messages.size;
+  }
+
+  get recipients(): number {
+    return this.#recipients;
+  }
+
+  add(message: ClaimedMessage, recipients: number, activeMs: number): ActiveMessage {
+    const active: ActiveMessage = { message, activeMs, pending: recipients, settling: 0, failed: [] };
+    this.#messages.add(active);
+    this.#bytes += costOf(message);
+    this.#recipients += recipients;
+    return active;
+  }
+
+  remove(active: ActiveMessage): void {
+    if (!this.#messages.delete(active)) return;
+    this.#bytes -= costOf(active.message);
+  }
+
+  /** `recipients` of some message were tried or given back. */
+  tried(recipients: number): void {
+    this.#recipients -= recipients;
+  }
+}
+
+function costOf(message: ClaimedMessage): number {
+  return Math.min(message.sizeBytes, IN_MEMORY_BYTES);
+}

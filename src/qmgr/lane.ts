@@ -1,0 +1,161 @@
+/** qmgr/lane.ts: one destination (transport, nexthop): its waiting deliveries, its concurrency, and whether it is dead.
+ *  Postfix's qmgr_queue.c and qmgr_feedback.c in small. Starts nothing itself: the scheduler asks and tells.
+ *
+ *  States: open (window ≥ 1) → paused until a time (dead after failed cohorts, or rate delay) → open. */
+import type { DeadReason, Job } from "./active.ts";
+import { Fifo } from "./fifo.ts";
+import type { TransportLimits } from "./limits.ts";
+
+/** One transport of master.cf: its limits and the slots that all its lanes share. */
+export class Transport {
+  readonly name: string;
+  readonly limits: TransportLimits;
+  readonly #slots: number;
+  #inFlight = 0;
+  /** Lanes that have work but found no slot, in the order they asked. */
+  readonly waiting = new Set<Lane>();
+
+  constructor(options: { name: string; limits: TransportLimits; slots: number | undefined }) {
+    this.name = options.name;
+    this.limits = options.limits;
+    this.#slots = options.slots === undefined || options.slots === 0 ? Number.POSITIVE_INFINITY : options.slots;
+  }
+
+  get hasSlot(): boolean {
+    return this.#inFlight < this.#slots;
+  }
+
+  take(): void {
+    this.#inFlight++;
+  }
+
+  give(): void {
+    this.#inFlight--;
+  }
+}
+
+export class Lane {
+  readonly key: string;
+  readonly transport: Transport;
+  readonly nexthop: string;
+  readonly #jobs = new Fifo<Job>();
+  /** The store may hold further due recipients of this lane. Only set while something is queued or in flight, whose end
+   *  makes the scheduler look; else new mail would queue up behind a backlog that nobody reads. */
+  more = false;
+  #recipients = 0;
+  #inFlight = 0;
+  #window: number;
+  #success = 0;
+  #failure = 0;
+  #failedCohorts = 0;
+  #pausedUntilMs = 0;
+  #dead: DeadReason | undefined;
+
+  constructor(key: string, transport: Transport, nexthop: string) {
+    this.key = key;
+    this.transport = transport;
+    this.nexthop = nexthop;
+    this.#window = transport.limits.initialConcurrency;
+  }
+
+  get queuedRecipients(): number {
+    return this.#recipients;
+  }
+
+  get inFlight(): number {
+    return this.#inFlight;
+  }
+
+  get window(): number {
+    return this.#window;
+  }
+
+  /** Epoch milliseconds; 0 when open. */
+  get pausedUntilMs(): number {
+    return this.#pausedUntilMs;
+  }
+
+  get dead(): DeadReason | undefined {
+    return this.#dead;
+  }
+
+  /** Nothing to remember: the lane may be forgotten. */
+  get idle(): boolean {
+    return this.#inFlight === 0 && this.#recipients === 0 && !this.more && this.#pausedUntilMs === 0;
+  }
+
+  /** Whether a delivery may start now, the transport's slots aside. */
+  get ready(): boolean {
+    return this.#recipients > 0 && this.#inFlight < this.#window && this.#pausedUntilMs === 0;
+  }
+
+  push(job: Job): void {
+    this.#jobs.push(job);
+    this.#recipients += job.recipients.length;
+  }
+
+  /** The next delivery, now in flight; only when `ready`. */
+  start(): Job | undefined {
+    const job = this.#jobs.take();
+    if (!job) return undefined;
+    this.#recipients -= job.recipients.length;
+    this.#inFlight++;
+    return job;
+  }
+
+  /** Everything that waits, removed. */
+  drain(): readonly Job[] {
+    this.#recipients = 0;
+    return this.#jobs.drain();
+  }
+
+  /** A delivery ended and the destination answered. True when it was dead and is alive again. */
+  succeeded(nowMs: number): boolean {
+    const { limits } = this.transport;
+    this.#failedCohorts = 0;
+    this.#success += limits.positive(this.#window);
+    while (this.#success >= 1) {
+      this.#success -= 1;
+      // Never far above what is used: an unused window says nothing about what the destination bears (qmgr_queue.c).
+      const useful = this.#inFlight + limits.initialConcurrency;
+      if (this.#window < Math.min(limits.concurrency, useful)) this.#window++;
+    }
+    const revived = this.#dead !== undefined;
+    if (revived) this.reopen();
+    this.#ended(nowMs);
+    return revived;
+  }
+
+  /** A delivery ended and the destination as a whole failed. True when it is dead from now on. */
+  failed(reason: DeadReason, nowMs: number): boolean {
+    const { limits } = this.transport;
+    this.#ended(nowMs);
+    this.#failedCohorts += 1 / this.#window;
+    this.#failure += limits.negative(this.#window);
+    while (this.#failure >= 1) {
+      this.#failure -= 1;
+      this.#success = 0;
+      if (this.#window > 1) this.#window--;
+    }
+    // 1/5 + 1/4 + … adds up with rounding errors: a hair below the limit is the limit.
+    if (this.#failedCohorts < limits.failedCohorts - 1e-9 || this.#dead) return false;
+    this.#dead = reason;
+    this.#pausedUntilMs = nowMs + limits.retryMs;
+    return true;
+  }
+
+  /** Opens a paused lane: its time is over, or an operator flushed the queue. */
+  reopen(): void {
+    this.#pausedUntilMs = 0;
+    if (!this.#dead) return;
+    this.#dead = undefined;
+    this.#failedCohorts = 0;
+    this.#window = this.transport.limits.initialConcurrency;
+  }
+
+  #ended(nowMs: number): void {
+    this.#inFlight--;
+    const { rateDelayMs } = this.transport.limits;
+    if (rateDelayMs > 0 && !this.#dead) this.#pausedUntilMs = nowMs + rateDelayMs;
+  }
+}

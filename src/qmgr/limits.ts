@@ -1,0 +1,75 @@
+/** qmgr/limits.ts: the scheduling limits of one transport, read once (postconf(5): TRANSPORT_destination_…). */
+import { ParameterError, type Parameters } from "../config/parameters.ts";
+
+/** What one event changes, as a function of the present concurrency. */
+export type Feedback = (concurrency: number) => number;
+
+export interface TransportLimits {
+  readonly initialConcurrency: number;
+  readonly concurrency: number;
+  readonly recipients: number;
+  readonly retryMs: number;
+  readonly rateDelayMs: number;
+  readonly failedCohorts: number;
+  readonly positive: Feedback;
+  readonly negative: Feedback;
+}
+
+/** The limits that hold for `transport`. 0 in the configuration becomes Infinity where it means "no limit". */
+export function limitsOf(params: Parameters, transport: string): TransportLimits {
+  const rateDelayMs = params.forTransport(transport, "destination_rate_delay", "default_destination_rate_delay");
+  const limit = params.forTransport(
+    transport,
+    "destination_concurrency_limit",
+    "default_destination_concurrency_limit",
+  );
+  const concurrency = rateDelayMs > 0 ? 1 : unlimited(limit);
+  const initial = params.forTransport(transport, "initial_destination_concurrency", "initial_destination_concurrency");
+  return {
+    initialConcurrency: Math.min(initial, concurrency),
+    concurrency,
+    recipients: unlimited(
+      params.forTransport(transport, "destination_recipient_limit", "default_destination_recipient_limit"),
+    ),
+    retryMs: params.forTransport(transport, "transport_retry_time", "transport_retry_time"),
+    rateDelayMs,
+    failedCohorts: unlimited(
+      params.forTransport(
+        transport,
+        "destination_concurrency_failed_cohort_limit",
+        "default_destination_concurrency_failed_cohort_limit",
+      ),
+    ),
+    positive: parseFeedback(
+      params.forTransport(
+        transport,
+        "destination_concurrency_positive_feedback",
+        "default_destination_concurrency_positive_feedback",
+      ),
+    ),
+    negative: parseFeedback(
+      params.forTransport(
+        transport,
+        "destination_concurrency_negative_feedback",
+        "default_destination_concurrency_negative_feedback",
+      ),
+    ),
+  };
+}
+
+/** `1`, `0.5`, `1/concurrency`, `1/sqrt_concurrency`, `1 / 8`. Throws ParameterError, also for numbers outside [0, 1]. */
+export function parseFeedback(text: string): Feedback {
+  const m = /^(\d+(?:\.\d+)?)(?:\s*\/\s*(\d+(?:\.\d+)?|concurrency|sqrt_concurrency))?$/.exec(text.trim());
+  const numerator = Number(m?.[1]);
+  const divisor = m?.[2];
+  const constant = divisor === undefined ? 1 : Number(divisor);
+  const worst = Number.isNaN(constant) ? numerator : numerator / constant;
+  if (!m || !(worst <= 1)) throw new ParameterError(`bad concurrency feedback: ${text}; specify a number from 0 to 1`);
+  if (divisor === "concurrency") return (concurrency) => numerator / concurrency;
+  if (divisor === "sqrt_concurrency") return (concurrency) => numerator / Math.sqrt(concurrency);
+  return () => worst;
+}
+
+function unlimited(limit: number): number {
+  return limit === 0 ? Number.POSITIVE_INFINITY : limit;
+}

@@ -1,0 +1,343 @@
+/** qmgr/scheduler.ts: decides what is delivered when (SCHEDULER_README; design §4 Lanes, §5 steps 10-13). Knows no SMTP:
+ *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
+ *  the store and read again when there is room (due-reader.ts). */
+import type { Address } from "../mail/address.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
+import { TableError } from "../tables/table.ts";
+import { type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./active.ts";
+import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
+import { DueReader } from "./due-reader.ts";
+import type { Lane } from "./lane.ts";
+import { formatLaneKey, LaneMap, RETRY_LANE } from "./lane-map.ts";
+import { activeLine } from "./log-lines.ts";
+import { retryTimesOf } from "./retry.ts";
+import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
+import { Settler } from "./settle.ts";
+
+/** A lane reads from the store when it holds fewer recipients than this … */
+const LANE_LOW = 250;
+/** … and then up to this many. */
+const LANE_FILL = 1000;
+/** Share of the active set that one lane may fill with new mail: a slow destination leaves room for others. */
+const LANE_SHARE = 4;
+/** stop(): time for deliveries to end by themselves, then time for them to end after the abort. */
+const STOP_GRACE_MS = 5000;
+const STOP_ABORT_MS = 2000;
+
+const RESOLVER_FAILED: DeadReason = { dsn: "4.3.0", text: "address resolver failure" };
+
+export class Scheduler implements QueueManager {
+  readonly #options: QueueManagerOptions;
+  readonly #lanes: LaneMap;
+  readonly #active: ActiveSet;
+  readonly #laneCap: number;
+  readonly #settler: Settler;
+  readonly #reader: DueReader;
+  readonly #abort = new AbortController();
+  #deliveries = 0;
+  /** Called when the last delivery ends; set by stop(). */
+  #drained: (() => void) | undefined;
+  /** Some message found no room; the queue is to be read when there is. */
+  #overflow = false;
+  #stopping = false;
+
+  constructor(options: QueueManagerOptions) {
+    const { params, store, clock, log } = options;
+    this.#options = options;
+    const limit = params.get("qmgr_message_active_limit");
+    this.#laneCap = Math.max(1, Math.floor(limit / LANE_SHARE));
+    this.#active = new ActiveSet(limit);
+    this.#lanes = new LaneMap(params, (transport) => options.laneLimit?.(transport));
+    this.#reader = new DueReader({
+      store,
+      clock,
+      log,
+      intervalMs: params.get("queue_run_delay"),
+      lanesInMemory: () => this.#lanes.size,
+      spaceFor: (lane) => this.#spaceFor(lane),
+      mayHaveMore: (lane) => this.#mayHaveMore(lane),
+      accept: (message) => this.#accept(message),
+      tick: (nowMs) => this.#reopen(nowMs),
+    });
+    this.#settler = this.#createSettler();
+  }
+
+  async laneOf(recipient: Address, sender: Address): Promise<string> {
+    try {
+      const route = await this.#options.resolver.route(recipient, sender);
+      return formatLaneKey(route.transport, route.nexthop);
+    } catch (cause) {
+      if (!(cause instanceof TableError)) throw cause;
+      this.#options.log.warning(`cannot resolve a recipient: ${printableUtf8(cause.message)}`);
+      return RETRY_LANE;
+    }
+  }
+
+  arrived(message: ClaimedMessage): void {
+    if (this.#stopping || this.#active.full) {
+      this.#giveBack(message, message.recipients);
+      return;
+    }
+    this.#admit(message, (recipient) => recipient.lane, "new");
+  }
+
+  poke(): void {
+    for (const lane of this.#lanes.reopenDead()) this.#pump(lane);
+    this.#reader.wake();
+  }
+
+  start(): void {
+    this.#reader.wake();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    await this.#reader.stop();
+    const returned: Promise<void>[] = [];
+    for (const lane of this.#lanes.values()) {
+      for (const job of lane.drain()) returned.push(this.#withdraw(job));
+    }
+    const ended = this.#ended(returned);
+    if (await this.#within(ended, STOP_GRACE_MS)) return;
+    this.#abort.abort(new Error("Stopping"));
+    if (await this.#within(ended, STOP_ABORT_MS)) return;
+    this.#options.log.warning(`${this.#deliveries} deliveries did not end in time`);
+  }
+
+  status(): QueueStatus {
+    const lanes = Array.from(this.#lanes.values(), (lane) => ({
+      lane: lane.key,
+      queuedRecipients: lane.queuedRecipients,
+      inFlight: lane.inFlight,
+      concurrency: lane.window,
+      pausedUntilMs: lane.pausedUntilMs === 0 ? undefined : lane.pausedUntilMs,
+      reason: lane.dead?.text,
+    }));
+    return { activeMessages: this.#active.messages, activeRecipients: this.#active.recipients, lanes };
+  }
+
+  #createSettler(): Settler {
+    const { params } = this.#options;
+    return new Settler({
+      ...this.#options,
+      times: retryTimesOf(params),
+      softBounce: params.get("soft_bounce"),
+      delayDigits: params.get("delay_logging_resolution_limit"),
+      laneOf: (recipient, sender) => this.laneOf(recipient, sender),
+      arrived: (message) => this.arrived(message),
+      dueAt: (dueMs) => this.#reader.wakeAt(dueMs),
+      finished: (active) => this.#finished(active),
+    });
+  }
+
+  /** From the store: the lane it was stored under may be that of an older configuration, so it is found out again. */
+  async #accept(message: ClaimedMessage): Promise<void> {
+    const keys = new Map<number, string>();
+    for (const { id, address } of message.recipients) {
+      keys.set(id, await this.laneOf(address, message.envelope.sender));
+    }
+    if (this.#stopping) this.#giveBack(message, message.recipients);
+    else this.#admit(message, ({ id }) => keys.get(id) ?? RETRY_LANE, "stored");
+  }
+
+  /** Puts a message into the active set and its recipients into their lanes. */
+  #admit(message: ClaimedMessage, keyOf: (r: QueuedRecipient) => string, from: "new" | "stored"): void {
+    const groups = new Map<Lane, QueuedRecipient[]>();
+    const refused: QueuedRecipient[] = [];
+    let admitted = 0;
+    for (const recipient of message.recipients) {
+      const lane = this.#lanes.open(keyOf(recipient));
+      if (from === "new" && this.#noRoom(lane)) {
+        lane.more = true;
+        refused.push(recipient);
+        continue;
+      }
+      admitted++;
+      const group = groups.get(lane);
+      if (group) group.push(recipient);
+      else groups.set(lane, [recipient]);
+    }
+    if (refused.length > 0) this.#giveBack(message, refused);
+    if (admitted === 0) return;
+    const active = this.#active.add(message, admitted, this.#options.clock.now());
+    this.#options.log.info(activeLine(message.envelope, message.sizeBytes, message.remaining));
+    for (const [lane, recipients] of groups) this.#enqueue(lane, active, recipients);
+    for (const lane of groups.keys()) this.#pump(lane);
+  }
+
+  /** Older mail of the lane waits in the store, or the lane has its share: new mail must queue up behind. */
+  #noRoom(lane: Lane): boolean {
+    if (lane.dead) return false; // deferred at once, needs no room
+    return lane.more || lane.queuedRecipients >= this.#laneCap;
+  }
+
+  #enqueue(lane: Lane, active: ActiveMessage, recipients: readonly QueuedRecipient[]): void {
+    const refusal = lane.key === RETRY_LANE ? RESOLVER_FAILED : lane.dead && suspended(lane.dead);
+    if (refusal) {
+      this.#report({ active, recipients }, refusal);
+      return;
+    }
+    const limit = Math.min(recipients.length, lane.transport.limits.recipients);
+    for (let i = 0; i < recipients.length; i += limit) {
+      lane.push({ active, recipients: recipients.slice(i, i + limit) });
+    }
+  }
+
+  /** Starts as many deliveries as the lane and its transport allow. */
+  #pump(lane: Lane): void {
+    while (lane.ready && !this.#stopping) {
+      if (!lane.transport.hasSlot) {
+        lane.transport.waiting.add(lane);
+        return;
+      }
+      const job = lane.start();
+      if (!job) return;
+      lane.transport.take();
+      this.#deliveries++;
+      void this.#deliver(lane, job);
+    }
+    if (lane.queuedRecipients < LANE_LOW && lane.more && lane.pausedUntilMs === 0) {
+      lane.more = false;
+      this.#reader.wake();
+    }
+    this.#lanes.forgetIfIdle(lane);
+  }
+
+  async #deliver(lane: Lane, job: Job): Promise<void> {
+    const { agent, log, clock } = this.#options;
+    const { name } = lane.transport;
+    const tries = await attempt(job, {
+      agent: agent(name),
+      transport: name,
+      nexthop: lane.nexthop,
+      signal: this.#abort.signal,
+      log,
+      clock,
+    });
+    lane.transport.give();
+    this.#feedback(lane, tries);
+    this.#active.tried(tries.length);
+    this.#settler.report(job.active, tries, name);
+    this.#pump(lane);
+    this.#pumpWaiting(lane);
+    if (--this.#deliveries === 0) this.#drained?.();
+  }
+
+  /** The slot that became free goes to the lane of this transport that waits longest. */
+  #pumpWaiting(lane: Lane): void {
+    const { transport } = lane;
+    for (const next of transport.waiting) {
+      if (!transport.hasSlot) return;
+      transport.waiting.delete(next);
+      this.#pump(next);
+    }
+  }
+
+  #feedback(lane: Lane, tries: readonly Try[]): void {
+    const { log, clock } = this.#options;
+    const failure = siteFailure(tries);
+    const nowMs = clock.now();
+    const died = failure ? lane.failed(failure, nowMs) : false;
+    if (!failure && lane.succeeded(nowMs)) this.#reader.wake();
+    if (lane.pausedUntilMs > 0) {
+      this.#lanes.paused(lane);
+      this.#reader.wakeAt(lane.pausedUntilMs);
+    }
+    if (!died || !failure) return;
+    const waiting = lane.drain();
+    log.info(`${printableUtf8(lane.key)}: destination suspended: ${failure.text}`);
+    for (const job of waiting) this.#report(job, suspended(failure));
+  }
+
+  /** Defers a whole job by our own decision, logged as the error transport does. */
+  #report(job: Job, reason: DeadReason): void {
+    this.#active.tried(job.recipients.length);
+    this.#settler.report(job.active, deferAll(job, reason), "error");
+  }
+
+  #reopen(nowMs: number): void {
+    for (const lane of this.#lanes.reopenDue(nowMs)) this.#pump(lane);
+    this.#reader.wakeAt(this.#lanes.nextReopenMs());
+  }
+
+  /** A claim filled the space it was given: go on when the lane has drained, or now if nothing of it is under way. */
+  #mayHaveMore(key: string): void {
+    const lane = this.#lanes.find(key);
+    if (lane && lane.queuedRecipients + lane.inFlight > 0) lane.more = true;
+    else this.#reader.wake();
+  }
+
+  /** How many recipients the due reader may claim for the lane. */
+  #spaceFor(key: string): number {
+    const lane = this.#lanes.find(key);
+    if (this.#active.full) this.#overflow = true;
+    const room = lane ? (lane.pausedUntilMs > 0 ? 0 : LANE_FILL - lane.queuedRecipients) : LANE_FILL;
+    const space = Math.max(0, Math.min(room, this.#active.space));
+    if (lane && lane.queuedRecipients > 0) lane.more = space === 0;
+    return space;
+  }
+
+  #finished(active: ActiveMessage): void {
+    this.#active.remove(active);
+    if (!this.#overflow || this.#active.full || this.#stopping) return;
+    this.#overflow = false;
+    this.#reader.wake();
+  }
+
+  /** Returns recipients to the store untried. A failure is logged: the claim then lasts until the shard is reopened. */
+  #giveBack(message: ClaimedMessage, recipients: readonly QueuedRecipient[]): void {
+    this.#overflow = true;
+    void this.#unclaim(message, recipients);
+  }
+
+  async #unclaim(message: ClaimedMessage, recipients: readonly QueuedRecipient[]): Promise<void> {
+    const { queueId } = message.envelope;
+    try {
+      await this.#options.store.unclaim(
+        queueId,
+        recipients.map(({ id }) => id),
+      );
+      if (this.#active.messages === 0) this.#reader.wake();
+    } catch (cause) {
+      this.#options.log.warning(`${queueId}: cannot give the message back: ${printableUtf8(String(cause))}`);
+    }
+  }
+
+  /** stop(): takes a job that was not started out of the active set. */
+  async #withdraw(job: Job): Promise<void> {
+    const { active, recipients } = job;
+    this.#active.tried(recipients.length);
+    await this.#unclaim(active.message, recipients);
+    active.pending -= recipients.length;
+    if (active.pending === 0) this.#settler.settleRest(active);
+  }
+
+  async #ended(returned: readonly Promise<void>[]): Promise<void> {
+    await Promise.all(returned);
+    if (this.#deliveries > 0) {
+      await new Promise<void>((resolve) => {
+        this.#drained = resolve;
+      });
+    }
+    await this.#settler.stop(this.#abort.signal);
+  }
+
+  /** True when `ended` came first. */
+  async #within(ended: Promise<void>, delayMs: number): Promise<boolean> {
+    const waiting = new AbortController();
+    const late = this.#options.clock.sleep(delayMs, waiting.signal).then(
+      () => false,
+      () => true,
+    );
+    const first = await Promise.race([ended.then(() => true), late]);
+    waiting.abort();
+    return first;
+  }
+}
+
+/** What mail for a dead destination is told (qmgr_queue.c). */
+function suspended(reason: DeadReason): DeadReason {
+  const text = reason.text.replace(/^delivery temporarily suspended: /, "");
+  return { dsn: reason.dsn, text: `delivery temporarily suspended: ${text}` };
+}
