@@ -16,6 +16,8 @@ export interface LookupTable {
   get(key: string): Answer | Promise<Answer>;
   /** All keys where they can be enumerated (texthash, inline), for proof; undefined otherwise. */
   readonly entries?: ReadonlyMap<string, string> | undefined;
+  /** Why every get() throws, where that is known when the table is opened; for check and for optional defaults. */
+  readonly problem?: string | undefined;
 }
 
 /** Text tables come from the config snapshot's file images, so unprivileged workers need not read them. */
