@@ -33,6 +33,8 @@ export interface ServiceEntry {
   /** Arguments other than `-o`. */
   readonly args: readonly string[];
   readonly overrides: readonly Assignment[];
+  /** The first seven fields as written, `-` included, for `postconf -M`. */
+  readonly fields?: readonly string[];
   readonly at: SourceRef;
 }
 

@@ -1,16 +1,16 @@
 /** config/params/general.ts: parameters that every room reads: names of this machine, its domains and networks,
  *  directories, and limits that belong to no single room. Defaults are Postfix 3.10's, except for names and
  *  directories, which are Postern's own (design §4, §12). Defaults that need the machine are computed by builtins.ts. */
-import { bool, type Declaration, file, int, list, ParameterError, text, word } from "../declare.ts";
+import { parseLevel } from "../compatibility-level.ts";
+import { bool, type Declaration, file, int, list, text, word } from "../declare.ts";
 
 const NEW_AT_1 = "${{$compatibility_level} <level {1} ? {no} : {yes}}";
 
 /** `major`, `major.minor` or `major.minor.patch`. */
 const compatibilityLevel: Declaration<string> = {
   ...text("0", "The Postfix release whose defaults apply: major, major.minor or major.minor.patch. Unset means 0."),
-  parse(value, name) {
-    if (!/^\d{1,4}(?:\.\d{1,4}){0,2}$/.test(value))
-      throw new ParameterError(`bad compatibility level: ${name} = ${value}`);
+  parse(value) {
+    parseLevel(value);
     return value;
   },
 };

@@ -1,0 +1,51 @@
+/** config/main-cf.ts: `name = value` lines (postconf(5)). Values stay unexpanded and unchecked: names may be anybody's
+ *  own, and what a value means is the registry's to say. */
+import { readLogicalLines } from "./logical-lines.ts";
+import type { Assignment, Problem } from "./snapshot.ts";
+
+export type NameValue =
+  | { readonly name: string; readonly value: string }
+  /** Postfix's words for what is wrong. */
+  | { readonly error: string };
+
+/** Splits `name = value`; white space around both is dropped, the value may be empty. */
+export function splitNameValue(text: string): NameValue {
+  const trimmed = text.trim();
+  const name = /^[^\s=]*/.exec(trimmed)?.[0] ?? "";
+  if (name === "") return { error: `missing attribute name: "${trimmed}"` };
+  const rest = trimmed.slice(name.length).trimStart();
+  if (!rest.startsWith("=")) return { error: `missing '=' after attribute name: "${trimmed}"` };
+  return { name, value: rest.slice(1).trim() };
+}
+
+/** All assignments in file order, the overridden ones included; Parameters lets the last one win. */
+export function parseMainCf(
+  input: string | Uint8Array,
+  file: string,
+): { readonly assignments: readonly Assignment[]; readonly problems: readonly Problem[] } {
+  const { lines, problems: lineProblems } = readLogicalLines(input, file);
+  const problems = [...lineProblems];
+  const assignments: Assignment[] = [];
+  const earlier = new Map<string, number>();
+  for (const { text, line } of lines) {
+    const at = { file, line };
+    const result = splitNameValue(text);
+    if ("error" in result) {
+      problems.push({ severity: "error", at, text: result.error });
+      continue;
+    }
+    const { name, value } = result;
+    const before = earlier.get(name);
+    if (before !== undefined) {
+      problems.push({
+        severity: "warning",
+        at,
+        text: `overriding earlier entry: ${name}=${value}`,
+        hint: `it is also set in line ${before}`,
+      });
+    }
+    earlier.set(name, line);
+    assignments.push({ name, value, at });
+  }
+  return { assignments, problems };
+}
