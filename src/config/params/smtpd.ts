@@ -1,4 +1,92 @@
-/** config/params/smtpd.ts: the parameters of smtpd, each declared once. */
-import type { Declaration } from "../declare.ts";
+/** config/params/smtpd.ts: the parameters of the SMTP server dialogue, each declared once. Restrictions are in access.ts,
+ *  TLS in tls.ts, SASL mechanisms in sasl.ts. */
+import { bool, type Declaration, int, list, text, time, word } from "../declare.ts";
 
-export const SMTPD_PARAMETERS = {} satisfies Record<string, Declaration<unknown>>;
+export const SMTPD_PARAMETERS = {
+  smtpd_banner: text(
+    "$myhostname ESMTP $mail_name",
+    "Text behind the 220 of the greeting. RFC 5321 demands that it begins with $myhostname.",
+  ),
+  smtpd_timeout: time(
+    "${stress?{10}:{300}}s",
+    "s",
+    { min: 1000 },
+    "How long the server waits for input of the client, or for the client to take output.",
+  ),
+  smtpd_per_request_deadline: bool(
+    "${smtpd_per_record_deadline?{$smtpd_per_record_deadline}:{${stress?{yes}:{no}}}}",
+    "Apply smtpd_timeout to a whole command line instead of to each read, and demand smtpd_min_data_rate in message content.",
+  ),
+  smtpd_min_data_rate: int(
+    "500",
+    { min: 1 },
+    "Bytes a second that a client must send in message content when smtpd_per_request_deadline is yes.",
+  ),
+  smtpd_peername_lookup: bool("yes", "Look up the name of the client; with `no` every client is `unknown`."),
+  smtpd_client_port_logging: bool("no", "Log the client's port: name[address]:port."),
+  smtpd_helo_required: bool("no", "Demand HELO or EHLO before MAIL, AUTH and VRFY."),
+  disable_vrfy_command: bool("no", "Refuse VRFY with 502."),
+  smtpd_recipient_limit: int("1000", { min: 1 }, "Recipients of one message; further ones get 452."),
+  smtpd_recipient_overshoot_limit: int(
+    "1000",
+    { min: 1 },
+    "Recipients above smtpd_recipient_limit that do not yet count as errors of the client.",
+  ),
+  smtpd_soft_error_limit: int(
+    "10",
+    { min: 1 },
+    "After this many errors each reply is delayed by smtpd_error_sleep_time.",
+  ),
+  smtpd_hard_error_limit: int(
+    "${stress?{1}:{20}}",
+    { min: 1 },
+    "After this many errors the session is ended with 421.",
+  ),
+  smtpd_error_sleep_time: time(
+    "1s",
+    "s",
+    { min: 0 },
+    "Delay of each reply above smtpd_soft_error_limit; 0 turns it off.",
+  ),
+  smtpd_junk_command_limit: int(
+    "${stress?{1}:{100}}",
+    { min: 1 },
+    "HELO, EHLO, RSET, NOOP and VRFY commands without a message between them, before each counts as an error.",
+  ),
+  smtpd_noop_commands: list("", "Commands that are answered 250 and otherwise ignored."),
+  smtpd_forbidden_commands: list(
+    "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
+    "Commands that end the session at once; words, or inline regexp tables of the first word.",
+  ),
+  smtpd_forbid_unauth_pipelining: bool(
+    "yes",
+    "End the session of a client that sends before its turn (RFC 2920), with 554.",
+  ),
+  smtpd_forbid_bare_newline: word(
+    "normalize",
+    ["no", "yes", "normalize", "note", "reject"] as const,
+    "Lines that end in a lone <LF>: normalize (or yes) turns them into <CR><LF>, note also logs notes=bare_lf, reject answers 550. " +
+      "Only <CR><LF>.<CR><LF> ends a message, whatever the setting.",
+  ),
+  smtpd_forbid_bare_newline_exclusions: list(
+    "$mynetworks",
+    "Clients to which smtpd_forbid_bare_newline = note and reject do not apply.",
+  ),
+  smtpd_forbid_bare_newline_reject_code: int(
+    "550",
+    { min: 500, max: 599 },
+    "Reply code for a bare newline under `reject`; 521 also ends the session.",
+  ),
+  smtpd_discard_ehlo_keywords: list(
+    "",
+    "EHLO keywords, in any case, that are not announced; `silent-discard` keeps this out of the log.",
+  ),
+  strict_rfc821_envelopes: bool("no", "Demand addresses in <> exactly as RFC 5321 spells them."),
+  strict_smtputf8: bool("no", "Refuse UTF-8 addresses from clients that did not declare SMTPUTF8."),
+  queue_minfree: int(
+    "0",
+    { min: 0 },
+    "Free bytes that the queue's file system must have for MAIL to be accepted; 1.5 times message_size_limit is demanded in any case.",
+  ),
+  line_length_limit: int("2048", { min: 512 }, "Bytes of a command line; longer lines are cut and logged."),
+} satisfies Record<string, Declaration<unknown>>;

@@ -1,4 +1,46 @@
-/** config/params/tls.ts: the parameters of tls, each declared once. */
-import type { Declaration } from "../declare.ts";
+/** config/params/tls.ts: TLS of the SMTP server, each parameter declared once. The relay client's are in smtp.ts. */
+import { bool, type Declaration, file, int, list, text, time, word } from "../declare.ts";
 
-export const TLS_PARAMETERS = {} satisfies Record<string, Declaration<unknown>>;
+const GRADES = ["high", "medium", "low", "export", "null"] as const;
+
+export const TLS_PARAMETERS = {
+  smtpd_tls_security_level: word(
+    "",
+    ["", "none", "may", "encrypt"] as const,
+    "none: no STARTTLS; may: offer it; encrypt: demand it before mail. Empty: smtpd_use_tls and smtpd_enforce_tls decide.",
+  ),
+  smtpd_use_tls: bool("no", "The old spelling of smtpd_tls_security_level = may."),
+  smtpd_enforce_tls: bool("no", "The old spelling of smtpd_tls_security_level = encrypt."),
+  smtpd_tls_wrappermode: bool("no", "Speak TLS from the first byte (port 465, RFC 8314)."),
+  smtpd_tls_auth_only: bool("no", "Neither announce nor accept AUTH without TLS."),
+  smtpd_starttls_timeout: time("${stress?{10}:{300}}s", "s", { min: 1000 }, "How long a TLS handshake may take."),
+  smtpd_tls_chain_files: list(
+    "",
+    "PEM files, each with a private key followed by its certificate chain; preferred over smtpd_tls_cert_file and smtpd_tls_key_file.",
+  ),
+  smtpd_tls_cert_file: file("", "PEM file with the server's certificate and its intermediates, the server's first."),
+  smtpd_tls_key_file: file("$smtpd_tls_cert_file", "PEM file with the unencrypted private key of smtpd_tls_cert_file."),
+  smtpd_tls_eccert_file: file("", "PEM file with an ECDSA certificate beside the one in smtpd_tls_cert_file."),
+  smtpd_tls_eckey_file: file("$smtpd_tls_eccert_file", "PEM file with the private key of smtpd_tls_eccert_file."),
+  smtpd_tls_protocols: text(
+    ">=TLSv1",
+    "TLS versions offered with security level may: `>=TLSv1.2`, `<=TLSv1.3`, or a list with `!` for exclusion. " +
+      "The TLS library itself has no version below TLSv1.2 at its default security level.",
+  ),
+  smtpd_tls_mandatory_protocols: text(">=TLSv1", "As smtpd_tls_protocols, with security level encrypt."),
+  smtpd_tls_ciphers: word(
+    "medium",
+    GRADES,
+    "Least cipher grade with security level may; grades below high mean the library's own list.",
+  ),
+  smtpd_tls_mandatory_ciphers: word("medium", GRADES, "As smtpd_tls_ciphers, with security level encrypt."),
+  smtpd_tls_exclude_ciphers: list("", "OpenSSL cipher names or groups never used."),
+  smtpd_tls_mandatory_exclude_ciphers: list("", "Further exclusions with security level encrypt."),
+  tls_preempt_cipherlist: bool("no", "Use the server's order of ciphers instead of the client's."),
+  smtpd_tls_loglevel: int(
+    "0",
+    { min: 0, max: 4 },
+    "1 logs a line for each TLS session; higher values add nothing here.",
+  ),
+  smtpd_tls_received_header: bool("no", "Name protocol and cipher in the Received header."),
+} satisfies Record<string, Declaration<unknown>>;
