@@ -40,6 +40,7 @@ export const TABLE_TYPES: readonly string[] = [...OPENERS.keys(), "proxy"];
 export function createTableOpener(options: TableOpenerOptions): TableOpener {
   const cache = new Map<string, LookupTable>();
   return {
+    files: options.files,
     open(ref) {
       const known = cache.get(ref);
       if (known) return known;

@@ -9,7 +9,8 @@ import { type FileSource, type LookupTable, TableError, type TableOpener } from 
 
 export interface ListOptions {
   readonly opener: TableOpener;
-  readonly files: FileSource;
+  /** Where `/file` items are read; the opener's own source if not given. Without either, such an item is refused. */
+  readonly files?: FileSource | undefined;
   /** The list stands in $parent_domain_matches_subdomains: `b.c` matches `a.b.c`, and `.b.c` matches nothing. */
   readonly parentMatches?: boolean;
 }
@@ -167,8 +168,10 @@ class ListCompiler {
       this.#refuse(path, verdict, `${path}: files include each other too deeply`);
       return;
     }
+    const files = this.#options.files ?? this.#options.opener.files;
     try {
-      for (const { text } of sourceLines(this.#options.files.read(path))) {
+      if (!files) throw new TableError("files cannot be read here");
+      for (const { text } of sourceLines(files.read(path))) {
         for (const item of splitList(text, path)) this.add(item, { negated: !verdict, depth: depth + 1 });
       }
     } catch (cause) {

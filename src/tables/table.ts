@@ -30,4 +30,6 @@ export interface FileSource {
 export interface TableOpener {
   /** Never throws for a table that is broken: the table then throws TableError at get(), and check has reported it. */
   open(ref: string): LookupTable;
+  /** Where tables are read from; pattern lists read their `/file` items there. */
+  readonly files?: FileSource | undefined;
 }

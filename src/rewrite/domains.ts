@@ -1,0 +1,54 @@
+/** rewrite/domains.ts: which domains are ours and in which way (ADDRESS_CLASS_README): one list for each address class. */
+import { canonicalIp } from "../base/cidr.ts";
+import type { Parameters } from "../config/parameters.ts";
+import { compileDomainList, compileNameList, type DomainList } from "../tables/pattern-list.ts";
+import type { TableOpener } from "../tables/table.ts";
+
+export interface DomainClasses {
+  /** In $mydestination, or `[address]` of our own. Rejects TableError, as all of these. */
+  isLocal(domain: string): Promise<boolean>;
+  /** The class of a domain that is not local. */
+  classOfRemote(domain: string): Promise<"virtualAlias" | "virtualMailbox" | "relay" | "default">;
+}
+
+/** Compiles the lists of one scope. */
+export function createDomainClasses(
+  params: Parameters,
+  deps: { readonly tables: TableOpener; readonly ownAddresses: readonly string[] },
+): DomainClasses {
+  const options = { opener: deps.tables };
+  const mydestination = compileNameList(params.get("mydestination"), options);
+  const virtualAlias = compileNameList(params.get("virtual_alias_domains"), options);
+  const virtualMailbox = compileNameList(params.get("virtual_mailbox_domains"), options);
+  const relay = compileDomainList(params.get("relay_domains"), { ...options, parentMatches: relayParents(params) });
+  const own = new Set([...deps.ownAddresses, ...params.get("proxy_interfaces")].map((a) => canonicalIp(a) ?? a));
+  return {
+    isLocal: async (domain) => {
+      if (await inList(mydestination, domain)) return true;
+      const literal = literalAddress(domain);
+      return literal !== undefined && own.has(literal);
+    },
+    async classOfRemote(domain) {
+      if (await inList(virtualAlias, domain)) return "virtualAlias";
+      if (await inList(virtualMailbox, domain)) return "virtualMailbox";
+      return (await inList(relay, domain)) ? "relay" : "default";
+    },
+  };
+}
+
+/** Canonical address of `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3); undefined for anything else. */
+export function literalAddress(domain: string): string | undefined {
+  const m = /^\[(ipv6:)?([^\]]+)\]$/i.exec(domain);
+  const address = canonicalIp(m?.[2] ?? "");
+  if (address === undefined) return undefined;
+  // The tag is for colons only: [IPv6:192.0.2.1] is no address literal.
+  return m?.[1] !== undefined && !m[2]?.includes(":") ? undefined : address;
+}
+
+async function inList(list: DomainList, domain: string): Promise<boolean> {
+  return list.matches(domain);
+}
+
+function relayParents(params: Parameters): boolean {
+  return params.get("parent_domain_matches_subdomains").includes("relay_domains");
+}
