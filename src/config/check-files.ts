@@ -1,0 +1,69 @@
+/** config/check-files.ts: files that could not be read, and lookup tables of types that do not exist here. What only a
+ *  default names is a warning: the operator did not ask for it. */
+import { serverSaslOn } from "./check-sasl.ts";
+import { referencedFiles } from "./file-references.ts";
+import { ParameterError, type Parameters } from "./parameters.ts";
+import { type ParameterName, REGISTRY } from "./registry.ts";
+import { scopeOf } from "./scope.ts";
+import type { ConfigSnapshot, Problem } from "./snapshot.ts";
+
+/** Table types of Postfix that tables/ cannot open. */
+const UNSUPPORTED =
+  /(?:^|[\s,{!])(?:proxy:)?(ldap|mysql|pgsql|sqlite|mongodb|memcache|nis|nisplus|netinfo|environ|internal|tcp|socketmap|unionmap|pipemap|randmap):\S/g;
+
+/** Parameters whose every word with a colon is a table. */
+const MAPS = /(?:_maps|_checks)$/;
+const KNOWN = /^(?:proxy:)*(?:texthash|hash|btree|lmdb|cdb|dbm|sdbm|static|inline|cidr|regexp|pcre|unix|fail)$/;
+
+export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
+  const problems: Problem[] = [];
+  const references = new Map(referencedFiles(snapshot).map((reference) => [reference.path, reference]));
+  for (const image of snapshot.files.values()) {
+    if (!("error" in image)) continue;
+    const reference = references.get(image.path);
+    const unasked = reference?.parameter === "postern_user_file" && !reference.at && !serverSaslOn(snapshot);
+    if (unasked) continue;
+    const severity = reference && !reference.at ? "warning" : "error";
+    const hint = reference ? `named by ${reference.parameter}` : undefined;
+    problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
+  }
+  return [...problems, ...checkTables(snapshot)];
+}
+
+function checkTables(snapshot: ConfigSnapshot): Problem[] {
+  const scopes = [undefined, ...snapshot.services.filter(({ overrides }) => overrides.length > 0)];
+  return scopes.flatMap((service) => {
+    const params = scopeOf(snapshot, service);
+    const set = [...snapshot.mainCf, ...(service?.overrides ?? [])].map(({ name }) => name);
+    return [...new Set([...Object.keys(REGISTRY), ...set])].flatMap((name) => checkTypes(params, name));
+  });
+}
+
+function checkTypes(params: Parameters, name: string): Problem[] {
+  if (Object.hasOwn(REGISTRY, name) && REGISTRY[name as ParameterName].raw) return [];
+  const at = params.source(name);
+  const severity = at ? "error" : "warning";
+  return [...unsupportedTypes(params, name)].map((type) => ({
+    severity,
+    at,
+    text: `unsupported dictionary type: ${type}`,
+    hint: `in ${name}`,
+  }));
+}
+
+function unsupportedTypes(params: Parameters, name: string): ReadonlySet<string> {
+  const types = new Set<string>();
+  try {
+    const text = params.text(name);
+    for (const match of text.matchAll(UNSUPPORTED)) types.add(match[1] ?? "");
+    if (!MAPS.test(name)) return types;
+    const words = text.replace(/\{[^{}]*\}/g, "").split(/[\s,]+/);
+    for (const word of words) {
+      const type = /^((?:proxy:)*[a-z]\w*):/.exec(word)?.[1];
+      if (type !== undefined && !KNOWN.test(type)) types.add(type.replace(/^(?:proxy:)+/, ""));
+    }
+  } catch (error) {
+    if (!(error instanceof ParameterError)) throw error; // check-values.ts reports it
+  }
+  return types;
+}

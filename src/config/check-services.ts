@@ -1,0 +1,48 @@
+/** config/check-services.ts: master.cf lines that cannot run here, or run otherwise than written. */
+import { parseInetService } from "./inet-name.ts";
+import { servicesText } from "./services-file.ts";
+import type { ConfigSnapshot, Problem, ServiceEntry } from "./snapshot.ts";
+
+/** Programs that have a counterpart here. */
+const COMMANDS = new Set(["smtpd", "postscreen", "smtp", "lmtp", "local", "virtual", "pipe", "error", "discard"]);
+
+/** Postfix programs whose work is done inside Postern: their lines may stand and mean nothing. */
+const INTERNAL = new Set(
+  `anvil bounce cleanup dnsblog flush oqmgr nqmgr pickup postlogd proxymap qmgr scache showq tlsmgr tlsproxy
+   trivial-rewrite verify`.split(/\s+/),
+);
+
+/** Postfix programs that do something Postern does not do. */
+const MISSING = new Set(["spawn", "qmqpd"]);
+
+export function checkServices(snapshot: ConfigSnapshot): Problem[] {
+  const ports = servicesText(snapshot);
+  const problems = snapshot.services.flatMap((service) => checkService(service, ports));
+  const jailed = snapshot.services.filter(({ chroot }) => chroot);
+  if (jailed[0]) {
+    const text = `chroot = y has no effect here (${jailed.length} ${jailed.length === 1 ? "service" : "services"})`;
+    problems.push({ severity: "warning", at: jailed[0].at, text, hint: "workers run as $mail_owner instead" });
+  }
+  return problems;
+}
+
+function checkService(service: ServiceEntry, ports: string): Problem[] {
+  const { name, type, command, at } = service;
+  const problems: Problem[] = [];
+  const say = (severity: Problem["severity"], text: string, hint?: string) =>
+    problems.push({ severity, at, text, hint });
+  if (MISSING.has(command)) say("warning", `${command} does not exist here: service "${name}" is left out`);
+  else if (!COMMANDS.has(command) && !INTERNAL.has(command)) say("error", `unknown command "${command}"`);
+  if (type === "inet" && !parseInetService(name, ports)) say("error", `unknown service: ${name}/tcp`);
+  if (command === "postscreen") {
+    say("warning", "postscreen does not exist here: a plain smtpd takes this port", "name smtpd to say so");
+  }
+  if (command === "smtpd" && type !== "inet") {
+    const text = `smtpd listens on inet services only: service "${name}" of type ${type} is left out`;
+    say("warning", text, type === "pass" ? "the postscreen line gives the smtpd" : undefined);
+  }
+  const takesArguments = command === "pipe" || MISSING.has(command) || INTERNAL.has(command);
+  const stray = takesArguments ? undefined : service.args.find((arg) => !arg.startsWith("-"));
+  if (stray !== undefined) say("error", `unexpected command-line argument: ${stray}`);
+  return problems;
+}

@@ -1,0 +1,119 @@
+/** config/load.ts: main.cf and master.cf of a directory → one immutable snapshot with the bytes of every file they name.
+ *  Reads through the given function only. What the values mean is check.ts; a snapshot is not yet a proven one. */
+import { posix } from "node:path";
+import { computeBuiltins } from "./builtins.ts";
+import { checkSnapshot } from "./check.ts";
+import { type FileReference, nestedReferences, referencedFiles } from "./file-references.ts";
+import { parseMainCf } from "./main-cf.ts";
+import { parseMasterCf } from "./master-cf.ts";
+import { SERVICES_FILE } from "./services-file.ts";
+import type { ConfigSnapshot, FileImage, Problem } from "./snapshot.ts";
+
+export { computeBuiltins } from "./builtins.ts";
+export { defaultMynetworks } from "./networks.ts";
+export { type ServiceRole, scopeOf, serviceRole } from "./scope.ts";
+
+export interface LoadOptions {
+  /** Absolute. */
+  readonly configDirectory: string;
+  readonly generation: number;
+  readonly hostname: string;
+  readonly mailVersion: string;
+  /** Rejects with a system error (`code`, `message`) when it cannot. */
+  readonly readFile: (path: string) => Promise<Uint8Array>;
+  /** Modification time in milliseconds; without it images carry 0. */
+  readonly modifiedMs?: (path: string) => Promise<number>;
+  /** Own addresses with prefix length, for the default of mynetworks; without them only loopback counts. */
+  readonly interfaces?: readonly string[];
+}
+
+export interface LoadResult {
+  /** undefined if a file of the two cannot be read or has a syntax error. */
+  readonly snapshot: ConfigSnapshot | undefined;
+  /** Syntax problems; those of checkSnapshot() too where there is no snapshot to give it. */
+  readonly problems: readonly Problem[];
+}
+
+const MAX_FILES = 2000;
+const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
+
+/** Never rejects for what an operator wrote or forgot: that is in `problems`. */
+export async function loadSnapshot(options: LoadOptions): Promise<LoadResult> {
+  const main = await readConfig(options, "main.cf");
+  const master = await readConfig(options, "master.cf");
+  const unreadable = [main, master].flatMap((file) => (file.problem ? [file.problem] : []));
+  if (unreadable.length > 0) return { snapshot: undefined, problems: unreadable };
+  const mainCf = parseMainCf(main.bytes, "main.cf");
+  const masterCf = parseMasterCf(master.bytes, "master.cf");
+  const problems = [...mainCf.problems, ...masterCf.problems];
+  const bare: ConfigSnapshot = {
+    generation: options.generation,
+    configDirectory: options.configDirectory,
+    mainCf: mainCf.assignments,
+    services: masterCf.services,
+    files: new Map(),
+    builtins: computeBuiltins(options, mainCf.assignments),
+  };
+  const snapshot: ConfigSnapshot = { ...bare, files: await readFiles(bare, options) };
+  if (problems.every(({ severity }) => severity !== "error")) return { snapshot, problems };
+  return { snapshot: undefined, problems: [...problems, ...checkSnapshot(snapshot)] };
+}
+
+async function readConfig(
+  options: LoadOptions,
+  name: string,
+): Promise<{ readonly bytes: Uint8Array; readonly problem?: Problem }> {
+  const path = posix.join(options.configDirectory, name);
+  const image = await readImage(path, options);
+  if ("error" in image) {
+    const text = `open ${path}: ${image.error}`;
+    return { bytes: new Uint8Array(), problem: { severity: "error", at: { file: name, line: 1 }, text } };
+  }
+  if (image.bytes.length <= MAX_CONFIG_BYTES) return { bytes: image.bytes };
+  const text = `${path} is longer than ${MAX_CONFIG_BYTES} bytes`;
+  return { bytes: new Uint8Array(), problem: { severity: "error", at: { file: name, line: 1 }, text } };
+}
+
+async function readFiles(snapshot: ConfigSnapshot, options: LoadOptions): Promise<ReadonlyMap<string, FileImage>> {
+  const files = new Map<string, FileImage>();
+  const services = await readImage(SERVICES_FILE, options);
+  if ("bytes" in services) files.set(SERVICES_FILE, services); // without it the built-in names stand
+  const pending: FileReference[] = [...referencedFiles(snapshot)];
+  for (let next = pending.shift(); next; next = pending.shift()) {
+    if (files.has(next.path)) continue;
+    if (files.size >= MAX_FILES) {
+      files.set(next.path, { path: next.path, error: `more than ${MAX_FILES} files are named` });
+      break;
+    }
+    const image = await readImage(next.path, options);
+    files.set(next.path, image);
+    if ("bytes" in image && next.kind === "pattern") {
+      const text = new TextDecoder().decode(image.bytes);
+      pending.push(...nestedReferences(next, text, snapshot.configDirectory));
+    }
+  }
+  return files;
+}
+
+async function readImage(path: string, options: LoadOptions): Promise<FileImage> {
+  try {
+    const bytes = await options.readFile(path);
+    return { path, bytes, mtimeMs: (await options.modifiedMs?.(path)) ?? 0 };
+  } catch (error) {
+    return { path, error: reasonOf(error) };
+  }
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "No such file or directory",
+  EACCES: "Permission denied",
+  EISDIR: "Is a directory",
+  ENOTDIR: "Not a directory",
+  ELOOP: "Too many levels of symbolic links",
+};
+
+/** The system's words, as Postfix logs them. */
+function reasonOf(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? String(error.code) : "";
+  return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
+}
