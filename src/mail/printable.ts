@@ -1,8 +1,6 @@
 /** mail/printable.ts: makes remote text safe for logs, headers, DSNs and policy requests (design: every remote string). */
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: the control characters are what is replaced
 const UNPRINTABLE_ASCII = /[^\x20-\x7e]/g;
-// biome-ignore lint/suspicious/noControlCharactersInRegex: C0, DEL, C1 and the line separators are what is replaced
 const UNPRINTABLE_UTF8 = /[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]/gu;
 
 /** Replaces every byte that is not printable ASCII by `?`, as Postfix's printable() does. */

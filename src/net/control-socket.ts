@@ -6,7 +6,9 @@ import net from "node:net";
 /** Bytes of one request or answer. */
 const MAX_LINE = 64 * 1024 * 1024;
 
-export type ControlAnswer = { readonly ok: true; readonly value: unknown } | { readonly ok: false; readonly error: string };
+export type ControlAnswer =
+  | { readonly ok: true; readonly value: unknown }
+  | { readonly ok: false; readonly error: string };
 
 export interface ControlRequest {
   readonly op: string;

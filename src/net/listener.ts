@@ -26,7 +26,13 @@ interface RawHandle {
   close(): void;
   getsockname(out: { port?: number }): number;
 }
-type CreateServerHandle = (address: string, port: number, family: 4 | 6, fd?: number, flags?: number) => RawHandle | number;
+type CreateServerHandle = (
+  address: string,
+  port: number,
+  family: 4 | 6,
+  fd?: number,
+  flags?: number,
+) => RawHandle | number;
 
 /** Binds host:port without accepting; port 0 picks a free one. Throws BindError. */
 export function bindSocket(host: string, port: number): BoundSocket {
@@ -49,13 +55,19 @@ export function hasIpv6(): boolean {
   }
 }
 
+export type AcceptedSocket = net.Socket;
+
 export interface Acceptor {
   /** Stops accepting; the bound socket itself stays with whoever bound it. */
   close(): Promise<void>;
 }
 
 /** Accepts on a handle that the master bound. */
-export function acceptOn(raw: net.Server, onSocket: (socket: net.Socket) => void, onError: (error: Error) => void): Promise<Acceptor> {
+export function acceptOn(
+  raw: net.Server,
+  onSocket: (socket: net.Socket) => void,
+  onError: (error: Error) => void,
+): Promise<Acceptor> {
   return new Promise((resolve, reject) => {
     const server = net.createServer({ noDelay: true, allowHalfOpen: true }, onSocket);
     server.once("error", reject);
@@ -68,10 +80,12 @@ export function acceptOn(raw: net.Server, onSocket: (socket: net.Socket) => void
 }
 
 function systemErrorCode(errno: number): string {
-  return new Map([
-    [-98, "EADDRINUSE"],
-    [-13, "EACCES"],
-    [-99, "EADDRNOTAVAIL"],
-    [-97, "EAFNOSUPPORT"],
-  ]).get(errno) ?? `error ${-errno}`;
+  return (
+    new Map([
+      [-98, "EADDRINUSE"],
+      [-13, "EACCES"],
+      [-99, "EADDRNOTAVAIL"],
+      [-97, "EAFNOSUPPORT"],
+    ]).get(errno) ?? `error ${-errno}`
+  );
 }

@@ -1,0 +1,146 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { parametersOf } from "../config/parameters.ts";
+import { Log } from "../log/log.ts";
+import { asAddress } from "../mail/address.ts";
+import { formatShortQueueId } from "../mail/queue-id.ts";
+import { replyText } from "../mail/reply.ts";
+import { type NewMessage, QueueError, type StoredBody } from "../queue/store.ts";
+import type { MessageOptions } from "./cleanup.ts";
+import { createCleanup } from "./create.ts";
+
+/** The disk edge: keeps what was appended, or fails as told. */
+function memoryStore(fail?: QueueError) {
+  const appended: NewMessage[] = [];
+  return {
+    appended,
+    beginBody: () => {
+      const parts: Uint8Array[] = [];
+      return {
+        sizeBytes: 0,
+        write: (chunk: Uint8Array) => void parts.push(chunk),
+        finish: async (): Promise<StoredBody> => ({ kind: "inline", bytes: Buffer.concat(parts) }),
+        abort: async () => undefined,
+      };
+    },
+    append: async (message: NewMessage) => {
+      if (fail) throw fail;
+      appended.push(message);
+      return undefined;
+    },
+  };
+}
+
+const alice = asAddress("alice@example.org");
+
+function options(change: Partial<MessageOptions> = {}): MessageOptions {
+  const queueId = formatShortQueueId({ micros: 1_795_500_000_123_456, shard: 0 });
+  const origin = {
+    clientName: "unknown",
+    clientAddress: "192.0.2.7",
+    helo: "laptop",
+    protocol: "ESMTP",
+    service: "submission",
+  };
+  return {
+    envelope: { queueId, sender: alice, arrivalMs: 1_795_500_000_123, smtputf8: false, body: "7BIT", origin },
+    recipients: [{ address: asAddress("b@x.test"), original: asAddress("b@x.test") }],
+    tls: undefined,
+    prepend: [],
+    role: "submission",
+    ...change,
+  };
+}
+
+async function receive(
+  content: string,
+  setup: { settings?: Record<string, string>; options?: MessageOptions; fail?: QueueError; step?: number } = {},
+) {
+  const store = memoryStore(setup.fail);
+  const cleanup = createCleanup({
+    params: parametersOf({ myhostname: "mail.example.org", ...setup.settings }),
+    store,
+    log: new Log({ sink: () => undefined, now: () => 0, tag: "postfix/cleanup", id: 1 }),
+    laneOf: async () => "smtp:x.test",
+    arrived: () => undefined,
+    poke: () => undefined,
+  });
+  const message = cleanup.begin(setup.options ?? options());
+  const bytes = Buffer.from(content, "latin1");
+  const step = setup.step ?? bytes.length;
+  for (let at = 0; at < bytes.length; at += step) await message.write(bytes.subarray(at, at + step));
+  const result = await message.finish({ hold: false, discard: false });
+  const stored = store.appended[0];
+  const text = stored
+    ? Buffer.concat([stored.header, stored.body.kind === "inline" ? stored.body.bytes : Buffer.alloc(0)]).toString(
+        "latin1",
+      )
+    : "";
+  return { result, text };
+}
+
+test("a submitted message gets Received, Message-Id, Date and From; Bcc goes", async () => {
+  const { text } = await receive("Subject: hi\r\nBcc: secret@x.test\r\n\r\nbody\r\n");
+  const [header = "", body] = text.split("\r\n\r\n");
+  assert.match(
+    header,
+    /^Received: from laptop \(unknown \[192\.0\.2\.7\]\)\r\n\tby mail\.example\.org \(Postern\) with ESMTP id [0-9A-F]+\r\n\tfor <b@x\.test>; \w+, \d\d \w+ \d{4} /,
+  );
+  assert.match(
+    header,
+    /\r\nSubject: hi\r\nMessage-Id: <\d{14}\.[0-9A-F]+@mail\.example\.org>\r\nDate: .*\r\nFrom: alice@example\.org$/,
+  );
+  assert.doesNotMatch(header, /secret/);
+  assert.equal(body, "body\r\n");
+});
+
+test("mail that passes through gets Received only (MOD-14)", async () => {
+  const { text } = await receive("Subject: hi\r\n\r\nb", { options: options({ role: "mx" }) });
+  assert.deepEqual(text.match(/^[A-Z][\w-]*(?=:)/gm), ["Received", "Subject"]);
+});
+
+test("any chunking gives the same message", async () => {
+  const content =
+    "Subject: a\r\n b\xff\r\nFrom: x@y.test\r\nDate: d\r\nMessage-Id: <m>\r\n\r\nline\r\n\r\n.\r\n\x00end\r\n";
+  const whole = (await receive(content)).text;
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: content.length }), async (step) => {
+      assert.equal((await receive(content, { step })).text, whole);
+    }),
+  );
+});
+
+const refusals = [
+  { content: "Received: x\r\n".repeat(51), settings: {}, want: "554 5.4.0 Error: too many hops", why: "mail loop" },
+  {
+    content: `A: b\r\n\r\n${"x".repeat(3000)}`,
+    settings: { message_size_limit: "2000" },
+    want: "552 5.3.4 Error: message file too big",
+    why: "size counted, not believed",
+  },
+  {
+    content: `A: ${"x".repeat(70_000)}`,
+    settings: { postern_header_block_limit: "65536" },
+    want: "552 5.3.4 Error: message header too big",
+    why: "header memory is bounded",
+  },
+];
+for (const c of refusals) {
+  test(`a message is refused: ${c.why}`, async () => {
+    const { result, text } = await receive(c.content, { settings: c.settings, step: 1000 });
+    assert.equal(result.kind === "refused" && replyText(result.reply), c.want);
+    assert.equal(text, "");
+  });
+}
+
+const faults = [
+  { fail: new QueueError("disk full", { full: true }), want: "452 4.3.1 Insufficient system storage" },
+  { fail: new QueueError("I/O error", {}), want: "451 4.3.0 Error: queue file write error" },
+];
+for (const c of faults) {
+  test(`a store that fails is never a 250: ${c.fail.message}`, async () => {
+    const { result } = await receive("A: b\r\n\r\nc", { fail: c.fail });
+    assert.equal(result.kind === "refused" && replyText(result.reply), c.want);
+  });
+}

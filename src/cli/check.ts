@@ -1,0 +1,21 @@
+/** cli/check.ts: `postern check`: every problem of the configuration at once, compiler style; exit 1 on errors. */
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { formatProblem } from "../config/check.ts";
+import { checkConfiguration } from "../master/check.ts";
+import { type Command, EXIT } from "./terminal.ts";
+import { VERSION } from "./version.ts";
+
+export const runCheck: Command = async (_args, terminal) => {
+  const problems = await checkConfiguration({
+    configDirectory: resolve(terminal.configDirectory),
+    hostname: hostname(),
+    mailVersion: VERSION,
+    readFile: async (path) => readFileSync(path),
+  });
+  for (const problem of problems) terminal.stdout(`${formatProblem(problem)}\n`);
+  const errors = problems.filter((problem) => problem.severity === "error").length;
+  terminal.stdout(`postern: check: ${errors} errors, ${problems.length - errors} warnings\n`);
+  return errors > 0 ? EXIT.problems : EXIT.done;
+};

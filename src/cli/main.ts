@@ -1,0 +1,87 @@
+/** cli/main.ts: the command line of design §12: `postern [-c DIR] [-v] COMMAND [ARGS]`; Postfix's program names work too. */
+import { text as readText } from "node:stream/consumers";
+import { runCheck } from "./check.ts";
+import { postconf, user } from "./config-commands.ts";
+import { runDemo } from "./demo.ts";
+import { mailq, postcat, postqueue, postsuper } from "./queue-commands.ts";
+import { abort, flush, logrotate, reload, start, startForeground, status, stop } from "./server-commands.ts";
+import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
+
+const COMMANDS: ReadonlyMap<string, Command> = new Map([
+  ["start", start],
+  ["start-fg", startForeground],
+  ["stop", stop],
+  ["abort", abort],
+  ["reload", reload],
+  ["status", status],
+  ["check", runCheck],
+  ["flush", flush],
+  ["logrotate", logrotate],
+  ["demo", runDemo],
+  ["postconf", postconf],
+  ["postqueue", postqueue],
+  ["mailq", mailq],
+  ["postsuper", postsuper],
+  ["postcat", postcat],
+  ["user", user],
+]);
+
+const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
+
+  start | start-fg | stop | abort | reload | status | check | flush | logrotate
+  demo                 a complete server in var/demo, without root, DNS or questions
+  user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
+  postconf | postqueue | postsuper | postcat | mailq     as the Postfix programs of those names
+
+DIR holds main.cf and master.cf; without -c it is $MAIL_CONFIG, else /etc/postern.
+`;
+
+/** Runs one command line; resolves to the exit code. Called as `mailq`, the program name is the command. */
+export async function main(argv: readonly string[], programName: string): Promise<number> {
+  const options = parseGlobalOptions(argv);
+  const byName = COMMANDS.has(programName) ? programName : undefined;
+  const terminal = makeTerminal(byName === undefined ? options : parseGlobalOptions([]));
+  const name = byName ?? options.rest[0];
+  const args = byName === undefined ? options.rest.slice(1) : argv;
+  if (name === undefined || name === "help" || name === "--help" || name === "-h") {
+    terminal.stdout(USAGE);
+    return name === undefined ? EXIT.usage : EXIT.done;
+  }
+  const command = COMMANDS.get(name);
+  if (!command) return failed(terminal, name, "unknown command; see: postern help", EXIT.usage);
+  try {
+    return await command(args, terminal);
+  } catch (error) {
+    const text = options.verbose && error instanceof Error ? error.stack : (error as Error).message;
+    return failed(terminal, name, text ?? String(error), EXIT.problems);
+  }
+}
+
+interface GlobalOptions {
+  readonly configDirectory: string | undefined;
+  readonly verbose: boolean;
+  readonly rest: readonly string[];
+}
+
+function parseGlobalOptions(argv: readonly string[]): GlobalOptions {
+  let configDirectory: string | undefined;
+  let verbose = false;
+  let at = 0;
+  for (; at < argv.length; at++) {
+    if (argv[at] === "-v") verbose = true;
+    else if (argv[at] === "-c") configDirectory = argv[++at];
+    else break;
+  }
+  return { configDirectory, verbose, rest: argv.slice(at) };
+}
+
+function makeTerminal(options: GlobalOptions): Terminal {
+  return {
+    // biome-ignore lint/complexity/useLiteralKeys: index signature access is required by the compiler options
+    configDirectory: options.configDirectory ?? process.env["MAIL_CONFIG"] ?? "/etc/postern",
+    verbose: options.verbose,
+    stdout: (text) => process.stdout.write(text),
+    stderr: (text) => process.stderr.write(text),
+    stdin: () => readText(process.stdin),
+  };
+}

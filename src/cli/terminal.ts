@@ -1,0 +1,28 @@
+/** cli/terminal.ts: what a subcommand gets: its words, its streams, its config directory. Exit codes as design §12. */
+
+export const EXIT = {
+  done: 0,
+  problems: 1,
+  usage: 64,
+  notRunning: 69,
+  tryAgain: 75,
+  notPermitted: 77,
+  configuration: 78,
+} as const;
+
+export interface Terminal {
+  /** Directory that holds main.cf and master.cf. */
+  readonly configDirectory: string;
+  readonly verbose: boolean;
+  stdout(text: string): void;
+  stderr(text: string): void;
+  stdin(): Promise<string>;
+}
+
+export type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;
+
+/** Writes `postern: command: text` and returns the code. */
+export function failed(terminal: Terminal, command: string, text: string, code: number): number {
+  terminal.stderr(`postern: ${command}: ${text}\n`);
+  return code;
+}

@@ -1,0 +1,60 @@
+/** master/check.ts: everything that can be found wrong with a configuration without starting it; used by `postern check`,
+ *  by start and by reload, so that none of them can be more lenient than the others. */
+
+import { compileAccess } from "../access/compile.ts";
+import { systemClock } from "../base/clock.ts";
+import { checkSnapshot } from "../config/check.ts";
+import { loadSnapshot, scopeOf } from "../config/load.ts";
+import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import { Log } from "../log/log.ts";
+import { createResolver } from "../rewrite/create.ts";
+import { createTableOpener } from "../tables/open.ts";
+import { compileAddressList } from "../tables/pattern-list.ts";
+import { listenerSpecs } from "./listeners.ts";
+import { checkTls } from "./service-tls.ts";
+import { SnapshotFiles } from "./snapshot-files.ts";
+
+export interface CheckOptions {
+  readonly configDirectory: string;
+  readonly hostname: string;
+  readonly mailVersion: string;
+  readonly readFile: (path: string) => Promise<Uint8Array>;
+}
+
+/** All problems, sorted by file and line. */
+export async function checkConfiguration(options: CheckOptions): Promise<readonly Problem[]> {
+  const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0 });
+  if (!snapshot) return problems;
+  return inOrder([...problems, ...checkLoaded(snapshot)]);
+}
+
+/** Problems of a snapshot that could be read. */
+export function checkLoaded(snapshot: ConfigSnapshot): readonly Problem[] {
+  const found = [...checkSnapshot(snapshot)];
+  // Values that cannot be parsed were reported above, and would throw below.
+  if (found.some((problem) => problem.severity === "error")) return found;
+  found.push(...listenerSpecs(snapshot, { servicesText: "", ipv6: true }).problems);
+  for (const service of snapshot.services) {
+    if (service.type === "inet" && service.command === "smtpd") found.push(...checkService(snapshot, service));
+  }
+  return inOrder(found);
+}
+
+function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
+  const params = scopeOf(snapshot, service);
+  const files = new SnapshotFiles(snapshot.files);
+  const silent = new Log({ sink: () => undefined, now: systemClock.now, tag: "check", id: 0 });
+  const tables = createTableOpener({ files, log: silent, configDirectory: snapshot.configDirectory });
+  const resolver = createResolver(params, { tables, ownAddresses: [] });
+  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
+  const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
+  return [...problems, ...checkTls(params, snapshot, service.at)];
+}
+
+/** By file, then line; the same finding of several services once. */
+function inOrder(problems: readonly Problem[]): readonly Problem[] {
+  const unique = new Map(problems.map((p) => [`${p.at?.file}:${p.at?.line}:${p.text}`, p]));
+  return [...unique.values()].sort(
+    (a, b) => (a.at?.file ?? "").localeCompare(b.at?.file ?? "") || (a.at?.line ?? 0) - (b.at?.line ?? 0),
+  );
+}

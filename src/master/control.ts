@@ -1,0 +1,45 @@
+/** master/control.ts: answers the CLI: status, reload, stop, and queue operations merged over all workers. */
+import type { ControlRequest } from "../net/control-socket.ts";
+import type { Fleet } from "./fleet.ts";
+import type { QueueArgs, WorkerStatus } from "./protocol.ts";
+
+const QUEUE_TIMEOUT_MS = 60_000;
+
+export interface ControlTarget {
+  readonly fleet: Fleet;
+  readonly master: { reload(): Promise<void>; stop(how?: { graceMs: number }): Promise<void>; rotateLog(): void };
+  readonly generation: () => number;
+}
+
+/** Rejects with a sentence for the operator. */
+export async function answerControl(request: ControlRequest, target: ControlTarget): Promise<unknown> {
+  switch (request.op) {
+    case "status": {
+      const workers = (await target.fleet.callAll("status", {}, QUEUE_TIMEOUT_MS)) as WorkerStatus[];
+      return { pid: process.pid, generation: target.generation(), workers };
+    }
+    case "reload":
+      await target.master.reload();
+      return { generation: target.generation() };
+    case "stop":
+      void target.master.stop();
+      return undefined;
+    case "abort":
+      void target.master.stop({ graceMs: 0 });
+      return undefined;
+    case "logrotate":
+      target.master.rotateLog();
+      return undefined;
+    case "queue":
+      return answerQueue(request.args as unknown as QueueArgs, target.fleet);
+    default:
+      throw new Error(`Unknown operation "${request.op}"`);
+  }
+}
+
+/** Lists are joined; of `read`, the one worker that has the message answers. */
+async function answerQueue(args: QueueArgs, fleet: Fleet): Promise<unknown> {
+  const answers = await fleet.callAll("queue", args, QUEUE_TIMEOUT_MS);
+  if (args.op === "read") return answers.find((answer) => answer !== undefined);
+  return answers.flat();
+}

@@ -1,0 +1,64 @@
+/** master/directories.ts: makes the queue directory and its parts with the right owners before a worker needs them. */
+import { chownSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Parameters } from "../config/parameters.ts";
+import { checkQueueDirectory } from "../queue/directory.ts";
+import type { WorkerUser } from "./protocol.ts";
+
+/** The configuration cannot be started; the message says why and what to do. CLI exits 78. */
+export class StartError extends Error {
+  override readonly name = "StartError";
+}
+
+export interface QueueDirectories {
+  readonly root: string;
+  /** Holds shard-NN, owned by mail_owner. */
+  readonly queue: string;
+  readonly pidFile: string;
+  readonly control: string;
+}
+
+export function queueDirectories(params: Parameters): QueueDirectories {
+  const root = params.get("queue_directory");
+  return {
+    root,
+    queue: join(root, "queue"),
+    pidFile: join(root, "pid", "master.pid"),
+    control: join(root, "public", "control"),
+  };
+}
+
+/** Creates what is missing. Refuses a directory that is another program's. */
+export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | undefined): void {
+  const foreign = checkQueueDirectory(dirs.root);
+  if (foreign !== undefined) throw new StartError(foreign);
+  try {
+    mkdirSync(dirs.root, { recursive: true, mode: 0o755 });
+    for (const name of ["pid", "public"]) mkdirSync(join(dirs.root, name), { recursive: true, mode: 0o755 });
+    mkdirSync(dirs.queue, { recursive: true, mode: 0o700 });
+    if (user) chownSync(dirs.queue, user.uid, user.gid);
+  } catch (error) {
+    throw new StartError(`Cannot make queue_directory "${dirs.root}": ${(error as Error).message}`);
+  }
+}
+
+/** Shards on disk whose number no worker of this start has. */
+export function orphanShards(dirs: QueueDirectories, workers: number): readonly number[] {
+  return readdirSync(dirs.queue)
+    .flatMap((name) => /^shard-(\d+)$/.exec(name)?.[1] ?? [])
+    .map(Number)
+    .filter((shard) => shard >= workers);
+}
+
+/** The account that workers run as; undefined when the master is not root, and everything runs as who started it. */
+export function workerUser(params: Parameters, uid: number): WorkerUser | undefined {
+  if (uid !== 0) return undefined;
+  const name = params.get("mail_owner");
+  for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
+    const [login, , id, group] = line.split(":");
+    if (login !== name) continue;
+    if (Number(id) === 0) throw new StartError(`mail_owner = ${name} is root; name an account without privileges`);
+    return { name, uid: Number(id), gid: Number(group) };
+  }
+  throw new StartError(`mail_owner = ${name}: no such account; create it: useradd --system --no-create-home ${name}`);
+}

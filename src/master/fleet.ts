@@ -1,0 +1,132 @@
+/** master/fleet.ts: the workers: started, given their sockets, watched, restarted after a death, asked together.
+ *  A shard changes hands only after its worker was reaped: slot k owns shard k for the master's whole life. */
+import type { Clock } from "../base/clock.ts";
+import type { FileImage } from "../config/snapshot.ts";
+import type { Log } from "../log/log.ts";
+import type { BoundSocket } from "../net/listener.ts";
+import type { StartArgs } from "./protocol.ts";
+import type { WorkerLink } from "./worker-process.ts";
+
+/** A worker that dies is started again at once, but not more often than this. */
+const RESPAWN_INTERVAL_MS = 1000;
+
+export interface FleetOptions {
+  readonly workers: number;
+  readonly spawn: () => WorkerLink;
+  readonly startArgs: (shard: number) => StartArgs;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+interface Slot {
+  readonly shard: number;
+  link: WorkerLink | undefined;
+  startedAt: number;
+}
+
+export class Fleet {
+  readonly #options: FleetOptions;
+  readonly #slots: Slot[] = [];
+  /** Listening sockets by key, held for the next worker that needs them. */
+  readonly #sockets = new Map<string, BoundSocket>();
+  #stopping = false;
+
+  constructor(options: FleetOptions) {
+    this.#options = options;
+    for (let shard = 0; shard < options.workers; shard++) this.#slots.push({ shard, link: undefined, startedAt: 0 });
+  }
+
+  /** Starts all workers; rejects with the first one's reason, after which stop() must be called. */
+  async start(sockets: ReadonlyMap<string, BoundSocket>): Promise<void> {
+    for (const [key, socket] of sockets) this.#sockets.set(key, socket);
+    await Promise.all(this.#slots.map((slot) => this.#startSlot(slot)));
+  }
+
+  /** Calls every live worker. Rejects if any refuses or `timeoutMs` passes. */
+  async callAll(method: string, args: unknown, timeoutMs: number): Promise<unknown[]> {
+    const late = new AbortController();
+    const timeout = this.#options.clock.sleep(timeoutMs, late.signal).then(
+      () => {
+        throw new Error(`A worker did not answer "${method}" within ${timeoutMs / 1000} s`);
+      },
+      () => [],
+    );
+    try {
+      const calls = this.#slots.map((slot) => this.#link(slot).call(method, args));
+      return await Promise.race([Promise.all(calls), timeout]);
+    } finally {
+      late.abort();
+    }
+  }
+
+  /** Opens one more socket on all workers. */
+  async listen(key: string, socket: BoundSocket): Promise<void> {
+    this.#sockets.set(key, socket);
+    await Promise.all(this.#slots.map((slot) => this.#link(slot).call("listen", { key }, socket.raw)));
+  }
+
+  /** Forgets sockets that the new generation does not have; the workers have stopped accepting on them. */
+  forget(key: string): void {
+    this.#sockets.delete(key);
+  }
+
+  get pids(): readonly number[] {
+    return this.#slots.flatMap((slot) => (slot.link ? [slot.link.pid] : []));
+  }
+
+  async files(files: readonly FileImage[]): Promise<void> {
+    await Promise.all(this.#slots.map((slot) => slot.link?.call("files", { files })));
+  }
+
+  /** Finishes sessions for at most `graceMs`, then ends what is left by SIGKILL after as long again. */
+  async stop(graceMs: number): Promise<void> {
+    this.#stopping = true;
+    await Promise.all(this.#slots.map((slot) => this.#stopSlot(slot, graceMs)));
+  }
+
+  async #stopSlot(slot: Slot, graceMs: number): Promise<void> {
+    const { link } = slot;
+    if (!link) return;
+    const late = new AbortController();
+    const killed = this.#options.clock.sleep(graceMs * 2 + 2000, late.signal).then(
+      () => link.kill(),
+      () => undefined,
+    );
+    await Promise.race([link.call("drain", { graceMs }).catch(() => undefined), link.ended, killed]);
+    late.abort();
+    link.kill();
+    await link.ended;
+    slot.link = undefined;
+  }
+
+  #link(slot: Slot): WorkerLink {
+    if (!slot.link) throw new Error(`Worker ${slot.shard} is being restarted; try again`);
+    return slot.link;
+  }
+
+  async #startSlot(slot: Slot): Promise<void> {
+    const link = this.#options.spawn();
+    slot.startedAt = this.#options.clock.monotonic();
+    let up = false;
+    void link.ended.then((how) => {
+      slot.link = undefined;
+      if (up && !this.#stopping) this.#died(slot, link.pid, how);
+    });
+    await link.call("start", this.#options.startArgs(slot.shard));
+    for (const [key, socket] of this.#sockets) await link.call("listen", { key }, socket.raw);
+    slot.link = link;
+    up = true;
+  }
+
+  #died(slot: Slot, pid: number, how: string): void {
+    this.#options.log.warning(`process worker pid ${pid} ${how}`);
+    const wait = Math.max(0, slot.startedAt + RESPAWN_INTERVAL_MS - this.#options.clock.monotonic());
+    this.#options.clock.after(wait, () => {
+      if (this.#stopping) return;
+      this.#startSlot(slot).catch((error: Error) => {
+        this.#options.log.error(`cannot restart worker ${slot.shard}: ${error.message}`);
+        this.#died(slot, 0, "did not start");
+      });
+    });
+  }
+}

@@ -1,0 +1,91 @@
+/** master/generation.ts: builds the rooms of one config generation inside a worker. The queue and the scheduler live
+ *  longer than a generation and come from outside. Nothing here accepts a connection. */
+import { compileAccess } from "../access/compile.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import { createBounceComposer } from "../bounce/compose.ts";
+import type { CleanupDeps } from "../cleanup/create.ts";
+import { createCleanup } from "../cleanup/create.ts";
+import { scopeOf, serviceRole } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
+import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import type { Dns } from "../dns/resolver.ts";
+import type { Log } from "../log/log.ts";
+import type { DeliveryAgent } from "../mail/delivery.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+import { createResolver } from "../rewrite/create.ts";
+import type { AddressResolver } from "../rewrite/resolve.ts";
+import { announcedMechanisms } from "../sasl/announce.ts";
+import { createSaslBackend } from "../sasl/select.ts";
+import { createSmtpd, type Smtpd } from "../smtpd/create.ts";
+import { createTableOpener } from "../tables/open.ts";
+import type { TableOpener } from "../tables/table.ts";
+import { buildAgents } from "./agents.ts";
+import { SnapshotFiles } from "./snapshot-files.ts";
+
+/** What outlives a generation. */
+export interface WorkerKit {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly dns: Dns;
+  readonly hostname: string;
+  readonly pid: number;
+  readonly ownAddresses: readonly string[];
+  readonly logFor: (tag: string, id?: number) => Log;
+  readonly nextQueueId: () => QueueId;
+  readonly nextSessionId: () => number;
+  readonly freeBytes: () => number;
+  readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
+}
+
+export interface Generation {
+  readonly snapshot: ConfigSnapshot;
+  readonly params: Parameters;
+  readonly resolver: AddressResolver;
+  readonly bounces: ReturnType<typeof createBounceComposer>;
+  /** By service name of master.cf. */
+  readonly smtpds: ReadonlyMap<string, Smtpd>;
+  /** By transport name. */
+  readonly agents: ReadonlyMap<string, DeliveryAgent>;
+  readonly files: SnapshotFiles;
+  /** Releases tables, backends and cached connections once the last session has ended. */
+  close(): Promise<void>;
+}
+
+export interface BuiltGeneration {
+  readonly generation: Generation;
+  readonly problems: readonly Problem[];
+}
+
+/** Throws ParameterError for what check should have found; table errors become run-time 451s. */
+export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): BuiltGeneration {
+  const params = scopeOf(snapshot);
+  const files = new SnapshotFiles(snapshot.files);
+  const log = kit.logFor(`${params.get("syslog_name")}/worker`);
+  const tables = createTableOpener({ files, log, configDirectory: snapshot.configDirectory });
+  const problems: Problem[] = [];
+  const smtpds = new Map<string, Smtpd>();
+  const closers: (() => Promise<void>)[] = [];
+  for (const service of snapshot.services) {
+    if (service.type !== "inet" || (service.command !== "smtpd" && service.command !== "postscreen")) continue;
+    const built = buildService({ snapshot, service, tables, files, kit });
+    problems.push(...built.problems);
+    smtpds.set(service.name, built.smtpd);
+    closers.push(built.close);
+  }
+  const agents = buildAgents({ snapshot, tables, kit });
+  const generation: Generation = {
+    snapshot,
+    params,
+    resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
+    bounces: createBounceComposer({ params, clock: kit.clock }),
+    smtpds,
+    agents,
+    files,
+    async close() {
+      for (const close of closers) await close();
+      for (const agent of agents.values()) await agent.close();
+    },
+  };
+  return { generation, problems };
+}

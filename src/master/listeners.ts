@@ -1,0 +1,60 @@
+/** master/listeners.ts: which sockets the inet services of a config need. Pure; binding is net/listener.ts. */
+import { parseInetService } from "../config/inet-name.ts";
+import { scopeOf } from "../config/load.ts";
+import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+
+export interface ListenerSpec {
+  /** "service-name|host|port": stable over reloads. */
+  readonly key: string;
+  readonly service: ServiceEntry;
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Programs that give an smtpd on their port (design §7: postscreen never loses port 25). */
+const SMTPD_PROGRAMS = new Set(["smtpd", "postscreen"]);
+
+export interface ListenerContext {
+  readonly servicesText: string;
+  readonly ipv6: boolean;
+}
+
+/** One spec per address; a name that cannot be resolved is a problem. */
+export function listenerSpecs(
+  snapshot: ConfigSnapshot,
+  context: ListenerContext,
+): { readonly specs: readonly ListenerSpec[]; readonly problems: readonly Problem[] } {
+  const specs: ListenerSpec[] = [];
+  const problems: Problem[] = [];
+  for (const service of snapshot.services) {
+    if (service.type !== "inet" || !SMTPD_PROGRAMS.has(service.command)) continue;
+    const where = parseInetService(service.name, context.servicesText);
+    if (!where) {
+      problems.push({
+        severity: "error",
+        at: service.at,
+        text: `unknown service: ${service.name}/tcp`,
+        hint: "use a port number, or a name that /etc/services lists",
+      });
+      continue;
+    }
+    const hosts = where.host === undefined ? interfaceHosts(snapshot, service, context.ipv6) : [where.host];
+    for (const host of hosts) {
+      specs.push({ key: `${service.name}|${host}|${where.port}`, service, host, port: where.port });
+    }
+  }
+  return { specs, problems };
+}
+
+function interfaceHosts(snapshot: ConfigSnapshot, service: ServiceEntry, ipv6: boolean): readonly string[] {
+  const params = scopeOf(snapshot, service);
+  const protocols = params.get("inet_protocols");
+  const v6 = ipv6 && (protocols.includes("all") || protocols.includes("ipv6"));
+  const v4 = protocols.includes("all") || protocols.includes("ipv4");
+  const hosts = params.get("inet_interfaces").flatMap((name) => {
+    if (name === "all") return v6 && v4 ? ["::"] : v6 ? ["::"] : ["0.0.0.0"];
+    if (name === "loopback-only") return [...(v4 ? ["127.0.0.1"] : []), ...(v6 ? ["::1"] : [])];
+    return [name === "localhost" ? "127.0.0.1" : name.replace(/^\[|\]$/g, "")];
+  });
+  return [...new Set(hosts)];
+}

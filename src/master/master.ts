@@ -1,0 +1,228 @@
+/** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
+ *  Reads no byte from the network but its control socket. */
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { hostname as systemHostname } from "node:os";
+import { systemClock } from "../base/clock.ts";
+import { formatProblem } from "../config/check.ts";
+import { loadSnapshot, scopeOf } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
+import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
+import { LineBatch } from "../log/line-batch.ts";
+import { Log } from "../log/log.ts";
+import { LogFile } from "../log/log-file.ts";
+import { serveControl } from "../net/control-socket.ts";
+import { lockDirectory } from "../net/instance-lock.ts";
+import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
+import { checkLoaded } from "./check.ts";
+import { answerControl } from "./control.ts";
+import {
+  orphanShards,
+  prepareDirectories,
+  type QueueDirectories,
+  queueDirectories,
+  StartError,
+  workerUser,
+} from "./directories.ts";
+import { FileWatch } from "./file-watch.ts";
+import { Fleet } from "./fleet.ts";
+import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
+import type { WorkerUser } from "./protocol.ts";
+import { reload } from "./reload.ts";
+import { workerCount } from "./worker-count.ts";
+import { forkWorker } from "./worker-process.ts";
+
+/** What sessions and deliveries get at `stop`. */
+const STOP_GRACE_MS = 10_000;
+
+export interface MasterOptions {
+  readonly configDirectory: string;
+  readonly mailVersion: string;
+  /** One line to the operator's terminal. */
+  readonly say: (line: string) => void;
+  /** Where the log goes when maillog_file is empty. */
+  readonly defaultLog: string;
+}
+
+interface Loaded {
+  readonly snapshot: ConfigSnapshot;
+  readonly problems: readonly Problem[];
+  readonly specs: readonly ListenerSpec[];
+}
+
+export class Master {
+  readonly #options: MasterOptions;
+  readonly #params: Parameters;
+  readonly #dirs: QueueDirectories;
+  readonly #user: WorkerUser | undefined;
+  readonly #lock: { release(): void };
+  readonly #logFile: LogFile;
+  readonly #batch: LineBatch;
+  readonly #log: Log;
+  readonly #fleet: Fleet;
+  readonly #sockets = new Map<string, BoundSocket>();
+  readonly #watch: FileWatch;
+  #loaded: Loaded;
+  #control: { close(): Promise<void> } | undefined;
+  #busy: Promise<unknown> = Promise.resolve();
+  /** Resolves when the server has stopped. */
+  readonly stopped: Promise<void>;
+  #resolveStopped: () => void = () => undefined;
+
+  private constructor(options: MasterOptions, loaded: Loaded, lock: { release(): void }) {
+    this.#options = options;
+    this.#loaded = loaded;
+    this.#lock = lock;
+    this.#params = scopeOf(loaded.snapshot);
+    this.#dirs = queueDirectories(this.#params);
+    this.#user = workerUser(this.#params, process.getuid?.() ?? 0);
+    this.#logFile = new LogFile(this.#params.get("maillog_file") || options.defaultLog, (error) =>
+      options.say(`postern: log: ${error.message}`),
+    );
+    const host = this.#params.get("myhostname");
+    this.#batch = new LineBatch(this.#logFile, host.split(".")[0] ?? host);
+    this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag: "postfix/master", id: process.pid });
+    this.#fleet = this.#makeFleet(host);
+    this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
+    this.stopped = new Promise((resolve) => {
+      this.#resolveStopped = resolve;
+    });
+  }
+
+  /** Reads, validates, binds, forks; resolves when every listener accepts. Throws StartError or BindError. */
+  static async start(options: MasterOptions): Promise<Master> {
+    const loaded = await load(options, 1);
+    for (const problem of loaded.problems) options.say(formatProblem(problem));
+    if (loaded.problems.some((problem) => problem.severity === "error")) {
+      throw new StartError("The configuration has errors; nothing was started");
+    }
+    const params = scopeOf(loaded.snapshot);
+    const dirs = queueDirectories(params);
+    prepareDirectories(dirs, workerUser(params, process.getuid?.() ?? 0));
+    const lock = await lockDirectory(dirs.root);
+    if (!lock) throw new StartError(`Another master runs on queue_directory "${dirs.root}"; stop it first`);
+    const master = new Master(options, loaded, lock);
+    try {
+      await master.#open();
+    } catch (error) {
+      await master.#close();
+      throw error;
+    }
+    return master;
+  }
+
+  /** Two-phase reload; rejects with the reason when the old configuration stays. Reloads queue up. */
+  reload(): Promise<void> {
+    const run = this.#busy.then(() => this.#reload());
+    this.#busy = run.catch(() => undefined);
+    return run;
+  }
+
+  /** Finishes sessions (bounded) and stops; `abort` does not wait. */
+  async stop(how: { readonly graceMs: number } = { graceMs: STOP_GRACE_MS }): Promise<void> {
+    this.#log.info("terminating");
+    await this.#fleet.stop(how.graceMs);
+    await this.#close();
+    this.#resolveStopped();
+  }
+
+  rotateLog(): void {
+    this.#logFile.reopen();
+  }
+
+  async #open(): Promise<void> {
+    for (const spec of this.#loaded.specs) this.#sockets.set(spec.key, bindSocket(spec.host, spec.port));
+    writeFileSync(this.#dirs.pidFile, `${process.pid}\n`);
+    await this.#fleet.start(this.#sockets);
+    this.#control = await serveControl(this.#dirs.control, 0o600, (request) =>
+      answerControl(request, { fleet: this.#fleet, master: this, generation: () => this.#loaded.snapshot.generation }),
+    );
+    this.#watch.start(this.#loaded.snapshot.files);
+    const { configDirectory, mailVersion } = this.#options;
+    this.#log.info(`daemon started -- version ${mailVersion}, configuration ${configDirectory}`);
+  }
+
+  async #reload(): Promise<void> {
+    const { configDirectory, mailVersion } = this.#options;
+    try {
+      const loaded = await load(this.#options, this.#loaded.snapshot.generation + 1);
+      for (const problem of loaded.problems) this.#log.warning(formatProblem(problem));
+      await reload({
+        ...loaded,
+        sockets: this.#sockets,
+        fleet: this.#fleet,
+        bind: (s) => bindSocket(s.host, s.port),
+        log: this.#log,
+      });
+      this.#loaded = loaded;
+      this.#watch.start(loaded.snapshot.files);
+      this.#log.info(`reload -- version ${mailVersion}, configuration ${configDirectory}`);
+    } catch (error) {
+      this.#log.error(`reload refused, the old configuration goes on: ${(error as Error).message}`);
+      throw error;
+    }
+  }
+
+  /** Workers that start later get the new bytes with their snapshot. */
+  #replaceFiles(changed: readonly FileImage[]): Promise<void> {
+    const files = new Map(this.#loaded.snapshot.files);
+    for (const image of changed) files.set(image.path, image);
+    this.#loaded = { ...this.#loaded, snapshot: { ...this.#loaded.snapshot, files } };
+    return this.#fleet.files(changed);
+  }
+
+  #makeFleet(host: string): Fleet {
+    const workers = workerCount(this.#params.get("postern_workers"));
+    const orphans = orphanShards(this.#dirs, workers);
+    return new Fleet({
+      workers,
+      spawn: () => forkWorker((chunk) => this.#logFile.write(chunk)),
+      startArgs: (shard) => ({
+        snapshot: this.#loaded.snapshot,
+        shard,
+        workers,
+        adopt: shard === 0 ? orphans : [],
+        user: this.#user,
+        hostname: host,
+      }),
+      clock: systemClock,
+      log: this.#log,
+    });
+  }
+
+  async #close(): Promise<void> {
+    this.#watch.stop();
+    await this.#fleet.stop(0);
+    await this.#control?.close();
+    for (const socket of this.#sockets.values()) socket.close();
+    rmSync(this.#dirs.pidFile, { force: true });
+    this.#batch.flush();
+    await this.#logFile.close();
+    this.#lock.release();
+  }
+}
+
+/** Everything that can be known before anything is touched. */
+async function load(options: MasterOptions, generation: number): Promise<Loaded> {
+  const { snapshot, problems } = await loadSnapshot({
+    configDirectory: options.configDirectory,
+    generation,
+    hostname: systemHostname(),
+    mailVersion: options.mailVersion,
+    readFile: async (path) => readFileSync(path),
+  });
+  if (!snapshot) throw new StartError(problems.map(formatProblem).join("\n"));
+  const listeners = listenerSpecs(snapshot, { servicesText: readServices(), ipv6: hasIpv6() });
+  return {
+    snapshot,
+    problems: [...problems, ...checkLoaded(snapshot), ...listeners.problems],
+    specs: listeners.specs,
+  };
+}
+
+function readServices(): string {
+  try {
+    return readFileSync("/etc/services", "latin1");
+  } catch {
+    return ""; // The built-in list of config/inet-name.ts stands behind it.
+  }
+}

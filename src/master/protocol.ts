@@ -1,0 +1,54 @@
+/** master/protocol.ts: what the master asks of a worker. Structured-cloneable values only. */
+import type { ConfigSnapshot, FileImage } from "../config/snapshot.ts";
+
+/** Identity that a worker started as root takes on before its first byte. */
+export interface WorkerUser {
+  readonly name: string;
+  readonly uid: number;
+  readonly gid: number;
+}
+
+export interface StartArgs {
+  readonly snapshot: ConfigSnapshot;
+  readonly shard: number;
+  /** Number of workers; makes session ids unique over all of them. */
+  readonly workers: number;
+  /** Shards of workers that no longer exist. */
+  readonly adopt: readonly number[];
+  readonly user: WorkerUser | undefined;
+  readonly hostname: string;
+}
+
+/** One listening socket. */
+export interface ListenArgs {
+  readonly key: string;
+}
+
+export interface CommitArgs {
+  readonly generation: number;
+  /** Listeners that go on; all others stop accepting. */
+  readonly keys: readonly string[];
+}
+
+export interface FilesArgs {
+  readonly files: readonly FileImage[];
+}
+
+export interface QueueArgs {
+  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "read";
+  readonly ids: readonly string[] | "ALL";
+  readonly after?: string | undefined;
+  readonly limit?: number | undefined;
+}
+
+export interface DrainArgs {
+  /** Milliseconds that open sessions get. */
+  readonly graceMs: number;
+}
+
+export interface WorkerStatus {
+  readonly pid: number;
+  readonly shard: number;
+  readonly generation: number;
+  readonly sessions: number;
+}

@@ -1,0 +1,242 @@
+/** master/worker.ts: one worker: the whole pipeline over one queue shard. Driven by the master through the methods below;
+ *  the same class runs in the master's own process when postern_workers = 0. */
+
+import { networkInterfaces } from "node:os";
+import { resolve as resolvePath } from "node:path";
+import { systemClock } from "../base/clock.ts";
+import { Deadlines } from "../base/deadlines.ts";
+import { scopeOf } from "../config/load.ts";
+import { createDns } from "../dns/create.ts";
+import { LineBatch, type LineWriter } from "../log/line-batch.ts";
+import { Log } from "../log/log.ts";
+import { type QueueId, QueueIdAllocator } from "../mail/queue-id.ts";
+import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts";
+import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
+import { openStore } from "../queue/sqlite-store.ts";
+import type { QueueStore } from "../queue/store.ts";
+import { buildGeneration, type Generation, type WorkerKit } from "./generation.ts";
+import { liveParameters, liveResolver } from "./live.ts";
+import type { CommitArgs, DrainArgs, FilesArgs, ListenArgs, QueueArgs, StartArgs, WorkerStatus } from "./protocol.ts";
+import { runQueueOperation } from "./queue-operations.ts";
+import type { Methods } from "./rpc.ts";
+
+/** Session ids of worker k are k, k+STRIDE, …: unique over all workers, as log parsers key on `[pid]`. */
+const SESSION_ID_STRIDE = 256;
+const SESSION_ID_WRAP = 4_000_000;
+
+export interface WorkerHost {
+  readonly pid: number;
+  readonly logWriter: LineWriter;
+  readonly hostsText: string;
+  /** A failure that the worker cannot go on after. */
+  fail(error: Error): void;
+}
+
+interface Running {
+  readonly args: StartArgs;
+  readonly store: QueueStore;
+  readonly kit: WorkerKit;
+  readonly qmgr: QueueManager;
+}
+
+export class Worker {
+  readonly #host: WorkerHost;
+  #batch: LineBatch | undefined;
+  #running: Running | undefined;
+  #current: Generation | undefined;
+  #next: Generation | undefined;
+  readonly #acceptors = new Map<string, Acceptor>();
+
+  constructor(host: WorkerHost) {
+    this.#host = host;
+  }
+
+  /** The methods the master calls, by name. */
+  methods(): Methods {
+    return new Map<string, (args: never, handle: unknown) => unknown>([
+      ["start", (args: StartArgs) => this.start(args)],
+      ["listen", (args: ListenArgs, handle: unknown) => this.listen(args, handle)],
+      ["load", (args: Pick<StartArgs, "snapshot">) => this.load(args.snapshot)],
+      ["commit", (args: CommitArgs) => this.commit(args)],
+      ["discard", () => this.discard()],
+      ["files", (args: FilesArgs) => this.#current?.files.replace(args.files)],
+      ["queue", (args: QueueArgs) => this.queue(args)],
+      ["adopt", (args: { shard: number }) => this.#need().store.adopt(args.shard)],
+      ["status", () => this.status()],
+      ["drain", (args: DrainArgs) => this.drain(args)],
+    ]);
+  }
+
+  /** Opens the shard, builds the rooms, starts the scheduler. Accepts nothing yet. */
+  async start(args: StartArgs): Promise<void> {
+    const params = scopeOf(args.snapshot);
+    const clock = systemClock;
+    this.#batch = new LineBatch(this.#host.logWriter, args.hostname.split(".")[0] ?? args.hostname);
+    const sink = this.#batch.sink;
+    const logFor = (tag: string, id = this.#host.pid) => new Log({ sink, now: clock.now, tag, id });
+    const directory = resolvePath(params.get("queue_directory"), "queue");
+    const log = logFor(`${params.get("syslog_name")}/queue`);
+    const inlineLimit = params.get("postern_queue_inline_limit");
+    const store = await openStore({ directory, shard: args.shard, inlineLimit, log, clock });
+    const kit = this.#makeKit(args, store, logFor);
+    const qmgr = this.#makeScheduler(kit, store);
+    this.#running = { args, store, kit: { ...kit, queue: queueDoor(store, qmgr) }, qmgr };
+    this.#current = this.#build(args.snapshot);
+    for (const shard of args.adopt) await store.adopt(shard);
+    qmgr.start();
+  }
+
+  async listen({ key }: ListenArgs, handle: unknown): Promise<void> {
+    const serviceName = key.split("|")[0] ?? "";
+    const log = this.#need().kit.logFor("postfix/worker");
+    const accept = (socket: AcceptedSocket) => {
+      const smtpd = this.#current?.smtpds.get(serviceName);
+      if (smtpd) smtpd.accept(socket);
+      else socket.destroy();
+    };
+    const acceptor = await acceptOn(handle as never, accept, (error) => log.warning(`accept: ${error.message}`));
+    this.#acceptors.set(key, acceptor);
+  }
+
+  /** First phase of a reload: everything is built, nothing is changed. Throws with the reason for a refusal. */
+  load(snapshot: StartArgs["snapshot"]): void {
+    this.#next = this.#build(snapshot);
+  }
+
+  /** Second phase. Sessions of the old generation finish under it. */
+  async commit({ generation, keys }: CommitArgs): Promise<void> {
+    const next = this.#next;
+    if (next?.snapshot.generation !== generation) throw new Error(`Generation ${generation} was not loaded`);
+    const old = this.#current;
+    this.#current = next;
+    this.#next = undefined;
+    for (const [key, acceptor] of this.#acceptors) {
+      if (keys.includes(key)) continue;
+      this.#acceptors.delete(key);
+      void acceptor.close();
+    }
+    this.#need().qmgr.poke();
+    if (old) void retire(old);
+  }
+
+  discard(): void {
+    const next = this.#next;
+    this.#next = undefined;
+    if (next) void next.close();
+  }
+
+  async queue(args: QueueArgs): Promise<unknown> {
+    const { store, qmgr } = this.#need();
+    const result = await runQueueOperation(store, args);
+    if (args.op === "flush" || args.op === "release") qmgr.poke();
+    return result;
+  }
+
+  status(): WorkerStatus {
+    let sessions = 0;
+    for (const smtpd of this.#current?.smtpds.values() ?? []) sessions += smtpd.sessions;
+    return {
+      pid: this.#host.pid,
+      shard: this.#need().args.shard,
+      generation: this.#current?.snapshot.generation ?? 0,
+      sessions,
+    };
+  }
+
+  /** Stops accepting, lets sessions and deliveries finish within the grace, closes the shard. */
+  async drain({ graceMs }: DrainArgs): Promise<void> {
+    for (const acceptor of this.#acceptors.values()) void acceptor.close();
+    this.#acceptors.clear();
+    const sessions = [...(this.#current?.smtpds.values() ?? [])].map((smtpd) => smtpd.drain(graceMs));
+    await Promise.all(sessions);
+    const running = this.#running;
+    this.#running = undefined;
+    await running?.qmgr.stop();
+    await this.#current?.close();
+    await running?.store.close();
+    running?.kit.dns.close();
+    this.#batch?.flush();
+  }
+
+  #need(): Running {
+    if (!this.#running) throw new Error("The worker has not started");
+    return this.#running;
+  }
+
+  #build(snapshot: StartArgs["snapshot"]): Generation {
+    const { kit } = this.#need();
+    const { generation, problems } = buildGeneration(snapshot, kit);
+    const log = kit.logFor(`${generation.params.get("syslog_name")}/worker`);
+    for (const p of problems) {
+      const where = p.at ? `${p.at.file}:${p.at.line}: ` : "";
+      if (kit.pid === this.#host.pid && this.#need().args.shard === 0) log.warning(`${where}${p.text}`);
+    }
+    return generation;
+  }
+
+  #makeKit(args: StartArgs, store: QueueStore, logFor: WorkerKit["logFor"]): Omit<WorkerKit, "queue"> {
+    const params = scopeOf(args.snapshot);
+    const ids = new QueueIdAllocator({
+      nowMicros: systemClock.nowMicros,
+      shard: args.shard,
+      long: params.get("enable_long_queue_ids"),
+      floorMicros: store.floorMicros,
+    });
+    let session = args.shard + SESSION_ID_STRIDE;
+    return {
+      clock: systemClock,
+      deadlines: new Deadlines(systemClock),
+      dns: createDns({ clock: systemClock, hostsText: this.#host.hostsText }),
+      hostname: args.hostname,
+      pid: this.#host.pid,
+      ownAddresses: ownAddresses(),
+      logFor,
+      nextQueueId: () => ids.next(),
+      nextSessionId: () => {
+        session =
+          session + SESSION_ID_STRIDE < SESSION_ID_WRAP ? session + SESSION_ID_STRIDE : args.shard + SESSION_ID_STRIDE;
+        return session;
+      },
+      freeBytes: () => store.freeBytes(),
+    };
+  }
+
+  #makeScheduler(kit: Omit<WorkerKit, "queue">, store: QueueStore): QueueManager {
+    const current = (): Generation => {
+      if (!this.#current) throw new Error("No configuration is loaded");
+      return this.#current;
+    };
+    const params = liveParameters(() => current().params);
+    return createQueueManager({
+      store,
+      resolver: liveResolver(() => current().resolver),
+      agent: (transport) => current().agents.get(transport),
+      bounces: { failure: (input) => current().bounces.failure(input) },
+      nextQueueId: kit.nextQueueId as () => QueueId,
+      params,
+      log: kit.logFor("postfix/qmgr"),
+      logFor: (program) => kit.logFor(`postfix/${program}`),
+      clock: kit.clock,
+      random: Math.random,
+    });
+  }
+}
+
+function queueDoor(store: QueueStore, qmgr: QueueManager): WorkerKit["queue"] {
+  return {
+    store,
+    laneOf: (recipient, sender) => qmgr.laneOf(recipient, sender),
+    arrived: (message) => qmgr.arrived(message),
+    poke: () => qmgr.poke(),
+  };
+}
+
+/** Closes a generation when its last session has ended. */
+async function retire(old: Generation): Promise<void> {
+  await Promise.all([...old.smtpds.values()].map((smtpd) => smtpd.idle()));
+  await old.close();
+}
+
+function ownAddresses(): readonly string[] {
+  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((i) => i.address));
+}
