@@ -39,7 +39,7 @@ function namesBelow(folder: string): string[] {
 }
 
 /** `src/a.ts:12: error: message` */
-export function formatFinding(finding: Finding): string {
+function formatFinding(finding: Finding): string {
   return `${finding.file}:${finding.line}: ${finding.level}: ${finding.message}`;
 }
 
