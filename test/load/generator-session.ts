@@ -217,7 +217,8 @@ export class GeneratorSession {
   #contentReply(code: number, line: string): void {
     if (code !== 250 || this.#sending === undefined) {
       this.#refusal = line;
-      return this.#messageRefused(line);
+      this.#messageRefused(line);
+      return;
     }
     this.#end({ kind: "accepted", id: this.#sending });
     this.#next();
