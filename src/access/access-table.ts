@@ -1,0 +1,96 @@
+/** access/access-table.ts: searches one access(5) table under a list of keys and applies what it finds. A table that cannot
+ *  answer is never "not found": its value is then `451 4.3.5 Server configuration error` (postfix.md §1.6). */
+import { ParameterError, splitList } from "../config/declare.ts";
+import { printableAscii, printableUtf8 } from "../mail/printable.ts";
+import { type Answer, type LookupTable, TableError } from "../tables/table.ts";
+import type { RuleRef } from "./access.ts";
+import { applyAction } from "./apply-action.ts";
+import type { KeyOptions } from "./lookup-keys.ts";
+import { rejected, type Subject } from "./reply-text.ts";
+import { type Context, DUNNO, type Outcome, type Services } from "./restriction.ts";
+
+/** One table as it stands behind one check_*_access word. */
+export class AccessTable {
+  readonly #table: LookupTable;
+  readonly #services: Services;
+  readonly #ref: RuleRef;
+  readonly keyOptions: KeyOptions;
+
+  constructor(services: Services, rule: { readonly argument: string; readonly ref: RuleRef }) {
+    this.#table = services.tables.open(rule.argument);
+    this.#services = services;
+    this.#ref = rule.ref;
+    this.keyOptions = keyOptionsOf(services, this.#table);
+  }
+
+  /** The outcome of the first key found; DUNNO when none is. Waits only for tables that make it wait. */
+  check(keys: readonly string[], subject: Subject, context: Context): Outcome | Promise<Outcome> {
+    return this.#from(0, keys, { subject, context });
+  }
+
+  #from(first: number, keys: readonly string[], scene: Scene): Outcome | Promise<Outcome> {
+    for (let i = first; i < keys.length; i++) {
+      const key = keys[i] ?? "";
+      try {
+        const answer = this.#table.get(key);
+        if (answer instanceof Promise) return this.#wait(answer, i, keys, scene);
+        if (answer !== undefined) return this.#found(answer, key, scene);
+      } catch (error) {
+        return this.#failed(error, key, scene);
+      }
+      scene.context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> not found`);
+    }
+    return DUNNO;
+  }
+
+  async #wait(pending: Promise<Answer>, i: number, keys: readonly string[], scene: Scene): Promise<Outcome> {
+    const key = keys[i] ?? "";
+    let answer: Answer;
+    try {
+      answer = await pending;
+    } catch (error) {
+      return this.#failed(error, key, scene);
+    }
+    if (answer !== undefined) return this.#found(answer, key, scene);
+    scene.context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> not found`);
+    return this.#from(i + 1, keys, scene);
+  }
+
+  #found(value: string, key: string, { subject, context }: Scene): Outcome {
+    context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> "${printableUtf8(value)}"`);
+    const finding = { value, table: this.#table.ref, key, subject, ref: this.#ref };
+    return applyAction(finding, context, this.#services);
+  }
+
+  #failed(error: unknown, key: string, { subject, context }: Scene): Outcome {
+    if (!(error instanceof TableError)) throw error;
+    context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> error: ${printableUtf8(error.message)}`);
+    this.#services.log.warning(
+      `${this.#table.ref} lookup error for "${printableAscii(key)}": ${printableAscii(error.message)}`,
+    );
+    return { kind: "refuse", cause: "data", reply: rejected(451, "4.3.5", subject, "Server configuration error") };
+  }
+}
+
+interface Scene {
+  readonly subject: Subject;
+  readonly context: Context;
+}
+
+/** How a table wants its keys in this configuration. */
+export function keyOptionsOf({ params }: Services, table: LookupTable): KeyOptions {
+  return {
+    partialKeys: table.partialKeys,
+    plainParents: wordsOf(params.text("parent_domain_matches_subdomains")).includes("smtpd_access_maps"),
+    delimiter: params.text("recipient_delimiter"),
+  };
+}
+
+function wordsOf(text: string): readonly string[] {
+  try {
+    return splitList(text, "parent_domain_matches_subdomains");
+  } catch (error) {
+    if (error instanceof ParameterError) return []; // config/ has reported it; the strict reading is the safe one
+    throw error;
+  }
+}

@@ -1,0 +1,210 @@
+/** access/evaluator.ts: which lists run at which command, and what is carried from one to the next (postfix.md §2.1).
+ *  smtpd_delay_reject = yes runs client, helo and sender lists at every RCPT; `no` runs each at its own command.
+ *  States of a session: open → denied (a refusal at connect without delay is repeated for every later command). */
+import { formatClient } from "../mail/client.ts";
+import type { AccessSession, Decision, Facts, RuleRef, Stage, Verdict } from "./access.ts";
+import { whereOf } from "./list-compiler.ts";
+import type { Subject } from "./reply-text.ts";
+import type { Rule, Services } from "./restriction.ts";
+import { checkListed } from "./unlisted.ts";
+import { type Deferral, type ListResult, type MessageState, Walk } from "./walk.ts";
+
+/** All that is fixed for one service in one configuration. */
+export interface CompiledLists {
+  readonly rules: Readonly<Record<Stage, readonly Rule[]>>;
+  readonly services: Services;
+  readonly relayFirst: boolean;
+  readonly delayReject: boolean;
+  readonly rejectUnlistedSender: boolean;
+  readonly rejectUnlistedRecipient: boolean;
+}
+
+const LET_THROUGH: Verdict = { decision: { kind: "permit", by: undefined }, effects: [], notices: [], trace: [] };
+
+/** A session that has decided nothing yet. */
+export function openAccessSession(lists: CompiledLists): AccessSession {
+  return new Evaluator(lists);
+}
+
+class Evaluator implements AccessSession {
+  readonly #lists: CompiledLists;
+  #denied: Decision | undefined;
+  #message: MessageState = { held: false, discarded: false };
+  /** defer_if_permit as it stood behind each stage, without delay. */
+  #afterClient: Deferral | undefined;
+  #afterHelo: Deferral | undefined;
+  #afterSender: Deferral | undefined;
+
+  constructor(lists: CompiledLists) {
+    this.#lists = lists;
+  }
+
+  async atConnect(facts: Facts): Promise<Verdict> {
+    if (this.#lists.delayReject || this.#isIdle("client")) return LET_THROUGH;
+    const walk = this.#walk(facts, undefined);
+    const result = await this.#runClient(walk);
+    this.#afterClient = walk.deferIfPermit;
+    this.#afterHelo = walk.deferIfPermit;
+    const verdict = verdictOf(walk, result);
+    if (isRefused(result)) this.#denied = verdict.decision;
+    return verdict;
+  }
+
+  async atHelo(facts: Facts): Promise<Verdict> {
+    if (this.#denied) return this.#stillDenied(this.#denied);
+    if (this.#lists.delayReject || this.#isIdle("helo")) return LET_THROUGH;
+    const walk = this.#walk(facts, this.#afterClient);
+    const result = await this.#runHelo(walk);
+    this.#afterHelo = walk.deferIfPermit;
+    return verdictOf(walk, result);
+  }
+
+  async atMail(facts: Facts): Promise<Verdict> {
+    this.#message = { held: false, discarded: false };
+    this.#afterSender = this.#afterHelo;
+    if (this.#denied) return this.#stillDenied(this.#denied);
+    if (this.#lists.delayReject) return LET_THROUGH;
+    const walk = this.#walk(facts, this.#afterHelo);
+    const result = await this.#runSender(walk);
+    this.#afterSender = walk.deferIfPermit;
+    return verdictOf(walk, result);
+  }
+
+  atRcpt(facts: Facts): Promise<Verdict> {
+    return this.#recipient(facts);
+  }
+
+  /** VRFY asks what RCPT would say. */
+  atVrfy(facts: Facts): Promise<Verdict> {
+    return this.#recipient(facts);
+  }
+
+  atData(facts: Facts): Promise<Verdict> {
+    return this.#afterRecipients("data", facts, { name: "DATA", replyClass: "Data command" });
+  }
+
+  atEndOfData(facts: Facts): Promise<Verdict> {
+    return this.#afterRecipients("end_of_data", facts, { name: "END-OF-MESSAGE", replyClass: "End-of-data" });
+  }
+
+  async #recipient(facts: Facts): Promise<Verdict> {
+    if (this.#denied) return this.#stillDenied(this.#denied);
+    // RFC 5321 §4.5.1: <postmaster> without a domain is always reachable.
+    if (facts.recipient?.toLowerCase() === "postmaster") return LET_THROUGH;
+    const { delayReject, relayFirst } = this.#lists;
+    const walk = this.#walk(facts, delayReject ? undefined : this.#afterSender);
+    if (delayReject) {
+      const delayed = await this.#runDelayed(walk);
+      if (isRefused(delayed)) return verdictOf(walk, delayed);
+    }
+    walk.beginStage();
+    const subject: Subject = { name: facts.recipient ?? "", replyClass: "Recipient address" };
+    let result: ListResult = "next";
+    for (const stage of relayFirst ? (["relay", "recipient"] as const) : (["recipient", "relay"] as const)) {
+      const step = this.#runList(walk, stage, subject);
+      const end = step instanceof Promise ? await step : step;
+      if (isRefused(end)) return verdictOf(walk, end);
+      if (end !== "next") result = end;
+    }
+    const deferred = walk.takeDeferIfPermit();
+    if (isRefused(deferred)) return verdictOf(walk, deferred);
+    const unlisted = this.#runUnlisted(walk, "recipient");
+    const last = unlisted instanceof Promise ? await unlisted : unlisted;
+    return verdictOf(walk, isRefused(last) ? last : result);
+  }
+
+  /** The lists of the commands before RCPT. A permit ends only its own list. */
+  async #runDelayed(walk: Walk): Promise<ListResult> {
+    for (const run of [this.#runClient, this.#runHelo, this.#runSender]) {
+      const step = run.call(this, walk);
+      const end = step instanceof Promise ? await step : step;
+      if (isRefused(end)) return end;
+    }
+    return "next";
+  }
+
+  #runClient(walk: Walk): ListResult | Promise<ListResult> {
+    walk.beginStage();
+    return this.#runList(walk, "client", { name: formatClient(walk.facts.client), replyClass: "Client host" });
+  }
+
+  #runHelo(walk: Walk): ListResult | Promise<ListResult> {
+    const { helo } = walk.facts;
+    walk.beginStage();
+    if (helo === undefined) return "next";
+    return this.#runList(walk, "helo", { name: helo, replyClass: "Helo command" });
+  }
+
+  #runSender(walk: Walk): ListResult | Promise<ListResult> {
+    const { sender } = walk.facts;
+    walk.beginStage();
+    if (sender === undefined) return "next";
+    const step = this.#runList(walk, "sender", { name: sender, replyClass: "Sender address" });
+    if (step instanceof Promise) return step.then((end) => (isRefused(end) ? end : this.#runUnlisted(walk, "sender")));
+    return isRefused(step) ? step : this.#runUnlisted(walk, "sender");
+  }
+
+  #runList(walk: Walk, stage: Stage, subject: Subject): ListResult | Promise<ListResult> {
+    const rules = this.#lists.rules[stage];
+    return rules.length === 0 ? "next" : walk.run({ stage, rules, subject });
+  }
+
+  /** The check that stands behind the list unless the list made it itself or the message is discarded. */
+  #runUnlisted(walk: Walk, who: "sender" | "recipient"): ListResult | Promise<ListResult> {
+    const { rejectUnlistedSender, rejectUnlistedRecipient, services } = this.#lists;
+    if (!(who === "sender" ? rejectUnlistedSender : rejectUnlistedRecipient)) return "next";
+    if (walk.checked[who]) return "next";
+    const parameter = `smtpd_reject_unlisted_${who}`;
+    const at = services.params.source(parameter);
+    const ref: RuleRef = { text: parameter, at: at === undefined ? "default" : `${at.file}:${at.line}`, parameter };
+    const rule: Rule = {
+      ref,
+      word: `reject_unlisted_${who}`,
+      argument: undefined,
+      evaluate: (context) => checkListed(who, context, services),
+    };
+    const subject: Subject = {
+      name: walk.facts[who] ?? "",
+      replyClass: who === "sender" ? "Sender address" : "Recipient address",
+    };
+    return walk.run({ stage: who, rules: [rule], subject });
+  }
+
+  async #afterRecipients(stage: "data" | "end_of_data", facts: Facts, subject: Subject): Promise<Verdict> {
+    if (this.#denied) return this.#stillDenied(this.#denied);
+    if (this.#isIdle(stage)) return LET_THROUGH;
+    // With several recipients none of them stands for the message.
+    const seen = facts.recipientCount > 1 ? { ...facts, recipient: undefined } : facts;
+    const walk = this.#walk(seen, undefined);
+    const step = this.#runList(walk, stage, subject);
+    const end = step instanceof Promise ? await step : step;
+    if (isRefused(end)) return verdictOf(walk, end);
+    const deferred = walk.takeDeferIfPermit();
+    return verdictOf(walk, isRefused(deferred) ? deferred : end);
+  }
+
+  #walk(facts: Facts, deferral: Deferral | undefined): Walk {
+    const { services, delayReject } = this.#lists;
+    const walk = new Walk({ services, facts, message: this.#message, beforeMail: !delayReject });
+    walk.deferIfPermit = deferral;
+    return walk;
+  }
+
+  #isIdle(stage: Stage): boolean {
+    return this.#lists.rules[stage].length === 0;
+  }
+
+  /** Logged once, at connect; said again for every command. */
+  #stillDenied(decision: Decision): Verdict {
+    return { decision, effects: [], notices: [], trace: [] };
+  }
+}
+
+function isRefused(result: ListResult): result is Extract<ListResult, { kind: "reject" | "defer" }> {
+  return result !== "next" && result.kind !== "permit";
+}
+
+function verdictOf(walk: Walk, result: ListResult): Verdict {
+  const decision: Decision = result === "next" ? { kind: "permit", by: undefined } : result;
+  return { decision, effects: walk.effects, notices: walk.notices, trace: walk.trace };
+}

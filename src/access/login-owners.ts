@@ -1,0 +1,29 @@
+/** access/login-owners.ts: who owns a sender address (smtpd_sender_login_maps), for the reject_*_sender_login_mismatch
+ *  words. Compares logins as they are; knows no reply. */
+import { splitList } from "../config/declare.ts";
+import type { Address } from "../mail/address.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import { keyOptionsOf } from "./access-table.ts";
+import { ownerKeys } from "./lookup-keys.ts";
+import type { Context, Services } from "./restriction.ts";
+
+export type OwnersOf = (sender: Address, context: Context) => Promise<readonly string[] | undefined>;
+
+/** A function that gives the logins that own an address; undefined when no table lists it. Rejects TableError. */
+export function loginOwners(services: Services): OwnersOf {
+  const { params, resolver } = services;
+  const tables = params.get("smtpd_sender_login_maps").map((ref) => services.tables.open(ref));
+  return async (sender, context) => {
+    const address = resolver.rewrite(sender);
+    const ownDomain = (await resolver.classOf(address)) === "local";
+    for (const table of tables) {
+      for (const key of ownerKeys(address, { ...keyOptionsOf(services, table), ownDomain })) {
+        const value = await table.get(key);
+        const shown = value === undefined ? "not found" : `"${printableUtf8(value)}"`;
+        context.noteLookup(`${table.ref} "${printableUtf8(key)}" -> ${shown}`);
+        if (value !== undefined) return splitList(value, "smtpd_sender_login_maps");
+      }
+    }
+    return undefined;
+  };
+}

@@ -1,0 +1,93 @@
+/** access/restriction.ts: the words between the compiler, the restrictions and the evaluator. Types and constants only.
+ *  A restriction is a function from a Context to an Outcome; what an outcome means for the list is the evaluator's. */
+
+import type { Parameters } from "../config/parameters.ts";
+import type { Log } from "../log/log.ts";
+import type { Reply } from "../mail/reply.ts";
+import type { AddressResolver } from "../rewrite/resolve.ts";
+import type { TableOpener } from "../tables/table.ts";
+import type { AccessNotice, Effect, Facts, RuleRef, Stage } from "./access.ts";
+import type { Subject } from "./reply-text.ts";
+
+/** What one rule says. `cause` "policy" alone can be turned into a warning by warn_if_reject. */
+export type Result =
+  | { readonly kind: "dunno" }
+  | { readonly kind: "permit" }
+  | {
+      readonly kind: "refuse";
+      readonly reply: Reply;
+      readonly cause: "policy" | "data" | "config";
+      /** HANGUP: the notice is `hangup` and the caller closes the connection without a reply. */
+      readonly hangup?: true;
+    }
+  | { readonly kind: "deferIfPermit" | "deferIfReject"; readonly reply: Reply }
+  /** The next rule only warns. */
+  | { readonly kind: "warnNext" }
+  /** A restriction class or a list found in a table: evaluated as if it stood here. */
+  | { readonly kind: "run"; readonly rules: readonly Rule[]; readonly subject?: Subject };
+
+/** A result and what came with it. */
+export type Outcome = Result & {
+  readonly effects?: readonly Effect[];
+  readonly notices?: readonly AccessNotice[];
+};
+
+export const DUNNO: Outcome = { kind: "dunno" };
+export const PERMIT: Outcome = { kind: "permit" };
+
+/** Whether message-wide actions (HOLD, FILTER …) have a message to act on. */
+export type EffectScope = "message" | "beforeMail" | "etrn";
+
+/** What a restriction sees while a list runs. */
+export interface Context {
+  readonly facts: Facts;
+  readonly stage: Stage;
+  /** What the running list speaks about: the client, the sender … */
+  readonly subject: Subject;
+  /** This rule stands behind warn_if_reject. */
+  readonly warnOnly: boolean;
+  /** reject_unlisted_* was evaluated for good, so the implicit check is skipped. */
+  readonly checked: { sender: boolean; recipient: boolean };
+  readonly effectScope: EffectScope;
+  /** Adds one look-up to the trace of the running rule. */
+  noteLookup(text: string): void;
+}
+
+/** Synchronous where nothing has to be waited for. May throw TableError: 451 4.3.0. */
+export type Evaluate = (context: Context) => Outcome | Promise<Outcome>;
+
+/** One compiled restriction. */
+export interface Rule {
+  readonly ref: RuleRef;
+  /** Canonical word, "class", or "error" for what cannot work. */
+  readonly word: string;
+  readonly argument: string | undefined;
+  readonly evaluate: Evaluate;
+  /** The rules of a class, for validation and proof. */
+  readonly rules?: readonly Rule[];
+}
+
+/** What the restrictions may use. */
+export interface Services {
+  readonly params: Parameters;
+  readonly tables: TableOpener;
+  readonly resolver: AddressResolver;
+  readonly log: Log;
+  readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
+  /** A table's right-hand side that is a restriction list; compiled once and kept. */
+  compileValue(value: string, origin: ValueOrigin): readonly Rule[];
+}
+
+/** Where a table value came from: the stage decides what a bare class member means. */
+export interface ValueOrigin {
+  readonly stage: Stage;
+  readonly ref: RuleRef;
+}
+
+/** One restriction word: how it is called, what argument it takes, how a rule is made of it. */
+export interface Word {
+  readonly names: readonly [string, ...string[]];
+  readonly argument: "none" | "table";
+  /** `argument` is "" for words that take none. */
+  build(services: Services, rule: { readonly argument: string; readonly ref: RuleRef }): Evaluate;
+}

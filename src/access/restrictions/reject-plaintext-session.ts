@@ -1,0 +1,16 @@
+/** access/restrictions/reject-plaintext-session.ts: `reject_plaintext_session`, for sessions without TLS. */
+import { rejected } from "../reply-text.ts";
+import { DUNNO, type Word } from "../restriction.ts";
+
+export const rejectPlaintextSession: Word = {
+  names: ["reject_plaintext_session"],
+  argument: "none",
+  build({ params }) {
+    const code = params.get("plaintext_reject_code");
+    return ({ facts, subject }) => {
+      if (facts.tls !== undefined) return DUNNO;
+      const reply = rejected(code, "4.7.1", subject, "Session encryption is required");
+      return { kind: "refuse", cause: "policy", reply };
+    };
+  },
+};

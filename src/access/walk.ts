@@ -1,0 +1,233 @@
+/** access/walk.ts: runs compiled lists for one command and collects decision, effects, notices and trace (postfix.md §2.1).
+ *  Lists that nest are one loop over a stack of frames. Nothing is awaited unless a restriction returns a promise.
+ *  Not the order of the lists: that is evaluator.ts. */
+import { printableAscii } from "../mail/printable.ts";
+import { type Reply, reply, replyText } from "../mail/reply.ts";
+import { TableError } from "../tables/table.ts";
+import type { AccessNotice, Decision, Effect, Facts, RuleRef, Stage, TraceStep } from "./access.ts";
+import { CONFIGURATION_ERROR, lookupFailure, type Subject } from "./reply-text.ts";
+import type { Context, EffectScope, Outcome, Rule, Services } from "./restriction.ts";
+
+/** Classes and table lists nest at most this deep. */
+const MAX_DEPTH = 100;
+/** Rules evaluated for one command: classes that name each other twice would double at each level. */
+const MAX_STEPS = 10_000;
+
+const NO_LOOKUPS: readonly string[] = [];
+
+/** A saved defer_if_permit or defer_if_reject. */
+export interface Deferral {
+  readonly reply: Reply;
+  readonly by: RuleRef;
+}
+
+/** What lasts for a whole message. */
+export interface MessageState {
+  held: boolean;
+  discarded: boolean;
+}
+
+export type ListResult = "next" | Extract<Decision, { kind: "permit" | "reject" | "defer" }>;
+
+export interface ListRun {
+  readonly stage: Stage;
+  readonly rules: readonly Rule[];
+  readonly subject: Subject;
+}
+
+interface Frame {
+  readonly rules: readonly Rule[];
+  readonly subject: Subject;
+  next: number;
+}
+
+export class Walk implements Context {
+  readonly facts: Facts;
+  readonly checked = { sender: false, recipient: false };
+  readonly effects: Effect[] = [];
+  readonly notices: AccessNotice[] = [];
+  readonly trace: TraceStep[] = [];
+  readonly #services: Services;
+  readonly #message: MessageState;
+  readonly #beforeMail: boolean;
+  stage: Stage = "client";
+  /** Survives from list to list of one command; the evaluator carries it from command to command. */
+  deferIfPermit: Deferral | undefined;
+  #deferIfReject: Deferral | undefined;
+  #frames: Frame[] = [];
+  /** Depth of the frame in which warn_if_reject stood; 0: none. */
+  #warnDepth = 0;
+  #steps = 0;
+  #lookups: string[] | undefined;
+
+  constructor(options: { services: Services; facts: Facts; message: MessageState; beforeMail: boolean }) {
+    this.#services = options.services;
+    this.facts = options.facts;
+    this.#message = options.message;
+    this.#beforeMail = options.beforeMail;
+  }
+
+  get subject(): Subject {
+    return this.#frames.at(-1)?.subject ?? { name: "", replyClass: "Client host" };
+  }
+
+  get warnOnly(): boolean {
+    return this.#warnDepth > 0;
+  }
+
+  get effectScope(): EffectScope {
+    if (this.stage === "etrn") return "etrn";
+    return this.#beforeMail && (this.stage === "client" || this.stage === "helo") ? "beforeMail" : "message";
+  }
+
+  noteLookup(text: string): void {
+    this.#lookups ??= [];
+    this.#lookups.push(text);
+  }
+
+  /** Forgets what must not pass from one stage to the next. */
+  beginStage(): void {
+    this.#deferIfReject = undefined;
+    this.#warnDepth = 0;
+  }
+
+  /** Runs one list to its end; "next" means nobody decided. */
+  run(list: ListRun): ListResult | Promise<ListResult> {
+    this.stage = list.stage;
+    this.#warnDepth = 0;
+    this.#frames = [{ rules: list.rules, subject: list.subject, next: 0 }];
+    return this.#loop();
+  }
+
+  /** The saved 4xx of defer_if_permit as the decision, where the lists would let the command through. */
+  takeDeferIfPermit(): ListResult {
+    const deferral = this.deferIfPermit;
+    this.#warnDepth = 0; // a permit may have ended the list right behind warn_if_reject
+    return deferral === undefined
+      ? "next"
+      : (this.#refuse(deferral.by, { kind: "refuse", cause: "policy", ...deferral }) ?? "next");
+  }
+
+  #loop(): ListResult | Promise<ListResult> {
+    while (!this.#message.discarded) {
+      const frame = this.#frames.at(-1);
+      if (frame === undefined) return "next";
+      const rule = frame.rules[frame.next++];
+      if (rule === undefined) {
+        this.#frames.pop();
+        if (this.#warnDepth >= this.#frames.length) this.#warnDepth = 0;
+        if (this.#bothDeferrals) return "next";
+        continue;
+      }
+      const outcome = this.#evaluate(rule);
+      if (outcome instanceof Promise) return this.#wait(rule, outcome);
+      const end = this.#apply(rule, outcome);
+      if (end !== undefined) return end;
+    }
+    return "next";
+  }
+
+  async #wait(rule: Rule, pending: Promise<Outcome>): Promise<ListResult> {
+    let outcome: Outcome;
+    try {
+      outcome = await pending;
+    } catch (error) {
+      outcome = this.#failure(rule, error);
+    }
+    return this.#apply(rule, outcome) ?? this.#loop();
+  }
+
+  #evaluate(rule: Rule): Outcome | Promise<Outcome> {
+    this.#lookups = undefined;
+    if (this.#frames.length > MAX_DEPTH || ++this.#steps > MAX_STEPS) {
+      this.#services.log.warning(`restriction "${rule.ref.text}" (${rule.ref.at}): unreasonable restriction recursion`);
+      return { kind: "refuse", cause: "config", reply: CONFIGURATION_ERROR };
+    }
+    try {
+      return rule.evaluate(this);
+    } catch (error) {
+      return this.#failure(rule, error);
+    }
+  }
+
+  /** A table that cannot answer, or a bug: both refuse for now, and warn_if_reject does not soften them. */
+  #failure(rule: Rule, error: unknown): Outcome {
+    const where = `restriction "${rule.ref.text}" (${rule.ref.at})`;
+    if (error instanceof TableError) {
+      this.#services.log.warning(`${where}: ${printableAscii(error.message)}`);
+      this.noteLookup(`error: ${printableAscii(error.message)}`);
+      return { kind: "refuse", cause: "data", reply: lookupFailure(this.subject) };
+    }
+    const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#services.log.error(`${where} failed: ${printableAscii(told.replace(/\n\s*/g, " | "))}`);
+    return { kind: "refuse", cause: "data", reply: reply(451, "4.3.0", "Error: internal error") };
+  }
+
+  /** What the outcome of one rule means for the list; undefined: go on. */
+  #apply(rule: Rule, outcome: Outcome): ListResult | undefined {
+    this.#collect(outcome);
+    let end: ListResult | undefined;
+    switch (outcome.kind) {
+      case "warnNext":
+        this.#note(rule, "dunno");
+        if (this.#warnDepth === 0) this.#warnDepth = this.#frames.length;
+        return undefined;
+      case "run":
+        this.#note(rule, "dunno");
+        this.#frames.push({ rules: outcome.rules, subject: outcome.subject ?? this.subject, next: 0 });
+        return undefined;
+      case "permit":
+        this.#note(rule, "permit");
+        return { kind: "permit", by: rule.ref };
+      case "dunno":
+        this.#note(rule, "dunno");
+        break;
+      case "deferIfReject":
+        this.#note(rule, "dunno");
+        this.#deferIfReject ??= { reply: outcome.reply, by: rule.ref };
+        break;
+      case "deferIfPermit":
+        if (this.warnOnly) end = this.#refuse(rule.ref, { kind: "refuse", cause: "policy", reply: outcome.reply });
+        else this.deferIfPermit ??= { reply: outcome.reply, by: rule.ref };
+        this.#note(rule, "dunno");
+        break;
+      case "refuse":
+        end = this.#refuse(rule.ref, outcome);
+        this.#note(rule, end === undefined || end === "next" ? "dunno" : end.kind);
+        break;
+    }
+    if (this.#warnDepth >= this.#frames.length) this.#warnDepth = 0;
+    return end ?? (this.#bothDeferrals ? "next" : undefined);
+  }
+
+  get #bothDeferrals(): boolean {
+    return this.deferIfPermit !== undefined && this.#deferIfReject !== undefined;
+  }
+
+  /** The refusal as decision, or undefined if warn_if_reject makes a notice of it. */
+  #refuse(by: RuleRef, refusal: Extract<Outcome, { kind: "refuse" }>): ListResult | undefined {
+    const warn = this.warnOnly && refusal.cause === "policy";
+    const saved = !warn && refusal.reply.code >= 500 ? this.#deferIfReject : undefined;
+    const given = saved?.reply ?? refusal.reply;
+    const action = warn ? "reject_warning" : refusal.hangup && !saved ? "hangup" : "reject";
+    this.notices.push({ action, text: replyText(given) });
+    if (warn) return undefined;
+    return { kind: given.code < 500 ? "defer" : "reject", by: saved?.by ?? by, reply: given };
+  }
+
+  #collect(outcome: Outcome): void {
+    for (const effect of outcome.effects ?? []) {
+      this.effects.push(effect);
+      if (effect.kind === "discard") this.#message.discarded = true;
+    }
+    for (const notice of outcome.notices ?? []) {
+      if (notice.action === "hold" && this.#message.held) continue; // once per message
+      if (notice.action === "hold") this.#message.held = true;
+      this.notices.push(notice);
+    }
+  }
+
+  #note(rule: Rule, result: TraceStep["result"]): void {
+    this.trace.push({ stage: this.stage, rule: rule.ref, result, lookups: this.#lookups ?? NO_LOOKUPS });
+  }
+}
