@@ -68,7 +68,7 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
       kind,
     });
     if (isKeyParameter(name, declaration?.type)) {
-      const base = params.text("queue_directory");
+      const base = posix.resolve(configDirectory, params.text("queue_directory"));
       const names = declaration?.type === "list" ? splitList(text, name) : [text];
       return names.filter((path) => !NO_FILE.test(path)).map((path) => make(path, base, "key"));
     }
