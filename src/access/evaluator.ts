@@ -155,8 +155,7 @@ class Evaluator implements AccessSession {
     if (!(who === "sender" ? rejectUnlistedSender : rejectUnlistedRecipient)) return "next";
     if (walk.checked[who]) return "next";
     const parameter = `smtpd_reject_unlisted_${who}`;
-    const at = services.params.source(parameter);
-    const ref: RuleRef = { text: parameter, at: at === undefined ? "default" : `${at.file}:${at.line}`, parameter };
+    const ref: RuleRef = { text: parameter, at: whereOf(services.params.source(parameter)), parameter };
     const rule: Rule = {
       ref,
       word: `reject_unlisted_${who}`,
