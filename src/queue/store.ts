@@ -118,6 +118,11 @@ export interface QueueStore extends QueueAdmin {
   /** Takes back a claim without a try: the recipients are due as before. */
   unclaim(queueId: QueueId, recipientIds: readonly number[]): Promise<void>;
   settle(settlement: Settlement): Promise<{ readonly removed: boolean; readonly appended: readonly ClaimedMessage[] }>;
+  /** The message enters a delivery agent; counted, so each call needs its clearInFlight(). Never throws. A message that is
+   *  marked at three crashes is held by recovery. */
+  markInFlight?(queueId: QueueId): void;
+  /** The agent is done with the message. */
+  clearInFlight?(queueId: QueueId): void;
   /** Free bytes of the file system that holds the shard, at most a second old. */
   freeBytes(): number;
   /** Opens a dead worker's shard beside the own one; it only drains. */

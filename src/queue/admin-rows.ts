@@ -1,0 +1,128 @@
+/** queue/admin-rows.ts: the statements behind the operators' commands of one shard: list, hold, release, delete, flush,
+ *  read. "All" comes in pages of keys, so that no transaction grows with the queue. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { asAddress } from "../mail/address.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+import type { DeliveryRows } from "./delivery-rows.ts";
+import { CLAIMED, keyOf } from "./schema.ts";
+import type { QueueListing } from "./store.ts";
+
+/** Which messages: these, or the next `limit` behind a key. */
+export type Selection = { readonly ids: readonly QueueId[] } | { readonly after: bigint; readonly limit: number };
+
+export interface Touched {
+  readonly ids: readonly QueueId[];
+  /** Where the next page begins; undefined at the end. */
+  readonly next: bigint | undefined;
+}
+
+export type AdminChange = "hold" | "release" | "delete" | "flush";
+
+export interface ContentRow {
+  readonly header: Uint8Array;
+  readonly body: Uint8Array | undefined;
+  readonly file: string | undefined;
+}
+
+export class AdminRows {
+  readonly #delivery: DeliveryRows;
+  readonly #one: StatementSync;
+  readonly #page: StatementSync;
+  readonly #recipients: StatementSync;
+  readonly #content: StatementSync;
+  readonly #hold: StatementSync;
+  readonly #holdRecipients: StatementSync;
+  readonly #release: StatementSync;
+  readonly #releaseRecipients: StatementSync;
+  readonly #flush: StatementSync;
+
+  constructor(db: DatabaseSync, delivery: DeliveryRows) {
+    const columns = "SELECT id, queue_id, size, held, envelope FROM message";
+    this.#delivery = delivery;
+    this.#one = db.prepare(`${columns} WHERE id = ?`);
+    this.#page = db.prepare(`${columns} WHERE id > ? ORDER BY id LIMIT ?`);
+    this.#recipients = db.prepare("SELECT state, address, reason FROM recipient WHERE message = ?");
+    this.#content = db.prepare(
+      "SELECT header, body, body_file FROM content JOIN message USING (id) WHERE content.id = ?",
+    );
+    this.#hold = db.prepare("UPDATE message SET held = 1 WHERE id = ? AND held = 0");
+    this.#holdRecipients = db.prepare("UPDATE recipient SET state = 2 WHERE message = ? AND state = 0");
+    // A message that an operator looked at starts counting crashes anew.
+    this.#release = db.prepare("UPDATE message SET held = 0, crashes = 0 WHERE id = ? AND held = 1");
+    this.#releaseRecipients = db.prepare(
+      "UPDATE recipient SET state = 0, due = min(due, ?) WHERE message = ? AND state = 2",
+    );
+    this.#flush = db.prepare("UPDATE recipient SET due = ?1 WHERE message = ?2 AND state = 0 AND due > ?1");
+  }
+
+  list(after: bigint, limit: number): readonly QueueListing[] {
+    return this.#page.all(after, limit).map((row) => this.#listing(row));
+  }
+
+  read(queueId: QueueId): { readonly envelope: string; readonly listing: QueueListing } | undefined {
+    const key = keyOf(queueId);
+    const row = key === undefined ? undefined : this.#one.get(key);
+    return row && { envelope: row.envelope as string, listing: this.#listing(row) };
+  }
+
+  content(key: bigint): ContentRow | undefined {
+    const row = this.#content.get(key);
+    if (!row) return undefined;
+    return {
+      header: row.header as Uint8Array,
+      body: row.body === null ? undefined : (row.body as Uint8Array),
+      file: row.body_file === null ? undefined : (row.body_file as string),
+    };
+  }
+
+  change(what: AdminChange, selection: Selection, nowMs: number): Touched {
+    const rows = this.#select(selection);
+    const ids: QueueId[] = [];
+    for (const row of rows) {
+      if (this.#apply(what, row.id as bigint, nowMs)) ids.push(row.queue_id as QueueId);
+    }
+    const full = "after" in selection && rows.length === selection.limit;
+    return { ids, next: full ? (rows.at(-1)?.id as bigint) : undefined };
+  }
+
+  #select(selection: Selection): ReturnType<StatementSync["all"]> {
+    if ("after" in selection) return this.#page.all(selection.after, selection.limit);
+    return selection.ids.flatMap((id) => {
+      const key = keyOf(id);
+      const row = key === undefined ? undefined : this.#one.get(key);
+      return row ? [row] : [];
+    });
+  }
+
+  #apply(what: AdminChange, key: bigint, nowMs: number): boolean {
+    const now = Math.floor(nowMs);
+    switch (what) {
+      case "hold":
+        this.#holdRecipients.run(key);
+        return Number(this.#hold.run(key).changes) > 0;
+      case "release":
+        this.#releaseRecipients.run(now, key);
+        return Number(this.#release.run(key).changes) > 0;
+      case "delete":
+        return this.#delivery.remove(key);
+      case "flush":
+        return Number(this.#flush.run(now, key).changes) > 0;
+    }
+  }
+
+  #listing(row: Record<string, unknown>): QueueListing {
+    const envelope = JSON.parse(row.envelope as string) as Envelope;
+    const recipients = this.#recipients.all(row.id as bigint);
+    const tried = recipients.some((r) => r.reason !== "");
+    const active = recipients.some((r) => Number(r.state) === CLAIMED);
+    return {
+      queueId: envelope.queueId,
+      queue: row.held ? "hold" : active ? "active" : tried ? "deferred" : "incoming",
+      arrivalMs: envelope.arrivalMs,
+      sizeBytes: Number(row.size),
+      sender: envelope.sender,
+      recipients: recipients.map((r) => ({ address: asAddress(r.address as string), reason: r.reason as string })),
+    };
+  }
+}

@@ -1,0 +1,109 @@
+/** queue/admin.ts: the operators' view of several shards as one queue. Over the store thread while the server runs, over
+ *  shards opened in place while it does not; only `call` differs. */
+import { join } from "node:path";
+import type { QueueId } from "../mail/queue-id.ts";
+import type { AdminChange, Selection } from "./admin-rows.ts";
+import { type ContentParts, contentBehind } from "./content.ts";
+import type { Answer, Operation, OperationKind } from "./operations.ts";
+import { keyOf, requireKey } from "./schema.ts";
+import { type QueueAdmin, QueueError, type QueueListing } from "./store.ts";
+
+/** Messages per transaction when an operator says ALL. */
+const PAGE_MESSAGES = 500;
+
+/** How shards are reached. */
+export interface ShardAccess {
+  /** Open shards at this moment. */
+  shards(): readonly number[];
+  directoryOf(shard: number): string;
+  call<K extends OperationKind>(shard: number, op: Operation<K>): Promise<Answer<K>>;
+  nowMs(): number;
+}
+
+/** One QueueAdmin over all open shards. */
+export function adminOf(access: ShardAccess): QueueAdmin {
+  const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, what, ids);
+  return {
+    list: (page) => list(access, page),
+    hold: change("hold"),
+    release: change("release"),
+    delete: change("delete"),
+    flush: change("flush"),
+    read: (id) => read(access, id),
+  };
+}
+
+/** Content of a message in a shard, found again at each iteration. */
+export function contentIn(
+  access: ShardAccess,
+  shard: number,
+  where: { readonly key: bigint; readonly sizeBytes: number },
+) {
+  return contentBehind(where.sizeBytes, async (): Promise<ContentParts> => {
+    const row = await access.call<"content">(shard, { kind: "content", key: where.key });
+    if (!row) throw new QueueError("The message is not in the queue any more", {});
+    const { header, body, file } = row;
+    if (file !== undefined) return { header, path: join(access.directoryOf(shard), "content", file) };
+    return { header, body: body ?? new Uint8Array(0) };
+  });
+}
+
+async function list(access: ShardAccess, page: Parameters<QueueAdmin["list"]>[0]): Promise<readonly QueueListing[]> {
+  const after = page.after === undefined ? -1n : requireKey(page.after);
+  const lists = await Promise.all(
+    access.shards().map((shard) => access.call<"list">(shard, { kind: "list", after, limit: page.limit })),
+  );
+  const [only] = lists;
+  if (lists.length === 1 && only) return only;
+  return lists.flat().sort(byKey).slice(0, page.limit);
+}
+
+function byKey(a: QueueListing, b: QueueListing): number {
+  const difference = (keyOf(a.queueId) ?? 0n) - (keyOf(b.queueId) ?? 0n);
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+async function changeAll(
+  access: ShardAccess,
+  what: AdminChange,
+  ids: readonly QueueId[] | "ALL",
+): Promise<readonly QueueId[]> {
+  const touched: QueueId[] = [];
+  for (const shard of access.shards()) {
+    let selection = firstPage(ids);
+    while (selection) {
+      const answer = await access.call<"change">(shard, { kind: "change", what, selection, nowMs: access.nowMs() });
+      for (const id of answer.ids) touched.push(id);
+      selection = nextPage(ids, answer.next, selection);
+    }
+    if (touched.length === ids.length && ids !== "ALL") break;
+  }
+  return touched;
+}
+
+function firstPage(ids: readonly QueueId[] | "ALL"): Selection | undefined {
+  return ids === "ALL" ? { after: -1n, limit: PAGE_MESSAGES } : nextPage(ids, undefined, { ids: [] });
+}
+
+function nextPage(
+  ids: readonly QueueId[] | "ALL",
+  next: bigint | undefined,
+  previous: Selection & { readonly from?: number },
+): (Selection & { readonly from?: number }) | undefined {
+  if (ids === "ALL") return next === undefined ? undefined : { after: next, limit: PAGE_MESSAGES };
+  const from = (previous.from ?? -PAGE_MESSAGES) + PAGE_MESSAGES;
+  return from < ids.length ? { ids: ids.slice(from, from + PAGE_MESSAGES), from } : undefined;
+}
+
+async function read(access: ShardAccess, id: QueueId): Promise<Awaited<ReturnType<QueueAdmin["read"]>>> {
+  const key = keyOf(id);
+  if (key === undefined) return undefined;
+  for (const shard of access.shards()) {
+    const found = await access.call<"read">(shard, { kind: "read", queueId: id });
+    if (!found) continue;
+    const { listing } = found;
+    const content = contentIn(access, shard, { key, sizeBytes: listing.sizeBytes });
+    return { envelope: JSON.parse(found.envelope), listing, content };
+  }
+  return undefined;
+}

@@ -1,0 +1,187 @@
+/** queue/delivery-rows.ts: the statements of the delivery path of one shard: append, claim, settle. Synchronous, and
+ *  always inside a transaction that the caller begins and commits. Operators' statements are in admin-rows.ts. */
+import type { DatabaseSync, StatementSync } from "node:sqlite";
+import { asAddress } from "../mail/address.ts";
+import { CLAIMED, HELD, WAITING } from "./schema.ts";
+import type { LaneDue, NewRecipient, QueuedRecipient } from "./store.ts";
+
+/** A message as it is stored; the envelope already is JSON text. */
+export interface MessageRow {
+  readonly key: bigint;
+  readonly queueId: string;
+  readonly envelope: string;
+  readonly sizeBytes: number;
+  readonly header: Uint8Array;
+  readonly body: Uint8Array | undefined;
+  readonly file: string | undefined;
+  readonly hold: boolean;
+  readonly recipients: readonly NewRecipient[];
+}
+
+/** A claimed message as it travels to the main side; content is read when it is asked for. */
+export interface ClaimedRow {
+  readonly key: bigint;
+  readonly envelope: string;
+  readonly sizeBytes: number;
+  readonly remaining: number;
+  readonly recipients: readonly QueuedRecipient[];
+}
+
+export interface SettleRow {
+  readonly key: bigint;
+  readonly done: readonly number[];
+  readonly deferred: readonly { readonly id: number; readonly dueMs: number; readonly reason: string }[];
+  readonly append: readonly MessageRow[];
+}
+
+export interface Settled {
+  /** The message is not in the queue any more. */
+  readonly removed: boolean;
+  /** Whether `append` went in; not if an operator had deleted the message. */
+  readonly appended: boolean;
+}
+
+export class DeliveryRows {
+  readonly #insertMessage: StatementSync;
+  readonly #insertContent: StatementSync;
+  readonly #insertRecipient: StatementSync;
+  readonly #due: StatementSync;
+  readonly #setState: StatementSync;
+  readonly #message: StatementSync;
+  readonly #remaining: StatementSync;
+  readonly #lanes: StatementSync;
+  readonly #unclaim: StatementSync;
+  readonly #unclaimAll: StatementSync;
+  readonly #dropRecipient: StatementSync;
+  readonly #dropRecipients: StatementSync;
+  readonly #defer: StatementSync;
+  readonly #anyLeft: StatementSync;
+  readonly #dropMessage: StatementSync;
+  readonly #dropContent: StatementSync;
+  /** Content files of removed messages, to be unlinked once the commit that removed them has been synced. */
+  doomedFiles: string[] = [];
+
+  constructor(db: DatabaseSync) {
+    this.#insertMessage = db.prepare(
+      "INSERT INTO message (id, queue_id, size, held, body_file, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+    );
+    this.#insertContent = db.prepare("INSERT INTO content (id, header, body) VALUES (?, ?, ?)");
+    this.#insertRecipient = db.prepare(
+      "INSERT INTO recipient (message, id, state, due, lane, address, original, reason) VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+    );
+    this.#due = db.prepare(
+      `SELECT message, id, due, address, original, reason FROM recipient
+       WHERE state = 0 AND lane = ? AND due <= ? ORDER BY due LIMIT ?`,
+    );
+    this.#setState = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND id = ?");
+    this.#message = db.prepare("SELECT envelope, size, held FROM message WHERE id = ?");
+    this.#remaining = db.prepare("SELECT count(*) AS n FROM recipient WHERE message = ?");
+    // One index seek per lane ("loose index scan"), not one step per recipient.
+    this.#lanes = db.prepare(
+      `WITH RECURSIVE each(lane) AS (
+         SELECT min(lane) FROM recipient WHERE state = 0
+         UNION ALL
+         SELECT (SELECT min(lane) FROM recipient WHERE state = 0 AND lane > each.lane) FROM each WHERE each.lane IS NOT NULL
+       ), first(lane, due) AS (
+         SELECT lane, (SELECT min(due) FROM recipient WHERE state = 0 AND lane = each.lane) FROM each WHERE lane IS NOT NULL
+         ORDER BY 2, 1 LIMIT ?
+       )
+       SELECT lane, due, (SELECT count(*) FROM (
+         SELECT 1 FROM recipient WHERE state = 0 AND lane = first.lane LIMIT 1000)) AS n FROM first ORDER BY due, lane`,
+    );
+    this.#unclaim = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND id = ? AND state = 1");
+    this.#unclaimAll = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND state = 1");
+    this.#dropRecipient = db.prepare("DELETE FROM recipient WHERE message = ? AND id = ?");
+    this.#dropRecipients = db.prepare("DELETE FROM recipient WHERE message = ?");
+    this.#defer = db.prepare("UPDATE recipient SET state = ?, due = ?, reason = ? WHERE message = ? AND id = ?");
+    this.#anyLeft = db.prepare("SELECT 1 FROM recipient WHERE message = ? LIMIT 1");
+    this.#dropMessage = db.prepare("DELETE FROM message WHERE id = ? RETURNING body_file");
+    this.#dropContent = db.prepare("DELETE FROM content WHERE id = ?");
+  }
+
+  append(message: MessageRow, claim: boolean): void {
+    const { key } = message;
+    const state = message.hold ? HELD : claim ? CLAIMED : WAITING;
+    this.#insertMessage.run(
+      key,
+      message.queueId,
+      message.sizeBytes,
+      message.hold ? 1 : 0,
+      message.file ?? null,
+      message.envelope,
+    );
+    this.#insertContent.run(key, message.header, message.body ?? null);
+    let id = 0;
+    for (const { address, original, lane, dueMs } of message.recipients) {
+      this.#insertRecipient.run(key, ++id, state, Math.round(dueMs), lane, address, original);
+    }
+  }
+
+  claim(ask: { readonly lane: string; readonly nowMs: number; readonly limit: number }): readonly ClaimedRow[] {
+    const byMessage = new Map<bigint, QueuedRecipient[]>();
+    for (const row of this.#due.all(ask.lane, Math.floor(ask.nowMs), ask.limit)) {
+      const key = row.message as bigint;
+      const recipient: QueuedRecipient = {
+        id: Number(row.id),
+        address: asAddress(row.address as string),
+        original: asAddress(row.original as string),
+        lane: ask.lane,
+        dueMs: Number(row.due),
+        reason: row.reason as string,
+      };
+      const group = byMessage.get(key);
+      if (group) group.push(recipient);
+      else byMessage.set(key, [recipient]);
+    }
+    return [...byMessage].map(([key, recipients]) => this.#claimed(key, recipients));
+  }
+
+  #claimed(key: bigint, recipients: readonly QueuedRecipient[]): ClaimedRow {
+    for (const recipient of recipients) this.#setState.run(CLAIMED, key, recipient.id);
+    const row = this.#message.get(key);
+    if (!row) throw new Error(`Recipients without message ${key}`);
+    const remaining = Number(this.#remaining.get(key)?.n);
+    return { key, envelope: row.envelope as string, sizeBytes: Number(row.size), remaining, recipients };
+  }
+
+  /** Counts stop at 1000 for a lane. */
+  lanes(limit: number): readonly LaneDue[] {
+    return this.#lanes
+      .all(limit)
+      .map((row) => ({ lane: row.lane as string, earliestDueMs: Number(row.due), recipients: Number(row.n) }));
+  }
+
+  /** `ids` undefined: all claimed recipients of the message. */
+  unclaim(key: bigint, ids: readonly number[] | undefined): void {
+    const held = this.#message.get(key)?.held;
+    if (held === undefined) return;
+    const state = held ? HELD : WAITING;
+    if (ids) for (const id of ids) this.#unclaim.run(state, key, id);
+    else this.#unclaimAll.run(state, key);
+  }
+
+  settle(settlement: SettleRow): Settled {
+    const { key } = settlement;
+    const held = this.#message.get(key)?.held;
+    if (held === undefined) return { removed: true, appended: false };
+    for (const id of settlement.done) this.#dropRecipient.run(key, id);
+    const state = held ? HELD : WAITING;
+    for (const { id, dueMs, reason } of settlement.deferred) {
+      this.#defer.run(state, Math.round(dueMs), reason, key, id);
+    }
+    for (const message of settlement.append) this.append(message, true);
+    const removed = settlement.deferred.length === 0 && this.#anyLeft.get(key) === undefined;
+    if (removed) this.remove(key);
+    return { removed, appended: true };
+  }
+
+  /** Takes a message out with all that belongs to it; false if there was none. */
+  remove(key: bigint): boolean {
+    const row = this.#dropMessage.get(key);
+    if (!row) return false;
+    this.#dropContent.run(key);
+    this.#dropRecipients.run(key);
+    if (typeof row.body_file === "string") this.doomedFiles.push(row.body_file);
+    return true;
+  }
+}

@@ -1,0 +1,220 @@
+/** queue/engine.ts: group commit over the open shards: batches of operations in, answers out, one transaction per shard
+ *  and batch. Owns the handling of faults: retry one by one, poison, reopen, verify. Synchronous; the port is in
+ *  store-thread.ts. */
+import { rmSync } from "node:fs";
+import { asQueueError, type Fault, faultOf } from "./faults.ts";
+import { type Answer, type Operation, perform, takeBack } from "./operations.ts";
+import type { Note } from "./recovery.ts";
+import { openShard, type Shard, type ShardOptions } from "./shard.ts";
+import { QueueError } from "./store.ts";
+
+/** WAL size from which an idle moment is used for a checkpoint. */
+const SOFT_WAL_BYTES = 16 << 20;
+/** WAL size at which requests wait for a checkpoint. */
+const HARD_WAL_BYTES = 64 << 20;
+
+export interface Request {
+  readonly id: number;
+  readonly shard: number;
+  readonly op: Operation;
+}
+
+export type Reply =
+  | { readonly id: number; readonly answer: Answer }
+  | { readonly id: number; readonly error: string; readonly full: boolean };
+
+/** A request that was refused because its commit failed: it may be in the database all the same. */
+interface Doubt {
+  readonly op: Operation;
+  readonly answer: Answer;
+}
+
+interface Slot {
+  readonly options: ShardOptions;
+  readonly adopted: boolean;
+  shard: Shard | undefined;
+  poison: Fault | undefined;
+  doubts: Doubt[];
+}
+
+class CommitFailed extends Error {
+  override readonly name = "CommitFailed";
+  readonly answers: readonly Answer[];
+  constructor(cause: unknown, answers: readonly Answer[]) {
+    super("Commit failed", { cause });
+    this.answers = answers;
+  }
+}
+
+export class Engine {
+  readonly #slots = new Map<number, Slot>();
+  readonly #note: (note: Note) => void;
+  readonly #drained: (shard: number) => void;
+
+  constructor(events: { readonly note: (note: Note) => void; readonly drained: (shard: number) => void }) {
+    this.#note = events.note;
+    this.#drained = events.drained;
+  }
+
+  /** Opens a shard and returns the floor of its queue ids. Throws QueueError. */
+  open(options: ShardOptions, role: { readonly adopted: boolean }): number {
+    if (this.#slots.has(options.shard)) throw new QueueError(`Queue shard ${options.shard} is already open`, {});
+    const { shard, notes } = openShard(options);
+    notes.forEach(this.#note);
+    const slot: Slot = { options, adopted: role.adopted, shard, poison: undefined, doubts: [] };
+    this.#slots.set(options.shard, slot);
+    this.#removeIfDrained(slot);
+    return shard.floorMicros;
+  }
+
+  /** Commits one batch. Never throws for a storage fault; every request has one reply. */
+  run(requests: readonly Request[]): readonly Reply[] {
+    const groups = new Map<number, Request[]>();
+    for (const request of requests) {
+      const group = groups.get(request.shard);
+      if (group) group.push(request);
+      else groups.set(request.shard, [request]);
+    }
+    return [...groups].flatMap(([number, group]) => this.#runGroup(this.#slots.get(number), group));
+  }
+
+  /** Checkpoints shards whose WAL has reached the bound; the next batch waits meanwhile. */
+  checkpoint(when: "idle" | "bound"): void {
+    const limit = when === "idle" ? SOFT_WAL_BYTES : HARD_WAL_BYTES;
+    for (const slot of this.#slots.values()) {
+      if (!slot.shard || slot.poison) continue;
+      try {
+        if (slot.shard.walBytes >= limit) slot.shard.checkpoint();
+      } catch (error) {
+        this.#poison(slot, error);
+      }
+    }
+  }
+
+  close(): void {
+    for (const slot of this.#slots.values()) slot.shard?.close();
+    this.#slots.clear();
+  }
+
+  #runGroup(slot: Slot | undefined, group: readonly Request[]): readonly Reply[] {
+    if (!slot) return group.map(({ id, shard }) => refusal(id, new QueueError(`Queue shard ${shard} is not open`, {})));
+    let shard: Shard;
+    try {
+      shard = this.#ready(slot);
+    } catch (error) {
+      return group.map(({ id }) => refusal(id, error));
+    }
+    try {
+      return this.#transact(slot, shard, group);
+    } catch (error) {
+      return this.#afterFailure(slot, group, error);
+    }
+  }
+
+  #transact(slot: Slot, shard: Shard, group: readonly Request[]): readonly Reply[] {
+    const answers: Answer[] = [];
+    try {
+      shard.begin();
+      for (const { op } of group) answers.push(perform(shard, op));
+    } catch (error) {
+      shard.rollback();
+      throw error;
+    }
+    try {
+      shard.commit();
+    } catch (error) {
+      throw new CommitFailed(error, answers);
+    }
+    shard.removeDoomedFiles().forEach(this.#note);
+    this.#removeIfDrained(slot);
+    return group.map(({ id }, i) => ({ id, answer: answers[i] }));
+  }
+
+  #afterFailure(slot: Slot, group: readonly Request[], error: unknown): readonly Reply[] {
+    if (error instanceof CommitFailed) {
+      slot.doubts.push(...group.map(({ op }, i) => ({ op, answer: error.answers[i] })));
+      this.#poison(slot, error.cause, "io");
+      return group.map(({ id }) => refusal(id, error.cause));
+    }
+    const fault = faultOf(error);
+    // A full disk or a bad request: the neighbours may still do. Rolled back cleanly, so no reopening in between.
+    if (group.length > 1 && (fault === undefined || fault === "full")) {
+      return group.flatMap((request) => this.#runGroup(slot, [request]));
+    }
+    if (fault) this.#poison(slot, error);
+    return group.map(({ id }) => refusal(id, error));
+  }
+
+  #poison(slot: Slot, error: unknown, otherwise: Fault = "io"): void {
+    slot.poison = faultOf(error) ?? otherwise;
+    const { directory, shard } = slot.options;
+    this.#note({
+      severity: "error",
+      text: asQueueError(`queue shard ${shard} in "${directory}" failed`, error).message,
+    });
+  }
+
+  /** The open shard; a poisoned one is closed, opened again and verified first. Throws QueueError. */
+  #ready(slot: Slot): Shard {
+    if (slot.shard && !slot.poison) return slot.shard;
+    const fault = slot.poison;
+    this.#closeQuietly(slot);
+    const { shard, notes } = openShard({ ...slot.options, life: "same", create: true, check: fault === "corrupt" });
+    slot.shard = shard;
+    notes.forEach(this.#note);
+    try {
+      verify(shard);
+      settleDoubts(shard, slot.doubts);
+    } catch (error) {
+      throw asQueueError(`Cannot verify queue shard ${slot.options.shard}`, error);
+    }
+    slot.doubts = [];
+    slot.poison = undefined;
+    return shard;
+  }
+
+  #closeQuietly(slot: Slot): void {
+    try {
+      slot.shard?.close();
+    } catch (error) {
+      this.#note({ severity: "warning", text: asQueueError("closing a failed queue shard", error).message });
+    }
+    slot.shard = undefined;
+  }
+
+  #removeIfDrained(slot: Slot): void {
+    if (!slot.adopted || !slot.shard?.isEmpty) return;
+    const { directory } = slot.shard;
+    slot.shard.close();
+    this.#slots.delete(slot.options.shard);
+    rmSync(directory, { recursive: true, force: true });
+    this.#drained(slot.options.shard);
+  }
+}
+
+/** A complete checkpoint, unless the disk is full: then removals must go on to make room. */
+function verify(shard: Shard): void {
+  try {
+    shard.checkpoint();
+  } catch (error) {
+    if (faultOf(error) !== "full") throw error;
+  }
+}
+
+function settleDoubts(shard: Shard, doubts: readonly Doubt[]): void {
+  if (doubts.length === 0) return;
+  shard.begin();
+  try {
+    for (const { op, answer } of doubts) takeBack(shard, op, answer);
+    shard.commit();
+  } catch (error) {
+    shard.rollback();
+    throw error;
+  }
+  shard.delivery.doomedFiles = [];
+}
+
+function refusal(id: number, error: unknown): Reply {
+  const told = asQueueError("Queue storage failed", error);
+  return { id, error: told.message, full: told.full };
+}

@@ -1,0 +1,103 @@
+/** queue/operations.ts: everything one shard can be asked, as values that travel to the store thread, and what performs
+ *  them. Each operation addresses one shard and runs inside the caller's transaction. */
+import { closeSync, existsSync, fsyncSync, openSync, renameSync } from "node:fs";
+import { join } from "node:path";
+import { unreachable } from "../base/unreachable.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+import type { AdminChange, ContentRow, Selection, Touched } from "./admin-rows.ts";
+import type { ClaimedRow, MessageRow, Settled, SettleRow } from "./delivery-rows.ts";
+import type { Shard } from "./shard.ts";
+import type { LaneDue, QueueListing } from "./store.ts";
+
+/** Question and answer of each operation. */
+export interface Operations {
+  append: { ask: { readonly message: MessageRow; readonly claim: boolean }; answer: undefined };
+  claim: {
+    ask: { readonly lane: string; readonly nowMs: number; readonly limit: number };
+    answer: readonly ClaimedRow[];
+  };
+  lanes: { ask: { readonly limit: number }; answer: readonly LaneDue[] };
+  unclaim: { ask: { readonly key: bigint; readonly ids: readonly number[] }; answer: undefined };
+  /** `filesFrom`: content directory of the appended messages' files, if it is another shard's. */
+  settle: { ask: { readonly settlement: SettleRow; readonly filesFrom: string | undefined }; answer: Settled };
+  content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
+  list: { ask: { readonly after: bigint; readonly limit: number }; answer: readonly QueueListing[] };
+  change: {
+    ask: { readonly what: AdminChange; readonly selection: Selection; readonly nowMs: number };
+    answer: Touched;
+  };
+  read: {
+    ask: { readonly queueId: QueueId };
+    answer: { readonly envelope: string; readonly listing: QueueListing } | undefined;
+  };
+}
+
+export type OperationKind = keyof Operations;
+export type Operation<K extends OperationKind = OperationKind> = {
+  [N in K]: { readonly kind: N } & Operations[N]["ask"];
+}[K];
+export type Answer<K extends OperationKind = OperationKind> = Operations[K]["answer"];
+
+/** Runs one operation. Throws SQLite's errors; the caller rolls back. */
+export function perform(shard: Shard, op: Operation): Answer {
+  switch (op.kind) {
+    case "append":
+      shard.delivery.append(op.message, op.claim);
+      shard.noteKey(op.message.key);
+      return undefined;
+    case "claim":
+      return shard.delivery.claim(op);
+    case "lanes":
+      return shard.delivery.lanes(op.limit);
+    case "unclaim":
+      shard.delivery.unclaim(op.key, op.ids);
+      return undefined;
+    case "settle":
+      return settle(shard, op);
+    case "content":
+      return shard.admin.content(op.key);
+    case "list":
+      return shard.admin.list(op.after, op.limit);
+    case "change":
+      return shard.admin.change(op.what, op.selection, op.nowMs);
+    case "read":
+      return shard.admin.read(op.queueId);
+    default:
+      return unreachable(op);
+  }
+}
+
+function settle(shard: Shard, op: Operation<"settle">): Settled {
+  const { settlement, filesFrom } = op;
+  if (filesFrom !== undefined) takeFiles(shard, settlement.append, filesFrom);
+  const settled = shard.delivery.settle(settlement);
+  if (settled.appended) for (const message of settlement.append) shard.noteKey(message.key);
+  return settled;
+}
+
+/** Bounces of an adopted shard stay in it, so their content files move there before the commit names them. */
+function takeFiles(shard: Shard, messages: readonly MessageRow[], from: string): void {
+  const to = join(shard.directory, "content");
+  for (const { file } of messages) {
+    if (file === undefined || !existsSync(join(from, file))) continue;
+    renameSync(join(from, file), join(to, file));
+    const fd = openSync(to, "r");
+    fsyncSync(fd);
+    closeSync(fd);
+  }
+}
+
+/** After a commit of unknown outcome turned out to have been durable: makes the refusal of `op` true (README.md). */
+export function takeBack(shard: Shard, op: Operation, answer: Answer): void {
+  if (op.kind === "append") shard.delivery.remove(op.message.key);
+  if (op.kind === "claim") for (const row of answer as Answer<"claim">) unclaimRow(shard, row);
+  // The settlement stands: what happened did happen. Only its bounces have nobody who claims them.
+  if (op.kind === "settle") for (const message of op.settlement.append) shard.delivery.unclaim(message.key, undefined);
+}
+
+function unclaimRow(shard: Shard, row: ClaimedRow): void {
+  shard.delivery.unclaim(
+    row.key,
+    row.recipients.map((recipient) => recipient.id),
+  );
+}

@@ -1,0 +1,69 @@
+/** queue/store-thread.ts: entry of the store thread: takes posts from its port, commits what has gathered, answers all of
+ *  it in one post. No timers: a lone request is committed at once, and while a commit runs the next batch gathers.
+ *  The group commit itself is engine.ts; the other end of the port is store-client.ts. */
+import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
+import { Engine, type Reply, type Request } from "./engine.ts";
+import { asQueueError } from "./faults.ts";
+import type { Note } from "./recovery.ts";
+import type { ShardOptions } from "./shard.ts";
+
+/** Requests in one transaction; more wait at the port, where they cost nothing. */
+const MAX_BATCH = 2000;
+
+export type ToThread =
+  | { readonly kind: "requests"; readonly requests: readonly Request[] }
+  | { readonly kind: "open"; readonly id: number; readonly options: ShardOptions; readonly adopted: boolean }
+  | { readonly kind: "close" };
+
+export type FromThread =
+  | { readonly kind: "replies"; readonly replies: readonly Reply[] }
+  | { readonly kind: "opened"; readonly id: number; readonly floorMicros: number }
+  | { readonly kind: "refused"; readonly id: number; readonly error: string; readonly full: boolean }
+  | { readonly kind: "note"; readonly note: Note }
+  | { readonly kind: "drained"; readonly shard: number };
+
+function serve(port: MessagePort): void {
+  const post = (message: FromThread) => port.postMessage(message);
+  const engine = new Engine({
+    note: (note) => post({ kind: "note", note }),
+    drained: (shard) => post({ kind: "drained", shard }),
+  });
+  const commit = (requests: readonly Request[]) => {
+    if (requests.length === 0) return;
+    engine.checkpoint("bound");
+    post({ kind: "replies", replies: engine.run(requests) });
+  };
+  const control = (message: Exclude<ToThread, { kind: "requests" }>) => {
+    if (message.kind === "close") {
+      engine.close();
+      port.close();
+      return;
+    }
+    try {
+      post({ kind: "opened", id: message.id, floorMicros: engine.open(message.options, message) });
+    } catch (error) {
+      const told = asQueueError("Cannot open queue shard", error);
+      post({ kind: "refused", id: message.id, error: told.message, full: told.full });
+    }
+  };
+  port.on("message", (first: ToThread) => {
+    let batch: Request[] = [];
+    for (let message: ToThread | undefined = first; message; message = receive(port)) {
+      if (message.kind === "requests") {
+        for (const request of message.requests) batch.push(request);
+        if (batch.length < MAX_BATCH) continue;
+      }
+      commit(batch);
+      batch = [];
+      if (message.kind !== "requests") control(message);
+    }
+    commit(batch);
+    setImmediate(() => engine.checkpoint("idle"));
+  });
+}
+
+function receive(port: MessagePort): ToThread | undefined {
+  return receiveMessageOnPort(port)?.message as ToThread | undefined;
+}
+
+if (parentPort) serve(parentPort);
