@@ -7,6 +7,12 @@ set -euo pipefail
 packages=(swaks msmtp dovecot-core strace postfix curl)
 policy=/usr/sbin/policy-rc.d
 
+# One at a time: two would save and restore each other's policy.
+if [ "$(id -u)" = 0 ]; then
+  exec 9>/run/lock/postern-install-peers
+  flock 9
+fi
+
 missing=()
 for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
@@ -20,25 +26,26 @@ if [ "$(id -u)" != 0 ]; then
   exit 77
 fi
 
-saved=
-if [ -e "$policy" ] || [ -L "$policy" ]; then
-  saved=$(mktemp "$policy.saved.XXXXXX")
+# A run that was killed leaves our policy, recognizable by its mark, and perhaps the saved one.
+saved=$policy.before-postern
+mark='# set by install-peers.sh'
+if [ -e "$policy" ] && ! grep -qF "$mark" "$policy"; then
   mv "$policy" "$saved"
 fi
 restore_policy() {
   rm -f "$policy"
-  if [ -n "$saved" ]; then mv "$saved" "$policy"; fi
+  if [ -e "$saved" ]; then mv "$saved" "$policy"; fi
 }
 trap restore_policy EXIT
-printf '#!/bin/sh\nexit 101\n' >"$policy"
+printf '#!/bin/sh\n%s\nexit 101\n' "$mark" >"$policy"
 chmod 755 "$policy"
 
 export DEBIAN_FRONTEND=noninteractive
-apt-get -q update
+apt-get -q -o DPkg::Lock::Timeout=300 update 9>&-
 # "No configuration": the tests bring their own main.cf and never touch /etc/postfix.
 debconf-set-selections <<'SELECTIONS'
 postfix postfix/main_mailer_type select No configuration
 postfix postfix/mailname string localhost
 msmtp msmtp/apparmor boolean false
 SELECTIONS
-apt-get -q -y --no-install-recommends install "${missing[@]}"
+apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" 9>&-
