@@ -4,7 +4,7 @@
  *  States (the method that reads the next reply): greeting → ehlo → [starttls → ehlo] → [auth] → envelope → content → … */
 import { connect, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
-import type { LoadOptions } from "./generator.ts";
+import type { LoadOptions } from "./load-options.ts";
 
 export type MessageEnd =
   | { readonly kind: "accepted"; readonly id: string }
