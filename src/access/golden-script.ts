@@ -1,0 +1,248 @@
+/** access/golden-script.ts: the line language of testdata/*.in, for golden.test.ts only. It sets parameters, tables and
+ *  facts, runs the commands of a session, and prints every verdict. Tables, addresses and networks are fakes at the edge;
+ *  the restrictions, the compiler and the evaluator are the real ones. Lines are listed in testdata/README.md. */
+import { Parameters } from "../config/parameters.ts";
+import type { Assignment } from "../config/snapshot.ts";
+import { Log } from "../log/log.ts";
+import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
+import { replyText } from "../mail/reply.ts";
+import type { AddressClass, AddressResolver } from "../rewrite/resolve.ts";
+import { type LookupTable, TableError, type TableOpener } from "../tables/table.ts";
+import type { AccessSession, Facts, Verdict } from "./access.ts";
+import { type CompiledAccess, compileAccess } from "./compile.ts";
+
+const START: Facts = {
+  client: { address: "192.0.2.1", port: 4711, name: "unknown", reverseName: "unknown", nameStatus: "missing" },
+  server: { address: "192.0.2.25", port: 587 },
+  protocol: "ESMTP",
+  command: "CONNECT",
+  helo: undefined,
+  sender: undefined,
+  recipient: undefined,
+  recipientCount: 0,
+  sasl: undefined,
+  saslEnabled: true,
+  tls: undefined,
+  sizeBytes: undefined,
+  queueId: undefined,
+  earlyTalker: false,
+};
+
+/** Runs a script; the result is what stands in the .ref file. */
+export async function runScript(source: string): Promise<string> {
+  const script = new Script();
+  for (const [index, line] of source.split("\n").entries()) await script.line(line.trimEnd(), index + 1);
+  return `${script.output.join("\n")}\n`;
+}
+
+class Script {
+  readonly output: string[] = [];
+  readonly #assignments: Assignment[] = [];
+  readonly #world = new World((line) => this.output.push(line));
+  #facts: Facts = START;
+  #session: AccessSession | undefined;
+  #traced = false;
+
+  async line(line: string, number: number): Promise<void> {
+    if (line === "") return;
+    this.output.push(line);
+    if (line.startsWith("#")) return;
+    const setting = /^(\w+) =(?: (.*))?$/.exec(line);
+    if (setting) {
+      const [, name = "", value = ""] = setting;
+      this.#assignments.push({ name, value, at: { file: "/etc/postern/main.cf", line: number } });
+      this.#session = undefined;
+      return;
+    }
+    const [, verb = "", rest = ""] = /^(\S+)\s*(.*)$/.exec(line) ?? [];
+    if (this.#world.set(verb, rest) || this.#fact(verb, rest)) return;
+    await this.#run(verb, rest);
+  }
+
+  #fact(verb: string, rest: string): boolean {
+    const more = factsOf(verb, rest);
+    if (more) this.#facts = { ...this.#facts, ...more };
+    else if (verb === "new") this.#session = undefined;
+    else if (verb === "trace") this.#traced = rest === "on";
+    else return false;
+    return true;
+  }
+
+  #compile(): CompiledAccess {
+    const builtins = new Map([["myhostname", "mail.example.org"]]);
+    return compileAccess(new Parameters({ assignments: this.#assignments, builtins }), this.#world.deps);
+  }
+
+  async #run(verb: string, rest: string): Promise<void> {
+    if (verb === "problems") {
+      for (const { severity, at, text } of this.#compile().problems) {
+        this.output.push(`  ${at === undefined ? "" : `main.cf:${at.line}: `}${severity}: ${text}`);
+      }
+      return;
+    }
+    this.#session ??= this.#compile().policy.newSession();
+    this.#print(await this.#command(this.#session, verb, rest));
+  }
+
+  #command(session: AccessSession, verb: string, rest: string): Promise<Verdict> {
+    const address = asAddress(rest === "<>" ? "" : rest);
+    const count = rest === "" ? 1 : Number(rest);
+    switch (verb) {
+      case "connect":
+        return session.atConnect({ ...this.#facts, command: "CONNECT" });
+      case "helo":
+        this.#facts = { ...this.#facts, helo: rest };
+        return session.atHelo({ ...this.#facts, command: "EHLO" });
+      case "mail":
+        this.#facts = { ...this.#facts, sender: address };
+        return session.atMail({ ...this.#facts, command: "MAIL" });
+      case "rcpt":
+        this.#facts = { ...this.#facts, recipient: address };
+        return session.atRcpt({ ...this.#facts, command: "RCPT" });
+      case "vrfy":
+        return session.atVrfy({ ...this.#facts, recipient: address, command: "VRFY" });
+      case "data":
+        return session.atData({ ...this.#facts, recipientCount: count, command: "DATA" });
+      case "eod":
+        return session.atEndOfData({ ...this.#facts, recipientCount: count, command: "END-OF-MESSAGE" });
+      default:
+        throw new Error(`No such line in the script language: ${verb}`);
+    }
+  }
+
+  #print(verdict: Verdict): void {
+    const { decision } = verdict;
+    const by =
+      "by" in decision && decision.by ? `   <- ${decision.by.text} (${decision.by.at} ${decision.by.parameter})` : "";
+    this.output.push(`  ${decision.kind}${"reply" in decision ? ` ${replyText(decision.reply)}` : ""}${by}`);
+    for (const { action, text } of verdict.notices) this.output.push(`    ${action}: ${text}`);
+    for (const effect of verdict.effects) {
+      this.output.push(`    effect ${effect.kind} ${"value" in effect ? effect.value : effect.text}`.trimEnd());
+    }
+    if (!this.#traced) return;
+    for (const { stage, rule, result, lookups } of verdict.trace) {
+      this.output.push(`    trace ${stage}: ${rule.text} -> ${result}`);
+      for (const lookup of lookups) this.output.push(`      ${lookup}`);
+    }
+  }
+}
+
+function factsOf(verb: string, rest: string): Partial<Facts> | undefined {
+  const [first = "", second = ""] = rest.split(" ");
+  switch (verb) {
+    case "client":
+      return { client: { ...START.client, name: first, address: second } };
+    case "server":
+      return { server: { address: first, port: 587 } };
+    case "login":
+      return { sasl: rest === "" ? undefined : { username: first, method: second || "PLAIN" } };
+    case "sasl":
+      return { saslEnabled: rest === "on" };
+    case "tls":
+      return { tls: rest === "on" ? { protocol: "TLSv1.3", cipher: "X", bits: 256, reused: false } : undefined };
+    case "early":
+      return { earlyTalker: rest === "on" };
+    default:
+      return undefined;
+  }
+}
+
+/** Tables, address classes and networks of a script. */
+class World {
+  readonly #print: (line: string) => void;
+  readonly #tables = new Map<string, Map<string, string> | "broken" | "bug">();
+  readonly #classes = new Map<string, AddressClass>();
+  readonly #users = new Set<string>();
+  readonly #networks = new Set<string>();
+  #networksBroken = false;
+
+  constructor(print: (line: string) => void) {
+    this.#print = print;
+  }
+
+  set(verb: string, rest: string): boolean {
+    const [first = "", second = ""] = rest.split(" ");
+    switch (verb) {
+      case "table":
+        this.#addEntry(first, rest.slice(first.length + 1));
+        return true;
+      case "domain":
+        this.#classes.set(first, second as AddressClass);
+        return true;
+      case "user":
+        this.#users.add(rest);
+        return true;
+      case "network":
+        this.#networksBroken = rest === "broken";
+        this.#networks.add(rest);
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  #addEntry(ref: string, rest: string): void {
+    if (rest === "broken" || rest === "bug") {
+      this.#tables.set(ref, rest);
+      return;
+    }
+    const known = this.#tables.get(ref);
+    const entries = known instanceof Map ? known : new Map<string, string>();
+    const equals = rest.indexOf(" =");
+    entries.set(rest.slice(0, equals), rest.slice(equals + 3));
+    this.#tables.set(ref, entries);
+  }
+
+  get deps() {
+    const log = new Log({
+      sink: ({ severity, text }) => this.#print(`  log ${severity}: ${text.replace(/ \| .*/, "")}`),
+      now: () => 0,
+      tag: "postfix/smtpd",
+      id: 1,
+    });
+    const mynetworks = {
+      matches: (address: string) => {
+        if (this.#networksBroken) throw new TableError("networks are unreachable");
+        return this.#networks.has(address);
+      },
+    };
+    return { tables: this.#opener(), resolver: this.#resolver(), log, mynetworks };
+  }
+
+  /** regexp: tables match whole keys only; async: tables answer by promise. */
+  #opener(): TableOpener {
+    const find = (ref: string, key: string): string | undefined => {
+      const entries = this.#tables.get(ref);
+      if (entries === "broken") throw new TableError("connection refused");
+      if (entries === "bug") throw new RangeError("oops");
+      return entries?.get(key.toLowerCase());
+    };
+    return {
+      open: (ref): LookupTable => ({
+        ref,
+        partialKeys: !ref.startsWith("regexp:"),
+        get: (key) => (ref.startsWith("async:") ? (async () => find(ref, key))() : find(ref, key)),
+      }),
+    };
+  }
+
+  #resolver(): AddressResolver {
+    const classOf = (address: Address): AddressClass =>
+      this.#classes.get((domainOf(address) ?? "").toLowerCase()) ?? "default";
+    const tableOf = { local: "local recipient", relay: "relay recipient", virtualMailbox: "virtual mailbox" } as const;
+    return {
+      rewrite: (address) =>
+        address === "" || domainOf(address) !== undefined ? address : asAddress(`${address}@example.org`),
+      classOf,
+      route: () => {
+        throw new Error("Restrictions never route");
+      },
+      unlistedIn: (address) => {
+        const found = classOf(address);
+        if (found === "default" || found === "virtualAlias" || this.#users.has(address.toLowerCase())) return undefined;
+        return tableOf[found];
+      },
+      hasSenderRouting: (address) => /[@%!]/.test(localPartOf(address)),
+    };
+  }
+}
