@@ -129,7 +129,7 @@ function deferred(dsn: string, text: string): Result {
   return { kind: "deferred", dsn, text };
 }
 
-/** Operational failures wait for a better time; anything else is a bug, and the scheduler's to report. */
+/** Whatever went wrong, this recipient waits; a throw would repeat the recipients that were delivered before. */
 function failed(error: unknown): Result {
   if (error instanceof TableError) return deferred("4.3.0", "table lookup problem");
   if (error instanceof Error && error.name === "AbortError") return deferred("4.3.0", "delivery was interrupted");
@@ -137,7 +137,7 @@ function failed(error: unknown): Result {
     const [reason = error.message] = error.message.split(", ");
     return deferred("4.3.0", `maildir delivery failed: ${error.syscall}: ${printableUtf8(reason)}`);
   }
-  throw error;
+  return deferred("4.3.0", `local delivery failed: ${printableUtf8(String(error))}`);
 }
 
 /** Keeps the last result: the passwd text is the same object until the file changes. */

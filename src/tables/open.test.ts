@@ -1,0 +1,158 @@
+/** tables/open.test.ts: every table type through the opener, as the other rooms see them. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import fc from "fast-check";
+import { Log } from "../log/log.ts";
+import { createTableOpener } from "./open.ts";
+import { TableError } from "./table.ts";
+
+const FILES: Readonly<Record<string, string>> = {
+  "/etc/postern/access": [
+    "# comment",
+    "  # indented comment before anything",
+    "User@Example.org\tREJECT  no thanks ",
+    "",
+    "example.net",
+    "# inside",
+    "   550 continued",
+    "  text",
+    "user@example.org OK",
+    "lonely",
+    '"two words"@example.org OK',
+    '"open OK',
+    "__proto__ OK",
+  ].join("\n"),
+  "/etc/aliases": 'postmaster: root\nabuse :\troot, "| cmd"\nlist:\n  a,\n  b\n',
+  "/etc/postern/nets":
+    "!10.0.0.0/8 outside\n10.1.0.0/16 one\nif !10.2.0.0/15\n10.4.0.1 four\nendif\n0.0.0.0/0 rest\n::/0 six\n",
+  "/etc/postern/badnets": "10.0.0.0/8 OK\n10.0.0.1/8 OK\n",
+  "/etc/postern/checks": [
+    "/^Subject:\\s+(\\S+) (\\S+)/ REJECT $2-${1}$$",
+    "if /^X-/",
+    "!/^X-Good/ WARN bad x header",
+    "endif",
+    "/CASE/i exact",
+    "#no/",
+    "|a/b\\|c| pipes",
+    "/^one$/m multi",
+    "/end.of/",
+    "  DUNNO continued",
+  ].join("\n"),
+  "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nAlice:x:1000:1000::/home/alice:/bin/sh\n+::::::\n",
+};
+
+function open(warnings: string[] = []) {
+  const log = new Log({ sink: (record) => void warnings.push(record.text), now: () => 0, tag: "t", id: 1 });
+  const files = {
+    read(path: string) {
+      const text = Object.hasOwn(FILES, path) ? FILES[path] : undefined;
+      if (text === undefined) throw new TableError(`open ${path}: No such file or directory`);
+      return Buffer.from(text);
+    },
+  };
+  return createTableOpener({ files, log, configDirectory: "/etc/postern" });
+}
+
+const LOOKUPS = [
+  { ref: "texthash:/etc/postern/access", key: "USER@example.ORG", want: "REJECT  no thanks", why: "keys fold" },
+  { ref: "hash:access", key: "example.net", want: "550 continued  text", why: "relative, continued over a comment" },
+  { ref: "lmdb:access", key: "lonely", want: undefined, why: "no value" },
+  { ref: "cdb:access", key: "two words@example.org", want: "OK", why: "quotes are removed" },
+  { ref: "btree:access", key: "__proto__", want: "OK", why: "remote key that objects know" },
+  { ref: "btree:access", key: "constructor", want: undefined, why: "remote key that objects know" },
+  { ref: "proxy:hash:/etc/aliases", key: "postmaster", want: "root", why: "alias line through proxy" },
+  { ref: "hash:/etc/aliases", key: "abuse", want: 'root, "| cmd"', why: "blank before the colon" },
+  { ref: "hash:/etc/aliases", key: "list", want: "a,  b", why: "alias continuation" },
+  { ref: "static:all", key: "x", want: "all", why: "static" },
+  { ref: "static:{a b}", key: "", want: "a b", why: "static with blanks" },
+  { ref: "inline:{A=1, {b = 2 3}, c=}", key: "a", want: "1", why: "inline folds" },
+  { ref: "inline:{A=1, {b = 2 3}, c=}", key: "B", want: "2 3", why: "inline with blanks" },
+  { ref: "inline:{A=1, {b = 2 3}, c=}", key: "c", want: "", why: "inline, empty value" },
+  { ref: "cidr:nets", key: "192.0.2.1", want: "outside", why: "negated network" },
+  { ref: "cidr:nets", key: "10.1.2.3", want: "one", why: "inside" },
+  { ref: "cidr:nets", key: "10.4.0.1", want: "four", why: "if holds" },
+  { ref: "cidr:nets", key: "10.2.0.1", want: "rest", why: "if skips" },
+  { ref: "cidr:nets", key: "2001:db8::1", want: "outside", why: "another family is outside too" },
+  { ref: "cidr:{{192.0.2.0/24 OK}}", key: "192.0.2.9", want: "OK", why: "inline rules" },
+  { ref: "cidr:{{192.0.2.0/24 OK}}", key: "not an address", want: undefined, why: "no address" },
+  { ref: "regexp:checks", key: "subject: Hello World", want: "REJECT World-Hello$", why: "substitution, any case" },
+  { ref: "regexp:checks", key: "X-Evil: 1", want: "WARN bad x header", why: "if and negation" },
+  { ref: "regexp:checks", key: "X-Good: 1", want: undefined, why: "negation fails" },
+  { ref: "regexp:checks", key: "case", want: undefined, why: "i toggles to sensitive" },
+  { ref: "regexp:checks", key: "a/b|c", want: "pipes", why: "another delimiter, escaped" },
+  { ref: "regexp:checks", key: "two\none\n", want: "multi", why: "m flag" },
+  { ref: "regexp:checks", key: "end\nof", want: "DUNNO continued", why: "dot matches a newline" },
+  { ref: "regexp:{{/^a(b)?$/ <$1>}}", key: "a", want: "<>", why: "unset group is empty" },
+  { ref: "pcre:{{/\\d{3}/ digits}}", key: "x123", want: "digits", why: "pcre syntax, nested braces" },
+  { ref: "unix:passwd.byname", key: "alice", want: "Alice:x:1000:1000::/home/alice:/bin/sh", why: "login folds" },
+  { ref: "unix:passwd.byname", key: "+", want: undefined, why: "NIS line" },
+];
+
+for (const c of LOOKUPS) {
+  test(`get() ${c.why}: ${c.ref} ${JSON.stringify(c.key)}`, () => assert.equal(open().open(c.ref).get(c.key), c.want));
+}
+
+const BROKEN = [
+  { ref: "ldap:/x", text: "unsupported dictionary type: ldap" },
+  { ref: "nis:mail.aliases", text: "unsupported dictionary type: nis" },
+  { ref: "/etc/x", text: 'expecting "type:name" form' },
+  { ref: "hash:/nowhere", text: "No such file" },
+  { ref: "proxy:unix:hosts", text: "unknown map name" },
+  { ref: "inline:a=b", text: "bad syntax" },
+  { ref: "inline:{}", text: "bad syntax" },
+  { ref: "inline:{a}", text: "missing '='" },
+  { ref: "inline:{{a=b}", text: "missing" },
+  { ref: "cidr:badnets", text: "/etc/postern/badnets, line 2: non-null host address bits" },
+  { ref: "cidr:{{10.0.0.0/8}}", text: "no address result" },
+  { ref: "cidr:{{if 10.0.0.0/8}}", text: "no matching ENDIF" },
+  { ref: "cidr:{{endif}}", text: "ENDIF without matching IF" },
+  { ref: "regexp:{{/(?=x)/ OK}}", text: "cannot use pattern" },
+  { ref: "regexp:{{/(x)\\1/ OK}}", text: "cannot use pattern" },
+  { ref: "regexp:{{/x/q OK}}", text: 'option "q"' },
+  { ref: "regexp:{{/x OK}}", text: "no closing regexp delimiter" },
+  { ref: "regexp:{{/x/}}", text: "no replacement" },
+  { ref: "regexp:{{/(x)/ $2}}", text: "out of range" },
+  { ref: "regexp:{{!/(x)/ $1}}", text: "negative match" },
+  { ref: "regexp:{{/x/ $a}}", text: "bad substitution" },
+  { ref: "fail:because", text: "because" },
+];
+
+for (const c of BROKEN) {
+  test(`open() of a broken table throws at get() only: ${c.ref}`, () => {
+    const warnings: string[] = [];
+    const table = open(warnings).open(c.ref);
+    assert.throws(
+      () => table.get("x"),
+      (error) => error instanceof TableError && error.message.includes(c.text),
+    );
+    assert.ok(table.problem?.includes(c.text), table.problem);
+    assert.equal(warnings.length, 1);
+  });
+}
+
+test("open() opens a reference once and warns about its lines once", () => {
+  const warnings: string[] = [];
+  const opener = open(warnings);
+  assert.equal(opener.open("hash:access"), opener.open("hash:access"));
+  assert.deepEqual(warnings, [
+    '/etc/postern/access, line 9: duplicate entry: "user@example.org"',
+    "/etc/postern/access, line 10: expected format: key whitespace value",
+    "/etc/postern/access, line 12: unbalanced '\"' in '\"open OK' -- ignoring this line",
+  ]);
+});
+
+test("a regular expression answers in linear time whatever the key", () => {
+  const table = open().open("regexp:{{/^(a+)+$/ OK}}");
+  assert.equal(table.get(`${"a".repeat(5000)}!`), undefined);
+});
+
+test("a text table gives back what was written", () => {
+  const word = fc.string({ unit: fc.constantFrom(..."abcXYZ019@.-_+="), minLength: 1, maxLength: 12 });
+  fc.assert(
+    fc.property(fc.array(fc.tuple(word, word), { minLength: 1 }), (pairs) => {
+      const inline = open().open(`inline:{${pairs.map(([k, v]) => `{${k.replaceAll("=", "e")} = ${v}}`).join(",")}}`);
+      const expected = new Map(pairs.map(([k, v]) => [k.replaceAll("=", "e").toLowerCase(), v]));
+      for (const [key, value] of expected) assert.equal(inline.get(key), value);
+    }),
+  );
+});
