@@ -29,16 +29,27 @@ async function setUp(t: TestContext) {
 
 test("user: add, list, passwd, delete", async (t) => {
   const { run, users } = await setUp(t);
-  assert.deepEqual(await run(["add", "alice", "--password-stdin"], { stdin: "pencil\n" }), { code: 0, out: "", err: "" });
+  assert.deepEqual(await run(["add", "alice", "--password-stdin"], { stdin: "pencil\n" }), {
+    code: 0,
+    out: "",
+    err: "",
+  });
   assert.equal((await run(["add", "bob", "--cram-md5"], { typed: ["pen", "pen"] })).code, 0);
   assert.equal((await run(["list"])).out, "alice\nbob (CRAM-MD5)\n");
   const json = JSON.parse((await run(["list", "--json"])).out);
-  assert.deepEqual(json, [{ login: "alice", cramMd5: false }, { login: "bob", cramMd5: true }]);
+  assert.deepEqual(json, [
+    { login: "alice", cramMd5: false },
+    { login: "bob", cramMd5: true },
+  ]);
   const before = (await users()).get("bob");
   assert.equal((await run(["passwd", "bob", "--password-stdin"], { stdin: "ink" })).code, 0);
   const after = (await users()).get("bob");
   assert.notDeepEqual(after?.scrypt.key, before?.scrypt.key);
-  assert.equal(Buffer.from(after?.cramSecret ?? []).toString(), "ink", "a CRAM-MD5 account stays one, with the new secret");
+  assert.equal(
+    Buffer.from(after?.cramSecret ?? []).toString(),
+    "ink",
+    "a CRAM-MD5 account stays one, with the new secret",
+  );
   assert.equal((await run(["delete", "alice"])).code, 0);
   assert.equal((await run(["list"])).out, "bob (CRAM-MD5)\n");
 });
@@ -51,14 +62,38 @@ const refusals = [
   { argv: ["add", "a", "b"], code: 64, err: /got 2/, why: "two logins" },
   { argv: ["list", "--jason"], code: 64, err: /unknown option "--jason"/, why: "unknown option" },
   { argv: ["delete", "x", STDIN], code: 64, err: /unknown option/, why: "option of another command" },
-  { argv: ["add", "a:b", STDIN], stdin: "x", code: 1, err: /^postern: user: "a:b": .*colon.*; choose another login\n$/, why: "colon" },
-  { argv: ["add", "a\nb", STDIN], stdin: "x", code: 1, err: /^postern: user: "a\\nb": login holds control .*\n$/, why: "control character" },
+  {
+    argv: ["add", "a:b", STDIN],
+    stdin: "x",
+    code: 1,
+    err: /^postern: user: "a:b": .*colon.*; choose another login\n$/,
+    why: "colon",
+  },
+  {
+    argv: ["add", "a\nb", STDIN],
+    stdin: "x",
+    code: 1,
+    err: /^postern: user: "a\\nb": login holds control .*\n$/,
+    why: "control character",
+  },
   { argv: ["add", "alice", STDIN], stdin: "", code: 1, err: /password: it is empty/, why: "empty password" },
   { argv: ["add", "alice", STDIN], stdin: "a\nb\n", code: 1, err: /more than one line/, why: "two lines" },
-  { argv: ["add", "alice", STDIN], stdin: "a\u0007b", code: 1, err: /RFC 4013/, why: "control character in the password" },
+  {
+    argv: ["add", "alice", STDIN],
+    stdin: "a\u0007b",
+    code: 1,
+    err: /RFC 4013/,
+    why: "control character in the password",
+  },
   { argv: ["add", "alice"], code: 64, err: /no terminal to ask on; use --password-stdin/, why: "no terminal" },
   { argv: ["add", "alice"], typed: ["a", "b"], code: 1, err: /the two entries differ/, why: "mistyped" },
-  { argv: ["passwd", "ghost", STDIN], stdin: "x", code: 1, err: /no login "ghost"; see "postern user list"/, why: "unknown login" },
+  {
+    argv: ["passwd", "ghost", STDIN],
+    stdin: "x",
+    code: 1,
+    err: /no login "ghost"; see "postern user list"/,
+    why: "unknown login",
+  },
   { argv: ["delete", "ghost"], code: 1, err: /no login "ghost"/, why: "unknown login" },
   { argv: ["list"], code: 78, err: /no such file; make it with "postern user add LOGIN"/, why: "no file" },
 ];

@@ -33,8 +33,17 @@ const cases = [
   { set: { [OPTIONS]: "nodictionary" }, want: "ANONYMOUS", why: "nodictionary" },
   { set: { [OPTIONS]: "mutual_auth" }, want: "SCRAM-SHA-256", why: "mutual_auth" },
   { set: { [OPTIONS]: "forward_secrecy" }, want: "", why: "nobody has it" },
-  { set: { [TLS_OPTIONS]: "noplaintext" }, want: "SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN", why: "TLS options do not count without" },
-  { set: { [OPTIONS]: "noplaintext" }, tls: true, want: "SCRAM-SHA-256 CRAM-MD5 ANONYMOUS", why: "TLS options follow by default" },
+  {
+    set: { [TLS_OPTIONS]: "noplaintext" },
+    want: "SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN",
+    why: "TLS options do not count without",
+  },
+  {
+    set: { [OPTIONS]: "noplaintext" },
+    tls: true,
+    want: "SCRAM-SHA-256 CRAM-MD5 ANONYMOUS",
+    why: "TLS options follow by default",
+  },
   {
     set: { [OPTIONS]: "noplaintext, noanonymous", [TLS_OPTIONS]: "noanonymous" },
     tls: true,
@@ -42,8 +51,16 @@ const cases = [
     why: "plaintext under TLS only",
   },
   { set: { [FILTER]: "plain, Login" }, want: "PLAIN LOGIN", why: "names in any case; no match is no" },
-  { set: { [FILTER]: "!cram-md5, static:all" }, want: "SCRAM-SHA-256 EXTERNAL PLAIN LOGIN", why: "static: of any text" },
-  { set: { [FILTER]: "static:rest, !plain" }, want: "SCRAM-SHA-256 EXTERNAL CRAM-MD5 PLAIN LOGIN", why: "the first match decides" },
+  {
+    set: { [FILTER]: "!cram-md5, static:all" },
+    want: "SCRAM-SHA-256 EXTERNAL PLAIN LOGIN",
+    why: "static: of any text",
+  },
+  {
+    set: { [FILTER]: "static:rest, !plain" },
+    want: "SCRAM-SHA-256 EXTERNAL CRAM-MD5 PLAIN LOGIN",
+    why: "the first match decides",
+  },
   { set: { [FILTER]: "!static:rest, plain" }, want: "", why: "negated static" },
   { set: { [FILTER]: "!!plain" }, want: "PLAIN", why: "twice negated" },
   { set: { [FILTER]: "" }, want: "", why: "empty" },
@@ -78,7 +95,10 @@ for (const type of ["postern", "cyrus", undefined]) {
   test(`createSaslBackend() smtpd_sasl_type = ${type} is the user file`, async () => {
     const params = parametersOf(type === undefined ? {} : { smtpd_sasl_type: type });
     const made = createSaslBackend({ params, clock: new ManualClock(), log: keptLog().log, users: () => image });
-    assert.deepEqual(made.mechanisms().map((m) => m.name), ["SCRAM-SHA-256", "PLAIN", "LOGIN"]);
+    assert.deepEqual(
+      made.mechanisms().map((m) => m.name),
+      ["SCRAM-SHA-256", "PLAIN", "LOGIN"],
+    );
     await made.close();
   });
 }
@@ -93,11 +113,22 @@ const findings = [
   { set: {}, want: [], why: "SASL is off" },
   { set: { smtpd_sasl_auth_enable: "yes" }, want: ["warning"], why: "cyrus by default" },
   { set: { smtpd_sasl_auth_enable: "yes", smtpd_sasl_type: "postern" }, want: [], why: "postern" },
-  { set: { smtpd_sasl_auth_enable: "yes", smtpd_sasl_type: "dovecot", smtpd_sasl_path: "private/auth" }, want: [], why: "path" },
-  { set: { smtpd_sasl_auth_enable: "yes", smtpd_sasl_type: "dovecot", smtpd_sasl_path: "inet:x" }, want: ["error"], why: "no port" },
+  {
+    set: { smtpd_sasl_auth_enable: "yes", smtpd_sasl_type: "dovecot", smtpd_sasl_path: "private/auth" },
+    want: [],
+    why: "path",
+  },
+  {
+    set: { smtpd_sasl_auth_enable: "yes", smtpd_sasl_type: "dovecot", smtpd_sasl_path: "inet:x" },
+    want: ["error"],
+    why: "no port",
+  },
 ];
 for (const c of findings) {
   test(`checkSasl() ${c.why}`, () => {
-    assert.deepEqual(checkSasl(parametersOf(c.set)).map((problem) => problem.severity), c.want);
+    assert.deepEqual(
+      checkSasl(parametersOf(c.set)).map((problem) => problem.severity),
+      c.want,
+    );
   });
 }

@@ -32,7 +32,10 @@ for (const c of others) {
 test("CredentialCache drops the oldest at its limit, everything at clear(), and is off at life 0", () => {
   const cache = new CredentialCache({ clock: new ManualClock(), lifeMs: 1000, limit: 2 });
   for (const login of ["a", "b", "a", "c"]) cache.remember([login]);
-  assert.deepEqual([["a"], ["b"], ["c"]].map((identity) => cache.has(identity)), [true, false, true]);
+  assert.deepEqual(
+    [["a"], ["b"], ["c"]].map((identity) => cache.has(identity)),
+    [true, false, true],
+  );
   cache.clear();
   assert.ok(!cache.has(["a"]));
   const off = new CredentialCache({ clock: new ManualClock(), lifeMs: 0, limit: 2 });

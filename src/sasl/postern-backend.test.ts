@@ -3,7 +3,7 @@ import { createHmac } from "node:crypto";
 import { type TestContext, test } from "node:test";
 import fc from "fast-check";
 import { parametersOf } from "../config/parameters.ts";
-import { HashPool, type HashOutcome } from "./hash-pool.ts";
+import { type HashOutcome, HashPool } from "./hash-pool.ts";
 import type { HashRequest } from "./hash-thread.ts";
 import { createPosternBackend } from "./postern-backend.ts";
 import { imageOf, secretsOf } from "./testdata/accounts.ts";
@@ -70,7 +70,10 @@ test("each mechanism logs the right user in and the wrong one not", async (t) =>
   assert.deepEqual(await talk(exchange, [`tim ${digest}`]), ["235 CRAM-MD5 tim"]);
   assert.equal(await login("CRAM-MD5", [undefined, `alice ${digest}`]), `${DENIED} [alice]`);
 
-  for (const [password, want] of [["pencil", "235 SCRAM-SHA-256 alice"], ["pen", `${DENIED} [alice]`]] as const) {
+  for (const [password, want] of [
+    ["pencil", "235 SCRAM-SHA-256 alice"],
+    ["pen", `${DENIED} [alice]`],
+  ] as const) {
     const scram = backend.start("SCRAM-SHA-256", CONTEXT);
     assert.ok(scram);
     const [first = ""] = await talk(scram, ["n,,n=alice,r=abc"]);
@@ -82,7 +85,10 @@ test("an unknown user costs one hash of the common cost, as a known one does (AU
   const { login, hashes } = setUp(t, imageOf({ alice, bob: secretsOf("x") }));
   await login("PLAIN", ["\0alice\0wrong"]);
   await login("PLAIN", ["\0ghost\0wrong"]);
-  assert.deepEqual(hashes.costs, [{ logN: 4, r: 1, p: 1 }, { logN: 4, r: 1, p: 1 }]);
+  assert.deepEqual(hashes.costs, [
+    { logN: 4, r: 1, p: 1 },
+    { logN: 4, r: 1, p: 1 },
+  ]);
 });
 
 test("an unknown user's SCRAM salt is always the same and looks like others (SASL-37)", async (t) => {
@@ -188,10 +194,14 @@ test("no mechanism succeeds on arbitrary dialogues", async (t) => {
   const response = fc.option(fc.uint8Array({ maxLength: 40 }), { nil: undefined });
   const dialogue = fc.array(response, { maxLength: 4 });
   await fc.assert(
-    fc.asyncProperty(fc.constantFrom("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"), dialogue, async (name, responses) => {
-      const exchange = backend.start(name, CONTEXT);
-      assert.ok(exchange);
-      for (const step of await talk(exchange, responses)) assert.match(step, /^(334|535) /);
-    }),
+    fc.asyncProperty(
+      fc.constantFrom("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256"),
+      dialogue,
+      async (name, responses) => {
+        const exchange = backend.start(name, CONTEXT);
+        assert.ok(exchange);
+        for (const step of await talk(exchange, responses)) assert.match(step, /^(334|535) /);
+      },
+    ),
   );
 });

@@ -6,7 +6,16 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { checkUsers } from "./check-users.ts";
 import { secretsOf } from "./testdata/accounts.ts";
-import { addUser, checkLogin, deleteUser, type Edit, listUsers, newUserFile, parseUsers, setPassword } from "./user-file.ts";
+import {
+  addUser,
+  checkLogin,
+  deleteUser,
+  type Edit,
+  listUsers,
+  newUserFile,
+  parseUsers,
+  setPassword,
+} from "./user-file.ts";
 import { editUserFile, loadUserFile } from "./user-store.ts";
 import { formatScram, formatScrypt, parseScram, parseScrypt } from "./verifiers.ts";
 
@@ -34,13 +43,25 @@ test("edits keep comments, empty lines and other users as they are", () => {
   const before = done(addUser("# staff\n\n", "alice", plain));
   const text = done(addUser(`${before}# devices\n`, "printer", plain));
   const changed = done(setPassword(text, "alice", withCram));
-  assert.deepEqual(changed.split("\n").filter((_, i) => i !== 2), text.split("\n").filter((_, i) => i !== 2));
-  assert.equal(done(deleteUser(changed, "alice")), text.split("\n").filter((_, i) => i !== 2).join("\n"));
+  assert.deepEqual(
+    changed.split("\n").filter((_, i) => i !== 2),
+    text.split("\n").filter((_, i) => i !== 2),
+  );
+  assert.equal(
+    done(deleteUser(changed, "alice")),
+    text
+      .split("\n")
+      .filter((_, i) => i !== 2)
+      .join("\n"),
+  );
 });
 
 test("addUser() mends a file without a last line end", () => {
   const text = done(addUser(done(addUser("", "alice", plain)).trimEnd(), "bob", plain));
-  assert.deepEqual(listUsers(text, "users").map((user) => user.login), ["alice", "bob"]);
+  assert.deepEqual(
+    listUsers(text, "users").map((user) => user.login),
+    ["alice", "bob"],
+  );
 });
 
 test("edits refuse a login that is there, or is not", () => {
@@ -90,7 +111,10 @@ test("parseUsers() names the line of each complaint and never quotes a secret", 
   ];
   const { users, problems } = parseUsers([good, ...bad.map((row) => row.line)].join("\n"), "users");
   assert.deepEqual([...users.keys()], ["alice"]);
-  assert.deepEqual(problems.map((problem) => problem.at), bad.map((_, i) => ({ file: "users", line: i + 2 })));
+  assert.deepEqual(
+    problems.map((problem) => problem.at),
+    bad.map((_, i) => ({ file: "users", line: i + 2 })),
+  );
   const key = Buffer.from(plain.scrypt.key).toString("base64").slice(0, 20);
   for (const { text } of problems) assert.ok(!text.includes(key) && !text.includes("pencil"), text);
 });
@@ -145,7 +169,10 @@ test("editUserFile() makes the file at mode 0600 and tightens an open one", () =
     await chmod(path, 0o644);
     await editUserFile(path, (text) => addUser(text, "bob", plain));
     assert.equal((await stat(path)).mode & 0o777, 0o600);
-    assert.deepEqual(listUsers((await loadUserFile(path)) ?? "", path).map((user) => user.login), ["alice", "bob"]);
+    assert.deepEqual(
+      listUsers((await loadUserFile(path)) ?? "", path).map((user) => user.login),
+      ["alice", "bob"],
+    );
   }));
 
 test("editUserFile() refuses a symbolic link and leaves its target alone", () =>
@@ -163,7 +190,10 @@ test("editUserFile() is refused while another edit holds the lock, and frees its
   inDirectory(async (directory) => {
     const path = join(directory, "users");
     await writeFile(`${path}.lock`, "");
-    await assert.rejects(editUserFile(path, (text) => addUser(text, "alice", plain)), { code: "LOCKED" });
+    await assert.rejects(
+      editUserFile(path, (text) => addUser(text, "alice", plain)),
+      { code: "LOCKED" },
+    );
     await rm(`${path}.lock`);
     await editUserFile(path, () => ({ kind: "refused", reason: "no" }));
     await assert.rejects(stat(path), { code: "ENOENT" });

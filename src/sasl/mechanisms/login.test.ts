@@ -16,7 +16,11 @@ const latin1 = (text: string) => Buffer.from(text, "latin1");
 
 const cases = [
   { in: [undefined, "alice", "pencil"], want: [...ASK, "235 LOGIN alice"], why: "SASL-10: the exact prompts" },
-  { in: ["alice", "pencil"], want: ["334 Password:", "235 LOGIN alice"], why: "AUTH-07: initial response is the user name" },
+  {
+    in: ["alice", "pencil"],
+    want: ["334 Password:", "235 LOGIN alice"],
+    why: "AUTH-07: initial response is the user name",
+  },
   { in: [undefined, "alice", "wrong"], want: [...ASK, `${DENIED} [alice]`], why: "wrong password" },
   { in: [undefined, "ghost", "pencil"], want: [...ASK, `${DENIED} [ghost]`], why: "unknown user" },
   { in: [undefined, "alice", ""], want: [...ASK, `${DENIED} [alice]`], why: "SASL-03: empty password" },

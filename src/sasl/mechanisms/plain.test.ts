@@ -49,7 +49,10 @@ test("plain() takes no password in ISO 8859-1", async () => {
 });
 
 test("plain() passes on that nobody could judge", async () => {
-  const broken = { ...passwords, verify: async () => ({ kind: "unavailable", reason: "user database is unavailable" }) as const };
+  const broken = {
+    ...passwords,
+    verify: async () => ({ kind: "unavailable", reason: "user database is unavailable" }) as const,
+  };
   assert.deepEqual(await talk(begin(plain, broken), ["\0alice\0pencil"]), ["454 user database is unavailable [alice]"]);
 });
 
