@@ -11,7 +11,7 @@ export interface RewriteRules {
   readonly percentHack: boolean;
 }
 
-/** The null address stays null. Idempotent. */
+/** The null address stays null. Idempotent for a local part without routing at a domain. */
 export function rewriteAddress(address: Address, rules: RewriteRules): Address {
   if (address === "") return address;
   const unrouted = stripSourceRoute(address);
