@@ -23,7 +23,7 @@ export function queueDirectories(params: Parameters): QueueDirectories {
   return {
     root,
     queue: join(root, "queue"),
-    pidFile: join(root, "pid", "master.pid"),
+    pidFile: join(root, "pid", "postern.pid"),
     control: join(root, "public", "control"),
   };
 }

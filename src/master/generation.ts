@@ -1,26 +1,23 @@
 /** master/generation.ts: builds the rooms of one config generation inside a worker. The queue and the scheduler live
  *  longer than a generation and come from outside. Nothing here accepts a connection. */
-import { compileAccess } from "../access/compile.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import { createBounceComposer } from "../bounce/compose.ts";
 import type { CleanupDeps } from "../cleanup/create.ts";
-import { createCleanup } from "../cleanup/create.ts";
-import { scopeOf, serviceRole } from "../config/load.ts";
+import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
-import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
-import { announcedMechanisms } from "../sasl/announce.ts";
-import { createSaslBackend } from "../sasl/select.ts";
-import { createSmtpd, type Smtpd } from "../smtpd/create.ts";
+import type { HashPool } from "../sasl/hash-pool.ts";
+import type { Smtpd } from "../smtpd/options.ts";
 import { createTableOpener } from "../tables/open.ts";
-import type { TableOpener } from "../tables/table.ts";
 import { buildAgents } from "./agents.ts";
+import { buildService } from "./service.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 
 /** What outlives a generation. */
@@ -35,6 +32,9 @@ export interface WorkerKit {
   readonly nextQueueId: () => QueueId;
   readonly nextSessionId: () => number;
   readonly freeBytes: () => number;
+  readonly hashes: HashPool;
+  /** Shared by all workers, so that a TLS session can be resumed at any of them. */
+  readonly ticketKeys: Buffer;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }
 

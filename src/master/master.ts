@@ -1,5 +1,6 @@
 /** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
  *  Reads no byte from the network but its control socket. */
+import { randomBytes } from "node:crypto";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
 import { systemClock } from "../base/clock.ts";
@@ -59,6 +60,7 @@ export class Master {
   readonly #batch: LineBatch;
   readonly #log: Log;
   readonly #fleet: Fleet;
+  readonly #ticketKeys = randomBytes(48);
   readonly #sockets = new Map<string, BoundSocket>();
   readonly #watch: FileWatch;
   #loaded: Loaded;
@@ -183,6 +185,7 @@ export class Master {
         adopt: shard === 0 ? orphans : [],
         user: this.#user,
         hostname: host,
+        ticketKeys: this.#ticketKeys,
       }),
       clock: systemClock,
       log: this.#log,

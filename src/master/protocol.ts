@@ -17,6 +17,8 @@ export interface StartArgs {
   readonly adopt: readonly number[];
   readonly user: WorkerUser | undefined;
   readonly hostname: string;
+  /** 48 secret bytes (RFC 5077 ticket keys), the same for all workers. */
+  readonly ticketKeys: Uint8Array;
 }
 
 /** One listening socket. */

@@ -19,6 +19,10 @@ export class SnapshotFiles implements FileSource {
     return image.bytes;
   }
 
+  image(path: string): FileImage | undefined {
+    return this.#images.get(path);
+  }
+
   onChange(run: (changed: ReadonlySet<string>) => void): void {
     this.#subscribers.push(run);
   }

@@ -42,7 +42,8 @@ process.on("SIGHUP", () => undefined);
 /** Order matters: groups while still root, the user last. */
 function dropPrivileges({ user }: StartArgs): void {
   if (!user || process.getuid?.() !== 0) return;
-  process.initgroups?.(user.name, user.gid);
+  // @types/node leaves initgroups(3) out.
+  (process as unknown as { initgroups(user: string, group: number): void }).initgroups(user.name, user.gid);
   process.setgid?.(user.gid);
   process.setuid?.(user.uid);
 }

@@ -14,6 +14,7 @@ import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts
 import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
+import { HashPool } from "../sasl/hash-pool.ts";
 import { buildGeneration, type Generation, type WorkerKit } from "./generation.ts";
 import { liveParameters, liveResolver } from "./live.ts";
 import type { CommitArgs, DrainArgs, FilesArgs, ListenArgs, QueueArgs, StartArgs, WorkerStatus } from "./protocol.ts";
@@ -198,6 +199,11 @@ export class Worker {
         return session;
       },
       freeBytes: () => store.freeBytes(),
+      hashes: new HashPool({
+        threads: params.get("postern_hash_threads"),
+        queueLimit: params.get("postern_hash_queue_limit"),
+      }),
+      ticketKeys: Buffer.from(args.ticketKeys),
     };
   }
 

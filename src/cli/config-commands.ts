@@ -1,0 +1,41 @@
+/** cli/config-commands.ts: `postern postconf` and `postern user`, bound to this process's files and terminal. */
+import { readFileSync } from "node:fs";
+import { hostname } from "node:os";
+import { resolve } from "node:path";
+import { loadSnapshot, scopeOf } from "../config/load.ts";
+import { runPostconf } from "./postconf.ts";
+import type { Command, Terminal } from "./terminal.ts";
+import { runUser } from "./user.ts";
+import { VERSION } from "./version.ts";
+
+/** The configuration at hand; the snapshot is undefined if it cannot be read. */
+export function readConfiguration(directory: string) {
+  return loadSnapshot({
+    configDirectory: resolve(directory),
+    generation: 0,
+    hostname: hostname(),
+    mailVersion: VERSION,
+    readFile: async (path) => readFileSync(path),
+  });
+}
+
+export const postconf: Command = (args, terminal) =>
+  runPostconf(args, {
+    snapshotFor: (directory) => readConfiguration(directory ?? terminal.configDirectory),
+    stdout: terminal.stdout,
+    stderr: terminal.stderr,
+  });
+
+export const user: Command = (args, terminal) =>
+  runUser(args, {
+    stdin: terminal.stdin,
+    stdout: { write: terminal.stdout },
+    stderr: { write: terminal.stderr },
+    userFile: () => userFile(terminal),
+  });
+
+async function userFile(terminal: Terminal): Promise<string> {
+  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
+  if (!snapshot) throw new Error(problems.map((problem) => problem.text).join("; "));
+  return scopeOf(snapshot).get("postern_user_file");
+}

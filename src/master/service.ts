@@ -1,0 +1,132 @@
+/** master/service.ts: wires one smtpd service of master.cf: its access lists, SASL backend, TLS, cleanup. */
+import { compileAccess } from "../access/compile.ts";
+import { createCleanup } from "../cleanup/create.ts";
+import { scopeOf, serviceRole } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
+import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import type { Log } from "../log/log.ts";
+import type { ServerTls } from "../net/tls-context.ts";
+import { createResolver } from "../rewrite/create.ts";
+import { announcedMechanisms } from "../sasl/announce.ts";
+import type { AccountBackend } from "../sasl/postern-backend.ts";
+import { createSaslBackend } from "../sasl/select.ts";
+import { createSmtpd } from "../smtpd/create.ts";
+import type { ClientMatcher, Smtpd } from "../smtpd/options.ts";
+import { compileAddressList } from "../tables/pattern-list.ts";
+import type { TableOpener } from "../tables/table.ts";
+import type { WorkerKit } from "./generation.ts";
+import { serviceTls } from "./service-tls.ts";
+import type { SnapshotFiles } from "./snapshot-files.ts";
+
+export interface ServiceInput {
+  readonly snapshot: ConfigSnapshot;
+  readonly service: ServiceEntry;
+  readonly tables: TableOpener;
+  readonly files: SnapshotFiles;
+  readonly kit: WorkerKit;
+}
+
+export interface BuiltService {
+  readonly smtpd: Smtpd;
+  readonly problems: readonly Problem[];
+  close(): Promise<void>;
+}
+
+export function buildService(input: ServiceInput): BuiltService {
+  const { snapshot, service, tables, files, kit } = input;
+  const params = scopeOf(snapshot, service);
+  const syslogName = params.get("syslog_name");
+  const log = kit.logFor(`${syslogName}/smtpd`);
+  const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
+  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
+  const { policy, problems } = compileAccess(params, { tables, resolver, log, mynetworks });
+  const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
+  const tls = watchedTls(input, params, log);
+  const smtpd = createSmtpd({
+    params,
+    serviceName: service.name,
+    role: serviceRole(params),
+    access: policy,
+    sasl,
+    announce: (backend, session) => announcedMechanisms(backend, params, session),
+    cleanup: createCleanup({ params, log: kit.logFor(`${syslogName}/cleanup`), ...kit.queue }),
+    nextQueueId: kit.nextQueueId,
+    resolver,
+    dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,
+    get tls() {
+      return tls.current();
+    },
+    freeBytes: kit.freeBytes,
+    log: (id) => kit.logFor(`${syslogName}/smtpd`, id),
+    nextSessionId: kit.nextSessionId,
+    clock: kit.clock,
+    deadlines: kit.deadlines,
+    mynetworks: matcher(input, params, "mynetworks"),
+    debugPeers: matcher(input, params, "debug_peer_list"),
+    saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
+  });
+  return { smtpd, problems, close: async () => sasl?.close() };
+}
+
+function makeSasl({ files, kit }: ServiceInput, params: Parameters, log: Log): AccountBackend {
+  const path = params.get("postern_user_file");
+  const backend = createSaslBackend({
+    params,
+    clock: kit.clock,
+    log,
+    users: () => files.read(path),
+    hashes: kit.hashes,
+  });
+  files.onChange((changed) => {
+    if (changed.has(path)) backend.usersChanged();
+  });
+  return backend;
+}
+
+/** The service's TLS context, made anew when one of its files was replaced; a bad replacement keeps the old one. */
+function watchedTls(input: ServiceInput, params: Parameters, log: Log): { current(): ServerTls | undefined } {
+  const { files, snapshot, kit } = input;
+  let current: ServerTls | undefined;
+  const load = () => {
+    const made = serviceTls({
+      params,
+      configDirectory: snapshot.configDirectory,
+      image: (path) => files.image(path),
+      ticketKeys: kit.ticketKeys,
+    });
+    if (made && "problem" in made) log.warning(`${made.problem}: the TLS settings before it stay`);
+    else current = made;
+  };
+  load();
+  files.onChange((changed) => {
+    if ([...changed].some((path) => /\.(?:pem|crt|cer|key|chain)$/i.test(path) || isTlsFile(params, path))) load();
+  });
+  return { current: () => current };
+}
+
+function isTlsFile(params: Parameters, path: string): boolean {
+  const names = [
+    ...params.get("smtpd_tls_chain_files"),
+    params.get("smtpd_tls_cert_file"),
+    params.get("smtpd_tls_key_file"),
+  ];
+  return names.some((name) => name !== "" && path.endsWith(name));
+}
+
+/** A list that cannot be read synchronously, or at all, matches nobody: these lists only ever relax something. */
+function matcher(
+  { tables, files }: ServiceInput,
+  params: Parameters,
+  name: "mynetworks" | "debug_peer_list" | "smtpd_sasl_exceptions_networks",
+): ClientMatcher {
+  const items = params.get(name);
+  if (items.length === 0) return () => false;
+  const list = compileAddressList(items, { opener: tables, files });
+  return (client) => {
+    try {
+      return list.matches(client.address, client.name) === true;
+    } catch {
+      return false; // access/ asks the same list and answers 451; here it would only switch a leniency on.
+    }
+  };
+}

@@ -1,0 +1,132 @@
+/** test/bench/main.ts: `npm run bench`: Postern and Postfix side by side in one run on one machine: generator → server → sink,
+ *  durable on both sides. Only ratios mean anything. `--write` puts the table into docs/benchmark.md.
+ *  Usage: main.ts [--messages N] [--write] */
+import { execFileSync } from "node:child_process";
+import { writeFileSync } from "node:fs";
+import { availableParallelism, cpus } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { generateLoad, type LoadOptions } from "../load/generator.ts";
+import { type Sink, startSink } from "../load/sink.ts";
+import { hasPostfix, TestPostfix } from "../testbed/postfix.ts";
+import { freePort, TestServer } from "../testbed/server.ts";
+
+const { values } = parseArgs({
+  options: { messages: { type: "string", default: "4000" }, write: { type: "boolean", default: false } },
+});
+const MESSAGES = Number(values.messages);
+const RELAY_TIMEOUT_MS = 120_000;
+
+interface Row {
+  readonly server: string;
+  readonly sessions: number;
+  /** Messages answered 250 per second. */
+  readonly acceptRate: number;
+  /** Messages at the sink per second, from the first command to the last arrival. */
+  readonly relayRate: number;
+}
+
+interface Subject {
+  readonly name: string;
+  readonly port: number;
+  stop(): Promise<void>;
+}
+
+const sink = await startSink();
+const rows: Row[] = [];
+for (const sessions of [20, 100]) {
+  rows.push(await measureSink(sessions));
+  if (hasPostfix()) rows.push(await measure(await startPostfix(), sessions));
+  for (const workers of [1, 2]) rows.push(await measure(await startPostern(workers), sessions));
+}
+await sink.close();
+const table = formatTable(rows);
+process.stdout.write(table);
+if (values.write) writeFileSync(join(import.meta.dirname, "../../docs/benchmark.md"), page(table));
+
+/** What the generator reaches against a sink that stores nothing: the ceiling of this machine. */
+async function measureSink(sessions: number): Promise<Row> {
+  const { perSecond } = await load(sink.port, sessions);
+  return { server: "sink, stores nothing", sessions, acceptRate: perSecond, relayRate: Number.NaN };
+}
+
+async function measure(subject: Subject, sessions: number): Promise<Row> {
+  await load(subject.port, sessions, Math.min(500, MESSAGES));
+  await settled(sink.counts.messages);
+  const before = sink.counts.messages;
+  const start = performance.now();
+  const { perSecond, accepted } = await load(subject.port, sessions);
+  await arrivedAt(sink, before + accepted);
+  const relayRate = accepted / ((performance.now() - start) / 1000);
+  await subject.stop();
+  return { server: subject.name, sessions, acceptRate: perSecond, relayRate };
+}
+
+function load(port: number, sessions: number, messages = MESSAGES): ReturnType<typeof generateLoad> {
+  const options: LoadOptions = { port, sessions, messages, sizeBytes: 4096, perConnection: 1, retry: true };
+  return generateLoad({ ...options, from: "bench@example.org", to: "bench@sink.example" });
+}
+
+/** Waits until the sink has been quiet for half a second. */
+async function settled(seen: number): Promise<void> {
+  await sleep(500);
+  if (sink.counts.messages !== seen) await settled(sink.counts.messages);
+}
+
+async function arrivedAt(target: Sink, count: number): Promise<void> {
+  for (const end = Date.now() + RELAY_TIMEOUT_MS; target.counts.messages < count; await sleep(5)) {
+    if (Date.now() > end) throw new Error(`Only ${target.counts.messages} of ${count} messages arrived`);
+  }
+}
+
+async function startPostfix(): Promise<Subject> {
+  const port = await freePort();
+  const postfix = new TestPostfix(port, {
+    mainCf: `relayhost = [127.0.0.1]:${sink.port}\nmynetworks = 127.0.0.0/8\nsmtpd_client_connection_count_limit = 0
+default_process_limit = 200\nsmtpd_client_port_logging = no`,
+  });
+  await postfix.start();
+  const version = execFileSync("postconf", ["-d", "-h", "mail_version"]).toString().trim();
+  return { name: `Postfix ${version}`, port, stop: async () => postfix.stop() };
+}
+
+async function startPostern(workers: number): Promise<Subject> {
+  const port = await freePort();
+  const server = new TestServer({
+    mainCf: `compatibility_level = 3.10\nrelayhost = [127.0.0.1]:${sink.port}\nmynetworks = 127.0.0.0/8
+postern_workers = ${workers}\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination`,
+    masterCf: `${port} inet n - n - - smtpd\n`,
+  });
+  await server.start();
+  return { name: `Postern, workers ${workers}`, port, stop: () => server[Symbol.asyncDispose]() };
+}
+
+function formatTable(all: readonly Row[]): string {
+  const lines = [
+    "| server | sessions | accepted/s | × Postfix | relayed/s | × Postfix | share of sink |",
+    "|---|---|---|---|---|---|---|",
+  ];
+  for (const row of all) {
+    const postfix = all.find((r) => r.server.startsWith("Postfix") && r.sessions === row.sessions);
+    const top = all.find((r) => r.server.startsWith("sink") && r.sessions === row.sessions);
+    const ratio = (n: number, of: number | undefined) => (of && Number.isFinite(n) ? (n / of).toFixed(1) : "");
+    const share = top && row !== top ? `${Math.round((100 * row.acceptRate) / top.acceptRate)} %` : "";
+    const relayed = Number.isFinite(row.relayRate) ? row.relayRate.toFixed(0) : "";
+    lines.push(
+      `| ${row.server} | ${row.sessions} | ${row.acceptRate.toFixed(0)} | ${ratio(row.acceptRate, postfix?.acceptRate)} | ${relayed} | ${ratio(row.relayRate, postfix?.relayRate)} | ${share} |`,
+    );
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+function page(body: string): string {
+  return `# Benchmark
+
+\`npm run bench -- --write\` made this page: ${MESSAGES} messages of 4 KiB, one message per connection, generator → server →
+sink on one machine (${availableParallelism()} cores, ${cpus()[0]?.model.trim() ?? "unknown processor"}), both servers durable, Postfix with in_flow_delay = 0.
+Generator and sink are test/load/, run in one process beside the server, so they take their share of the cores. Absolute numbers
+mean nothing; ratios do.
+
+${body}`;
+}

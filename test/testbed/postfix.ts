@@ -1,0 +1,106 @@
+/** test/testbed/postfix.ts: a real Postfix of its own: config, queue and data directories in a temporary directory, one inet
+ *  service on a free port. Needs root and Debian's postfix package; touches nothing of an installed Postfix. */
+import { execFileSync } from "node:child_process";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+
+const START_TIMEOUT_MS = 20_000;
+
+export class TestPostfix {
+  readonly directory: string;
+  readonly port: number;
+
+  constructor(port: number, options: { readonly mainCf: string; readonly smtpdOptions?: string }) {
+    this.port = port;
+    this.directory = mkdtempSync(join(tmpdir(), "postfix-test-"));
+    chmodSync(this.directory, 0o755);
+    for (const name of ["queue", "data"]) mkdirSync(join(this.directory, name));
+    execFileSync("chown", ["postfix", join(this.directory, "data")]);
+    writeFileSync(join(this.directory, "main.cf"), `${this.#preamble()}${options.mainCf}\n`);
+    writeFileSync(join(this.directory, "master.cf"), masterCf(port, options.smtpdOptions ?? ""));
+  }
+
+  #preamble(): string {
+    return `compatibility_level = 3.6
+queue_directory = ${this.directory}/queue
+data_directory = ${this.directory}/data
+maillog_file = ${this.directory}/maillog
+maillog_file_prefixes = ${tmpdir()}
+multi_instance_enable = yes
+multi_instance_name = postfix-test
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = peer.example.net
+mydestination = peer.example.net
+alias_maps =
+alias_database =
+local_recipient_maps =
+in_flow_delay = 0
+`;
+  }
+
+  /** Resolves when the port answers. */
+  async start(): Promise<void> {
+    execFileSync("postfix", ["-c", this.directory, "start"], { stdio: "pipe" });
+    for (const end = Date.now() + START_TIMEOUT_MS; Date.now() < end; await sleep(50)) {
+      if (await answers(this.port)) return;
+    }
+    throw new Error(`Postfix does not answer:\n${this.log()}`);
+  }
+
+  log(): string {
+    const path = join(this.directory, "maillog");
+    return existsSync(path) ? readFileSync(path, "latin1") : "";
+  }
+
+  stop(): void {
+    execFileSync("postfix", ["-c", this.directory, "abort"], { stdio: "pipe" });
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+}
+
+/** True where this machine can run one. */
+export function hasPostfix(): boolean {
+  return process.getuid?.() === 0 && existsSync("/usr/sbin/postfix");
+}
+
+function masterCf(port: number, smtpdOptions: string): string {
+  return `127.0.0.1:${port} inet n - n - 200 smtpd
+${smtpdOptions}
+pickup    unix  n - n 60    1 pickup
+cleanup   unix  n - n -     0 cleanup
+qmgr      unix  n - n 300   1 qmgr
+tlsmgr    unix  - - n 1000? 1 tlsmgr
+rewrite   unix  - - n -     - trivial-rewrite
+bounce    unix  - - n -     0 bounce
+defer     unix  - - n -     0 bounce
+trace     unix  - - n -     0 bounce
+verify    unix  - - n -     1 verify
+flush     unix  n - n 1000? 0 flush
+proxymap  unix  - - n -     - proxymap
+smtp      unix  - - n -     - smtp
+relay     unix  - - n -     - smtp
+showq     unix  n - n -     - showq
+error     unix  - - n -     - error
+retry     unix  - - n -     - error
+discard   unix  - - n -     - discard
+local     unix  - n n -     - local
+anvil     unix  - - n -     1 anvil
+scache    unix  - - n -     1 scache
+postlog   unix-dgram n - n - 1 postlogd
+`;
+}
+
+function answers(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1");
+    socket.once("data", () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once("error", () => resolve(false));
+  });
+}
