@@ -1,6 +1,5 @@
 /** qmgr/deliver.ts: one call of a delivery agent, made safe: exactly one outcome per recipient comes back, whatever the
  *  agent does. Also the outcomes that qmgr gives by itself. */
-import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent, RcptOutcome } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
@@ -29,7 +28,6 @@ export interface AttemptOptions {
   readonly nexthop: string;
   readonly signal: AbortSignal;
   readonly log: Log;
-  readonly clock: Clock;
 }
 
 /** Hands the job to the agent. Never rejects. */

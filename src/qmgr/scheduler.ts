@@ -205,16 +205,18 @@ export class Scheduler implements QueueManager {
   }
 
   async #deliver(lane: Lane, job: Job): Promise<void> {
-    const { agent, log, clock } = this.#options;
+    const { agent, log, store } = this.#options;
     const { name } = lane.transport;
+    const { queueId } = job.active.message.envelope;
+    store.markInFlight?.(queueId);
     const tries = await attempt(job, {
       agent: agent(name),
       transport: name,
       nexthop: lane.nexthop,
       signal: this.#abort.signal,
       log,
-      clock,
     });
+    store.clearInFlight?.(queueId);
     lane.transport.give();
     this.#feedback(lane, tries);
     this.#active.tried(tries.length);

@@ -1,4 +1,81 @@
-/** config/params/smtp.ts: the parameters of smtp, each declared once. */
-import type { Declaration } from "../declare.ts";
+/** config/params/smtp.ts: the parameters of the relay client, each declared once. Postfix has nearly every one twice, as
+ *  smtp_… and as lmtp_… with a few different defaults; twice() declares both names from one text. */
+import { bool, type Declaration, int, list, text, time, word } from "../declare.ts";
 
-export const SMTP_PARAMETERS = {} satisfies Record<string, Declaration<unknown>>;
+const LEVELS = ["", "none", "may", "encrypt", "verify", "secure"] as const;
+const SINCE_ZERO = { min: 0 };
+const SECOND = { min: 1000 };
+
+/** Where the defaults of the two protocols differ. */
+interface Differences {
+  readonly connectTimeout: string;
+  readonly tcpPort: string;
+  readonly skipQuit: string;
+}
+
+function shared(p: "smtp" | "lmtp", d: Differences) {
+  return {
+    connect_timeout: time(d.connectTimeout, "s", SINCE_ZERO, "Time limit for a TCP connection; 0: the system's limit."),
+    mail_timeout: time("300s", "s", SECOND, "Time limit for the reply to MAIL FROM."),
+    rcpt_timeout: time("300s", "s", SECOND, "Time limit for the reply to RCPT TO."),
+    data_init_timeout: time("120s", "s", SECOND, "Time limit for the reply to DATA."),
+    data_xfer_timeout: time("180s", "s", SECOND, "Time limit for each piece of the message content to be taken."),
+    data_done_timeout: time("600s", "s", SECOND, "Time limit for the reply to the end of the message."),
+    quit_timeout: time("300s", "s", SECOND, "Time limit for the reply to QUIT."),
+    rset_timeout: time("20s", "s", SECOND, "Time limit for the reply to RSET."),
+    starttls_timeout: time("300s", "s", SECOND, "Time limit for the reply to STARTTLS and for the TLS handshake."),
+    tcp_port: text(d.tcpPort, "Port, or name of a port, where the next hop does not name one."),
+    bind_address: text("", "Own IPv4 address to connect from."),
+    bind_address6: text("", "Own IPv6 address to connect from."),
+    mx_address_limit: int("5", SINCE_ZERO, "Most addresses of a destination that are tried; 0: all."),
+    mx_session_limit: int("2", SINCE_ZERO, "Most sessions per delivery; 0: no limit."),
+    randomize_addresses: bool("yes", "Mix mail exchangers of equal preference."),
+    skip_5xx_greeting: bool("yes", "Treat a 5xx greeting as temporary: the next mail exchanger is tried."),
+    skip_quit_response: bool(d.skipQuit, "Do not wait for the reply to QUIT."),
+    defer_if_no_mx_address_found: bool("no", "Defer, not bounce, when no mail exchanger has an address."),
+    connection_cache_on_demand: bool(
+      "yes",
+      "Keep connections for a short while, for further mail to the same next hop.",
+    ),
+    connection_cache_destinations: list("", "Next hops whose connections are kept in any case."),
+    connection_cache_time_limit: time("2s", "s", SECOND, "How long an unused connection is kept."),
+    connection_reuse_count_limit: int("0", SINCE_ZERO, "Most deliveries over one connection; 0: no limit."),
+    connection_reuse_time_limit: time("300s", "s", SECOND, "How long a connection is used for further deliveries."),
+    sasl_auth_enable: bool("no", "Log in where the next hop offers AUTH and there is a password for it."),
+    sasl_auth_soft_bounce: bool("yes", "Defer mail when the next hop refuses the login; no: return it."),
+    sasl_password_maps: list("", "Tables of passwords: next hop (or mail exchanger, or sender) to user:password."),
+    sasl_mechanism_filter: list("", "Mechanisms that may be used; empty: all that are known."),
+    sasl_security_options: list("noplaintext, noanonymous", "Mechanisms not to use: noplaintext, noanonymous."),
+    sasl_tls_security_options: list(`$${p}_sasl_security_options`, `${p}_sasl_security_options for TLS sessions.`),
+    sender_dependent_authentication: bool("no", "Look passwords up by sender first."),
+    tls_security_level: word(
+      "",
+      LEVELS,
+      "TLS policy: none, may (if offered), encrypt, verify, secure (certificate must match).",
+    ),
+    tls_policy_maps: list("", "Tables of TLS levels by next hop; they override the level for all."),
+    tls_wrappermode: bool("no", "Begin with TLS instead of STARTTLS, as port 465 wants it; needs level encrypt."),
+    tls_loglevel: text("0", "1 logs each TLS connection."),
+    use_tls: bool("no", "Old spelling of level may."),
+    enforce_tls: bool("no", "Old spelling of level encrypt."),
+    host_lookup: list("dns", "How the addresses of hosts are looked up: dns, native."),
+  };
+}
+
+type Prefixed<P extends string, T> = { readonly [K in keyof T & string as `${P}_${K}`]: T[K] };
+
+function twice<P extends "smtp" | "lmtp">(prefix: P, differences: Differences): Prefixed<P, ReturnType<typeof shared>> {
+  const entries = Object.entries(shared(prefix, differences)).map(([name, d]) => [`${prefix}_${name}`, d]);
+  return Object.fromEntries(entries) as Prefixed<P, ReturnType<typeof shared>>;
+}
+
+export const SMTP_PARAMETERS = {
+  ...twice("smtp", { connectTimeout: "30s", tcpPort: "smtp", skipQuit: "yes" }),
+  ...twice("lmtp", { connectTimeout: "0s", tcpPort: "24", skipQuit: "no" }),
+  smtp_helo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to EHLO or HELO."),
+  lmtp_lhlo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to LHLO."),
+  smtp_helo_name: text("$myhostname", "The name in EHLO and HELO."),
+  lmtp_lhlo_name: text("$myhostname", "The name in LHLO."),
+  smtp_discard_ehlo_keywords: list("", "Extensions of the next hop that are taken as not offered."),
+  lmtp_discard_lhlo_keywords: list("", "Extensions of the next hop that are taken as not offered."),
+} satisfies Record<string, Declaration<unknown>>;

@@ -1,0 +1,294 @@
+/** net/client-connection.ts: an outgoing socket that speaks lines: connect, bounded reply lines, writes with back-pressure,
+ *  upgrade to TLS, one deadline for whatever is being waited for. Knows no SMTP.
+ *
+ *  The first failure is kept: lines that came before it can still be read, everything later throws it. */
+import { connect, isIP, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { Deadline, Deadlines } from "../base/deadlines.ts";
+import type { TlsSession } from "../mail/client.ts";
+
+export type ConnectionFailure = "connect" | "lost" | "timeout" | "tls" | "protocol";
+
+/** Why the connection is of no further use. The message is the system's text ("Connection refused"). */
+export class ConnectionError extends Error {
+  override readonly name = "ConnectionError";
+  readonly kind: ConnectionFailure;
+
+  constructor(kind: ConnectionFailure, message: string, options?: { cause?: unknown }) {
+    super(message, options);
+    this.kind = kind;
+  }
+}
+
+/** Where to connect to: an IP address and port, or a UNIX-domain socket. */
+export type PeerAddress = { readonly address: string; readonly port: number } | { readonly path: string };
+
+export interface ConnectOptions {
+  readonly peer: PeerAddress;
+  readonly deadlines: Deadlines;
+  /** 0: the system's limit. */
+  readonly timeoutMs: number;
+  readonly localAddress?: string | undefined;
+}
+
+/** Longest reply line in bytes, line end included (Postfix: line_length_limit). */
+const MAX_LINE = 2048;
+/** With this many unread lines the peer is not read any more until half of them are taken. */
+const MAX_UNREAD = 1000;
+
+const NOTHING = Buffer.alloc(0);
+
+const SYSTEM_TEXTS: ReadonlyMap<string, string> = new Map([
+  ["ECONNREFUSED", "Connection refused"],
+  ["ECONNRESET", "Connection reset by peer"],
+  ["ETIMEDOUT", "Connection timed out"],
+  ["EHOSTUNREACH", "No route to host"],
+  ["ENETUNREACH", "Network is unreachable"],
+  ["EADDRNOTAVAIL", "Cannot assign requested address"],
+  ["EACCES", "Permission denied"],
+  ["ENOENT", "No such file or directory"],
+  ["EPIPE", "Broken pipe"],
+  ["EMFILE", "Too many open files"],
+]);
+
+/** 4 or 6 for an IP address, 0 for anything else. */
+export function ipVersion(text: string): 0 | 4 | 6 {
+  return isIP(text) as 0 | 4 | 6;
+}
+
+interface Waiter<T> {
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: ConnectionError) => void;
+}
+
+export class ClientConnection {
+  #socket: Socket | TLSSocket;
+  readonly #deadline: Deadline;
+  #lines: string[] = [];
+  #next = 0;
+  #partial: Buffer = NOTHING;
+  #failure: ConnectionError | undefined;
+  #reader: Waiter<string> | undefined;
+  #writer: Waiter<void> | undefined;
+  #idle: (() => void) | undefined;
+
+  private constructor(socket: Socket, deadlines: Deadlines) {
+    this.#socket = socket;
+    this.#deadline = deadlines.open(() => this.#expired());
+    socket.setNoDelay(true);
+    this.#attach(socket);
+  }
+
+  /** Rejects ConnectionError of kind "connect", also when the time is over. */
+  static open(options: ConnectOptions): Promise<ClientConnection> {
+    const { peer, deadlines, timeoutMs, localAddress } = options;
+    return new Promise((resolve, reject) => {
+      const local = localAddress === undefined ? {} : { localAddress };
+      const socket = "path" in peer ? connect(peer.path) : connect({ host: peer.address, port: peer.port, ...local });
+      const fail = (text: string, cause?: unknown) => {
+        deadline.close();
+        socket.destroy();
+        reject(new ConnectionError("connect", text, { cause }));
+      };
+      const refused = (error: Error) => fail(systemText(error), error);
+      const deadline = deadlines.open(() => fail("Connection timed out"));
+      if (timeoutMs > 0) deadline.arm(timeoutMs);
+      socket.once("error", refused);
+      socket.once("connect", () => {
+        deadline.close();
+        socket.off("error", refused);
+        resolve(new ClientConnection(socket, deadlines));
+      });
+    });
+  }
+
+  /** False when it failed, was closed by the peer, or the peer said something unasked. */
+  get fresh(): boolean {
+    return this.#failure === undefined && this.#next === this.#lines.length && this.#partial.length === 0;
+  }
+
+  /** The next line without its end, one character per byte. Rejects the failure. One reader at a time. */
+  readLine(timeoutMs: number): string | Promise<string> {
+    const line = this.#lines[this.#next];
+    if (line !== undefined) {
+      this.#took();
+      return line;
+    }
+    if (this.#failure) throw this.#failure;
+    this.#deadline.arm(timeoutMs);
+    return new Promise((resolve, reject) => {
+      this.#reader = { resolve, reject };
+    });
+  }
+
+  /** Writes; a promise means that the peer is slow: wait for it. Throws or rejects the failure. */
+  write(bytes: Uint8Array | string, timeoutMs: number): void | Promise<void> {
+    if (this.#failure) throw this.#failure;
+    if (this.#socket.write(bytes)) return;
+    if (this.#socket.writableCorked > 0) this.#socket.uncork();
+    this.#deadline.arm(timeoutMs);
+    return new Promise((resolve, reject) => {
+      this.#writer = { resolve, reject };
+    });
+  }
+
+  /** Holds writes back until uncork(), so small pieces leave in one segment. */
+  cork(): void {
+    if (this.#socket.writableCorked === 0) this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  /** Whether a whole line is waiting. */
+  get hasLine(): boolean {
+    return this.#next < this.#lines.length;
+  }
+
+  /** Nobody uses the connection now: `expire` runs after `idleMs`, or at once when the peer closes. */
+  rest(idleMs: number, expire: () => void): void {
+    this.#idle = expire;
+    this.#deadline.arm(idleMs);
+  }
+
+  /** Ends rest(). */
+  wake(): void {
+    this.#idle = undefined;
+    this.#deadline.disarm();
+  }
+
+  /** TLS over this connection. Bytes that the peer sent in clear behind its reply are an attack: it fails.
+   *  `verify`: the certificate must be valid for `serverName`. Rejects ConnectionError of kind "tls" or "timeout". */
+  async startTls(options: { serverName: string; verify: boolean; timeoutMs: number }): Promise<TlsSession> {
+    if (this.#failure) throw this.#failure;
+    if (!this.fresh) throw this.#fail(new ConnectionError("tls", "unexpected plaintext before the TLS handshake"));
+    const raw = this.#socket;
+    raw.removeAllListeners();
+    const servername = isIP(options.serverName) === 0 ? { servername: options.serverName } : {};
+    const socket = connectTls({ socket: raw, ...servername, rejectUnauthorized: options.verify });
+    this.#socket = socket;
+    const broken = (error: Error) => this.#fail(new ConnectionError("tls", systemText(error), { cause: error }));
+    const closed = () => this.#fail(new ConnectionError("tls", "lost connection"));
+    raw.on("error", broken);
+    socket.on("error", broken).on("close", closed);
+    await new Promise<void>((resolve, reject) => {
+      this.#writer = { resolve, reject };
+      this.#deadline.arm(options.timeoutMs);
+      socket.once("secureConnect", () => this.#resumeWriter());
+    });
+    socket.off("error", broken).off("close", closed);
+    this.#attach(socket);
+    return describeTls(socket, options.serverName);
+  }
+
+  /** Writes the last words, then closes; waits for nothing. */
+  end(lastWords: string): void {
+    if (!this.#failure) this.#socket.end(lastWords);
+    this.#fail(new ConnectionError("lost", "closed"), "graceful");
+  }
+
+  /** Closes at once; whoever waits gets a "lost" failure. */
+  destroy(): void {
+    this.#fail(new ConnectionError("lost", "closed"));
+  }
+
+  #attach(socket: Socket): void {
+    socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    socket.on("drain", () => this.#resumeWriter());
+    socket.on("error", (error) => this.#fail(new ConnectionError("lost", systemText(error), { cause: error })));
+    socket.on("end", () => this.#fail(new ConnectionError("lost", "lost connection")));
+    socket.on("close", () => this.#fail(new ConnectionError("lost", "lost connection")));
+  }
+
+  #received(chunk: Buffer): void {
+    const bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
+    let start = 0;
+    for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
+      if (end - start >= MAX_LINE) {
+        this.#tooLong();
+        return;
+      }
+      const stop = end > start && bytes[end - 1] === 13 ? end - 1 : end;
+      this.#lines.push(bytes.toString("latin1", start, stop));
+      start = end + 1;
+    }
+    if (bytes.length - start >= MAX_LINE) {
+      this.#tooLong();
+      return;
+    }
+    this.#partial = start === bytes.length ? NOTHING : bytes.subarray(start);
+    if (this.#lines.length - this.#next > MAX_UNREAD) this.#socket.pause();
+    if (this.#idle) this.#expired(); // unasked words of an idle peer: "421 timeout", or worse
+    const line = this.#lines[this.#next];
+    const reader = this.#reader;
+    if (!reader || line === undefined) return;
+    this.#reader = undefined;
+    this.#deadline.disarm();
+    this.#took();
+    reader.resolve(line);
+  }
+
+  #tooLong(): void {
+    this.#partial = NOTHING;
+    this.#fail(new ConnectionError("protocol", "reply line too long"));
+  }
+
+  #took(): void {
+    this.#next++;
+    if (this.#next < this.#lines.length) {
+      if (this.#lines.length - this.#next === MAX_UNREAD / 2) this.#socket.resume();
+      return;
+    }
+    this.#lines = [];
+    this.#next = 0;
+    if (this.#socket.isPaused()) this.#socket.resume();
+  }
+
+  #resumeWriter(): void {
+    const writer = this.#writer;
+    this.#writer = undefined;
+    this.#deadline.disarm();
+    writer?.resolve();
+  }
+
+  #expired(): void {
+    const idle = this.#idle;
+    this.#idle = undefined;
+    if (idle) idle();
+    else this.#fail(new ConnectionError("timeout", "timed out"));
+  }
+
+  /** Keeps the first failure, tells whoever waits, and closes. Returns the failure that counts. */
+  #fail(error: ConnectionError, how: "graceful" | "at once" = "at once"): ConnectionError {
+    if (this.#failure) return this.#failure;
+    this.#failure = error;
+    this.#deadline.close();
+    const [idle, reader, writer] = [this.#idle, this.#reader, this.#writer];
+    this.#idle = this.#reader = this.#writer = undefined;
+    if (how === "at once") this.#socket.destroy();
+    else this.#socket.destroySoon();
+    reader?.reject(error);
+    writer?.reject(error);
+    idle?.();
+    return error;
+  }
+}
+
+function systemText(error: Error & { code?: string }): string {
+  return SYSTEM_TEXTS.get(error.code ?? "") ?? error.code ?? error.message;
+}
+
+function describeTls(socket: TLSSocket, serverName: string): TlsSession {
+  const cipher = socket.getCipher();
+  const name = cipher.standardName ?? cipher.name;
+  const key = socket.getEphemeralKeyInfo() as { name?: string; type?: string } | null;
+  return {
+    protocol: socket.getProtocol() ?? "unknown",
+    cipher: name,
+    bits: /256|CHACHA/.test(name) ? 256 : 128, // Node does not tell the number
+    keyExchange: key?.name ?? key?.type,
+    serverName,
+    reused: socket.isSessionReused(),
+  };
+}

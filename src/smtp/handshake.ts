@@ -1,0 +1,187 @@
+/** smtp/handshake.ts: from nothing to a session that may take mail: connect, greeting, EHLO, STARTTLS, AUTH.
+ *  TLS is RFC 3207: nothing learnt in clear is kept after it. */
+import type { Clock } from "../base/clock.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import type { Log } from "../log/log.ts";
+import type { Address } from "../mail/address.ts";
+import { ClientConnection, ConnectionError } from "../net/client-connection.ts";
+import { TableError, type TableOpener } from "../tables/table.ts";
+import { authenticate } from "./authentication.ts";
+import { findCredentials, findTlsLevel } from "./credentials.ts";
+import { brokenVerdict, fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
+import { type PeerReply, replyClass } from "./reply.ts";
+import { formatHost, formatRelay, Session, type Target } from "./session.ts";
+import type { Settings, TlsLevel } from "./settings.ts";
+
+export interface HandshakeOptions {
+  readonly settings: Settings;
+  readonly tables: TableOpener;
+  readonly deadlines: Deadlines;
+  readonly clock: Clock;
+  readonly log: Log;
+  readonly sender: Address;
+  readonly signal: AbortSignal;
+}
+
+/** Why a target took no mail at all. `reached`: it answered the connection, so `relay=` names it. */
+export interface Refusal {
+  readonly verdict: Verdict;
+  readonly reached: boolean;
+}
+
+export type Opened = { readonly session: Session } | { readonly refusal: Refusal };
+
+/** Opens a session; at level "may" a failed TLS handshake is followed by a second try in clear. Never rejects for
+ *  anything the peer does. */
+export async function openSession(target: Target, options: HandshakeOptions): Promise<Opened> {
+  try {
+    const level = await findTlsLevel(options.tables, options.settings, target);
+    const first = await attempt(target, level, options);
+    const again = "refusal" in first && first.tlsFailed && level === "may" && !options.signal.aborted;
+    return again ? await attempt(target, "none", options) : first;
+  } catch (cause) {
+    if (!(cause instanceof TableError)) throw cause;
+    options.log.warning(`${cause.message}`);
+    const verdict = ownVerdict("4.3.0", `local data error while talking to ${formatHost(target)}`);
+    return { refusal: { verdict, reached: false } };
+  }
+}
+
+type Attempt = { readonly session: Session } | { readonly refusal: Refusal; readonly tlsFailed: boolean };
+
+async function attempt(target: Target, level: TlsLevel, options: HandshakeOptions): Promise<Attempt> {
+  let connection: ClientConnection;
+  try {
+    connection = await connectTo(target, options);
+  } catch (cause) {
+    if (!(cause instanceof ConnectionError)) throw cause;
+    const verdict = ownVerdict("4.4.1", `connect to ${formatRelay(target)}: ${cause.message}`);
+    return { refusal: { verdict, reached: false }, tlsFailed: false };
+  }
+  const session = new Session({ connection, target, openedMs: options.clock.monotonic() });
+  const abort = () => connection.destroy();
+  options.signal.addEventListener("abort", abort, { once: true });
+  try {
+    const verdict = options.signal.aborted ? aborted() : await prepare(session, level, options);
+    if (!verdict) return { session };
+    session.quit();
+    return { refusal: { verdict, reached: true }, tlsFailed: false };
+  } catch (cause) {
+    connection.destroy();
+    if (!(cause instanceof ConnectionError)) throw cause;
+    if (cause.kind === "tls") options.log.info(`SSL_connect error to ${session.relay}: ${cause.message}`);
+    const verdict = brokenVerdict(session.host, cause, session.phase);
+    return { refusal: { verdict, reached: true }, tlsFailed: session.phase === TLS_PHASE };
+  } finally {
+    options.signal.removeEventListener("abort", abort);
+  }
+}
+
+const TLS_PHASE = "performing the TLS handshake";
+
+function aborted(): Verdict {
+  return ownVerdict("4.3.2", "delivery interrupted by shutdown");
+}
+
+function connectTo(target: Target, { settings, deadlines }: HandshakeOptions): Promise<ClientConnection> {
+  const { address, port } = target;
+  const bind = address.includes(":") ? settings.bindAddress6 : settings.bindAddress;
+  return ClientConnection.open({
+    peer: port === undefined ? { path: address } : { address, port },
+    deadlines,
+    timeoutMs: settings.timeouts.connectMs,
+    localAddress: bind === "" ? undefined : bind,
+  });
+}
+
+/** Greeting to AUTH; undefined when mail may follow. Rejects ConnectionError. */
+async function prepare(session: Session, level: TlsLevel, options: HandshakeOptions): Promise<Verdict | undefined> {
+  const { settings } = options;
+  if (settings.tls.wrapper) await startTls(session, level, options);
+  const greeting = await session.reply("receiving the initial server greeting", settings.timeouts.heloMs);
+  if (replyClass(greeting) !== 2) return unfriendly(session, greeting, settings.skip5xxGreeting);
+  return (
+    (await sayHello(session, settings)) ?? (await secure(session, level, options)) ?? (await logIn(session, options))
+  );
+}
+
+function unfriendly(session: Session, reply: PeerReply, soften: boolean): Verdict {
+  const verdict = fromReply(reply, `host ${session.host} refused to talk to me: ${reply.text}`);
+  return soften && verdict.kind === "bounced" ? softened(verdict) : verdict;
+}
+
+/** EHLO, and HELO for servers that do not know it; LHLO (RFC 2033) has no such fallback. */
+async function sayHello(session: Session, settings: Settings): Promise<Verdict | undefined> {
+  const verb = settings.protocol === "smtp" ? "EHLO" : "LHLO";
+  const timeoutMs = settings.timeouts.heloMs;
+  const phase = (word: string) => `performing the ${word} handshake`;
+  let reply = await session.command(`${verb} ${settings.heloName}`, phase(verb), timeoutMs);
+  const extended = replyClass(reply) === 2;
+  if (replyClass(reply) === 5 && verb === "EHLO") {
+    reply = await session.command(`HELO ${settings.heloName}`, phase("HELO"), timeoutMs);
+  }
+  if (replyClass(reply) !== 2) return unfriendly(session, reply, false);
+  session.features = extended ? featuresOf(reply, settings.discardKeywords) : new Map();
+  const name = reply.lines[0]?.split(" ")[0]?.toLowerCase();
+  if (session.target.port === 25 && verb === "EHLO" && name === settings.myhostname.toLowerCase()) {
+    return ownVerdict("5.4.6", `mail for ${session.target.nexthop} loops back to myself`);
+  }
+  return undefined;
+}
+
+/** Keywords in upper case; `AUTH=PLAIN` of old servers counts as `AUTH PLAIN`. */
+function featuresOf(reply: PeerReply, discard: ReadonlySet<string>): ReadonlyMap<string, string> {
+  const features = new Map<string, string>();
+  for (const line of reply.lines.slice(1)) {
+    const m = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =]+(.*))?$/.exec(line);
+    const keyword = m?.[1]?.toUpperCase();
+    if (keyword === undefined || discard.has(keyword)) continue;
+    const before = features.get(keyword);
+    features.set(keyword, before === undefined ? (m?.[2] ?? "") : `${before} ${m?.[2] ?? ""}`);
+  }
+  return features;
+}
+
+/** STARTTLS as the level demands, then EHLO again. */
+async function secure(session: Session, level: TlsLevel, options: HandshakeOptions): Promise<Verdict | undefined> {
+  const { settings } = options;
+  if (level === "none" || session.tls || session.target.port === undefined) return undefined;
+  const required = level !== "may";
+  if (!session.features.has("STARTTLS")) {
+    if (!required) return undefined;
+    return ownVerdict("4.7.4", `TLS is required, but was not offered by host ${session.host}`);
+  }
+  const reply = await session.command("STARTTLS", "performing the STARTTLS handshake", settings.timeouts.startTlsMs);
+  if (replyClass(reply) !== 2) {
+    if (!required) return undefined;
+    const text = `TLS is required, but host ${session.host} refused to start TLS: ${reply.text}`;
+    return softened(fromReply(reply, text));
+  }
+  await startTls(session, level, options);
+  return sayHello(session, settings);
+}
+
+/** The handshake itself. Rejects ConnectionError. */
+async function startTls(session: Session, level: TlsLevel, options: HandshakeOptions): Promise<void> {
+  const { settings, log } = options;
+  session.phase = TLS_PHASE;
+  session.features = new Map();
+  const verify = level === "verify" || level === "secure";
+  session.tls = await session.connection.startTls({
+    serverName: session.target.host,
+    verify,
+    timeoutMs: settings.timeouts.startTlsMs,
+  });
+  if (!settings.tls.log) return;
+  const { protocol, cipher, bits } = session.tls;
+  const trust = verify ? "Verified" : "Untrusted";
+  log.info(
+    `${trust} TLS connection established to ${session.relay}: ${protocol} with cipher ${cipher} (${bits}/${bits} bits)`,
+  );
+}
+
+async function logIn(session: Session, options: HandshakeOptions): Promise<Verdict | undefined> {
+  const { settings, tables, sender } = options;
+  const credentials = await findCredentials(tables, settings, { target: session.target, sender });
+  return credentials && authenticate(session, credentials, settings);
+}

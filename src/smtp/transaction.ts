@@ -1,0 +1,256 @@
+/** smtp/transaction.ts: one message over one session (RFC 5321 §3.3, pipelined as RFC 2920 allows; LMTP: RFC 2033 §4.2):
+ *  MAIL, RCPT, DATA, content; a verdict for each recipient, whatever the peer does and wherever it stops. */
+import { type Address, formatAddress } from "../mail/address.ts";
+import type { DeliveryRecipient, DeliveryRequest, MessageContent } from "../mail/delivery.ts";
+import { ConnectionError } from "../net/client-connection.ts";
+import { DotStuffing } from "./dot-stuffing.ts";
+import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, type Verdict } from "./outcome.ts";
+import { type PeerReply, replyClass } from "./reply.ts";
+import type { Session } from "./session.ts";
+import type { Settings } from "./settings.ts";
+
+export interface TransactionResult {
+  /** By recipient id; one for each recipient, except when `stale`. */
+  readonly verdicts: ReadonlyMap<number, Verdict>;
+  /** The session may carry another delivery. */
+  readonly reusable: boolean;
+  /** A reused session turned out to be dead before it answered anything: try another, no harm done. */
+  readonly stale: boolean;
+  /** The peer may have taken the message without our knowing: another host must not get it too. */
+  readonly uncertain: boolean;
+}
+
+const END_PHASE = "sending end of data -- message may be sent more than once";
+/** Corked output is let go at this size. */
+const FLUSH_BYTES = 64 * 1024;
+
+/** Transmits to `recipients`, a part of the request's. Never rejects for anything the peer does. */
+export async function transmit(
+  session: Session,
+  request: DeliveryRequest,
+  options: { readonly recipients: readonly DeliveryRecipient[]; readonly settings: Settings },
+): Promise<TransactionResult> {
+  const transaction = new Transaction(session, request, options);
+  return transaction.run();
+}
+
+class Transaction {
+  readonly #session: Session;
+  readonly #request: DeliveryRequest;
+  readonly #settings: Settings;
+  readonly #recipients: readonly DeliveryRecipient[];
+  readonly #verdicts = new Map<number, Verdict>();
+  readonly #pipelined: boolean;
+  #closing = false;
+  /** The peer has said something about this message. */
+  #answered = false;
+
+  constructor(
+    session: Session,
+    request: DeliveryRequest,
+    options: { readonly recipients: readonly DeliveryRecipient[]; readonly settings: Settings },
+  ) {
+    this.#session = session;
+    this.#request = request;
+    this.#settings = options.settings;
+    this.#recipients = options.recipients;
+    this.#pipelined = session.features.has("PIPELINING");
+  }
+
+  async run(): Promise<TransactionResult> {
+    const session = this.#session;
+    try {
+      const unfit = await this.#unfit();
+      if (unfit) this.#settleAll(unfit);
+      else await this.#converse();
+      return this.#result({ reusable: !this.#closing, stale: false });
+    } catch (cause) {
+      session.connection.destroy();
+      if (!(cause instanceof ConnectionError)) throw cause;
+      const stale = session.uses > 1 && !this.#answered && cause.kind === "lost";
+      if (!stale) this.#settleAll(brokenVerdict(session.host, cause, session.phase));
+      return this.#result({ reusable: false, stale });
+    }
+  }
+
+  #result(end: { readonly reusable: boolean; readonly stale: boolean }): TransactionResult {
+    const uncertain = !end.reusable && this.#session.phase === END_PHASE;
+    return { verdicts: this.#verdicts, uncertain, ...end };
+  }
+
+  /** Why this server can never get this message, found before a word is said. */
+  async #unfit(): Promise<Verdict | undefined> {
+    const { features, host } = this.#session;
+    const { envelope, content } = this.#request;
+    const limit = Number(features.get("SIZE") ?? 0);
+    if (limit > 0 && content.sizeBytes > limit) {
+      return ownVerdict("5.3.4", `message size ${content.sizeBytes} exceeds size limit ${limit} of server ${host}`);
+    }
+    const addresses = [envelope.sender, ...this.#recipients.map(({ address }) => address)];
+    if (addresses.some(hasControls)) return ownVerdict("5.1.3", "bad address syntax");
+    if (features.has("SMTPUTF8")) return undefined;
+    const needed = addresses.some(isUtf8) || (envelope.smtputf8 && (await hasUtf8Header(content)));
+    return needed ? ownVerdict("5.6.7", `SMTPUTF8 is required, but was not offered by host ${host}`) : undefined;
+  }
+
+  async #converse(): Promise<void> {
+    const session = this.#session;
+    const { timeouts } = this.#settings;
+    await this.#reset();
+    if (this.#pipelined) await this.#sendEnvelope();
+    session.needsReset = true;
+    const mail = await this.#ask(this.#mailCommand(), "sending MAIL FROM", timeouts.mailMs);
+    // A kept session whose time was over at the peer's end: as if it were closed already.
+    if (mail.code === 421 && session.uses > 1) throw new ConnectionError("lost", mail.text);
+    this.#answered = true;
+    if (replyClass(mail) !== 2) this.#refuseAll(mail, "MAIL FROM command");
+    if (replyClass(mail) !== 2 && !this.#pipelined) return;
+    const accepted = await this.#askRecipients();
+    if (accepted.length === 0 && !this.#pipelined) return;
+    const data = await this.#ask("DATA", "sending DATA command", timeouts.dataInitMs);
+    if (data.code !== 354) {
+      this.#refuseAll(data, "DATA command");
+      return;
+    }
+    if (accepted.length === 0) await this.#sendNothing();
+    else await this.#sendContent(accepted);
+  }
+
+  /** RSET if the last transaction on this session ended early. */
+  async #reset(): Promise<void> {
+    const session = this.#session;
+    if (!session.needsReset) return;
+    const reply = await session.command("RSET", "sending RSET", this.#settings.timeouts.rsetMs);
+    if (replyClass(reply) !== 2) throw new ConnectionError("lost", "RSET refused");
+  }
+
+  /** The whole envelope in one write; the replies are read one by one afterwards. */
+  async #sendEnvelope(): Promise<void> {
+    this.#session.phase = "sending MAIL FROM";
+    const lines = [this.#mailCommand(), ...this.#recipients.map(rcptCommand), "DATA", ""];
+    const slow = this.#session.connection.write(lines.join("\r\n"), this.#settings.timeouts.mailMs);
+    if (slow) await slow;
+  }
+
+  /** Sends the command unless it is on its way already, and reads its reply. */
+  async #ask(command: string, phase: string, timeoutMs: number): Promise<PeerReply> {
+    const session = this.#session;
+    const reply = this.#pipelined
+      ? await session.reply(phase, timeoutMs)
+      : await session.command(command, phase, timeoutMs);
+    if (reply.code === 421) this.#closing = true; // RFC 5321 §3.8: the server will close
+    return reply;
+  }
+
+  /** The recipients that the peer takes. */
+  async #askRecipients(): Promise<readonly DeliveryRecipient[]> {
+    const accepted: DeliveryRecipient[] = [];
+    for (const recipient of this.#recipients) {
+      const reply = await this.#ask(rcptCommand(recipient), "sending RCPT TO", this.#settings.timeouts.rcptMs);
+      if (this.#verdicts.has(recipient.id)) continue; // MAIL was refused
+      if (replyClass(reply) === 2) accepted.push(recipient);
+      else this.#verdicts.set(recipient.id, this.#refused(reply, "RCPT TO command"));
+    }
+    return accepted;
+  }
+
+  /** A server that says 354 without any recipient gets an empty message, which it must refuse (RFC 2920 §3.1). */
+  async #sendNothing(): Promise<void> {
+    await this.#session.command(".", "sending end of data", this.#settings.timeouts.dataDoneMs);
+  }
+
+  async #sendContent(accepted: readonly DeliveryRecipient[]): Promise<void> {
+    const session = this.#session;
+    const { protocol, timeouts } = this.#settings;
+    session.phase = "sending message body";
+    try {
+      await this.#writeContent();
+    } catch (cause) {
+      // A server that refuses in the middle and closes has often said why.
+      if (!session.connection.hasLine) throw cause;
+    }
+    session.phase = END_PHASE;
+    const last = accepted.length - 1;
+    let reply: PeerReply | undefined;
+    for (const [i, recipient] of accepted.entries()) {
+      if (protocol === "lmtp" || !reply) reply = await session.reply(END_PHASE, timeouts.dataDoneMs);
+      if (reply.code === 421) this.#closing = true;
+      const taken = replyClass(reply) === 2;
+      this.#verdicts.set(recipient.id, taken ? sentVerdict(reply) : this.#refused(reply, "end of DATA command"));
+      if (i === last) session.needsReset = false;
+    }
+  }
+
+  async #writeContent(): Promise<void> {
+    const { connection } = this.#session;
+    const timeoutMs = this.#settings.timeouts.dataXferMs;
+    const stuffing = new DotStuffing();
+    let corked = 0;
+    connection.cork();
+    for await (const chunk of this.#request.content.chunks()) {
+      for (const piece of stuffing.stuff(chunk)) {
+        const slow = connection.write(piece, timeoutMs);
+        if (slow) await slow;
+      }
+      corked += chunk.length;
+      if (corked < FLUSH_BYTES) continue;
+      corked = 0;
+      connection.uncork();
+      connection.cork();
+    }
+    const slow = connection.write(stuffing.end(), timeoutMs);
+    connection.uncork();
+    if (slow) await slow;
+  }
+
+  #mailCommand(): string {
+    const { features } = this.#session;
+    const { envelope, content } = this.#request;
+    const size = features.has("SIZE") ? ` SIZE=${content.sizeBytes}` : "";
+    const body = features.has("8BITMIME") ? ` BODY=${envelope.body}` : "";
+    const utf8 = features.has("SMTPUTF8") && envelope.smtputf8 ? " SMTPUTF8" : "";
+    return `MAIL FROM:<${formatAddress(envelope.sender)}>${size}${body}${utf8}`;
+  }
+
+  #refused(reply: PeerReply, command: string): Verdict {
+    return refusedVerdict(this.#session.host, reply, command);
+  }
+
+  #refuseAll(reply: PeerReply, command: string): void {
+    this.#settleAll(this.#refused(reply, command));
+  }
+
+  /** For all recipients that have no verdict yet. */
+  #settleAll(verdict: Verdict): void {
+    for (const { id } of this.#recipients) {
+      if (!this.#verdicts.has(id)) this.#verdicts.set(id, verdict);
+    }
+  }
+}
+
+function rcptCommand(recipient: DeliveryRecipient): string {
+  return `RCPT TO:<${formatAddress(recipient.address)}>`;
+}
+
+/** Controls in an address would become commands of their own. */
+function hasControls(address: Address): boolean {
+  return /[\x00-\x1f\x7f]/.test(address);
+}
+
+function isUtf8(address: Address): boolean {
+  return /[^\x00-\x7f]/.test(address);
+}
+
+/** Whether the header block holds anything but ASCII. */
+async function hasUtf8Header(content: MessageContent): Promise<boolean> {
+  let tail = Buffer.alloc(0);
+  for await (const chunk of content.chunks()) {
+    const bytes = Buffer.concat([tail, chunk]);
+    const end = bytes.indexOf("\r\n\r\n");
+    const header = end < 0 ? bytes : bytes.subarray(0, end);
+    if (header.some((byte) => byte > 0x7f)) return true;
+    if (end >= 0) return false;
+    tail = bytes.subarray(-3);
+  }
+  return false;
+}
