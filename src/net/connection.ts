@@ -21,6 +21,14 @@ export interface Endpoint {
   readonly port: number;
 }
 
+export interface ConnectionOptions {
+  readonly deadlines: Deadlines;
+  /** Longest line that is kept whole, in bytes. */
+  readonly lineLimit: number;
+  /** Nothing is read before upgrade(). */
+  readonly implicitTls: boolean;
+}
+
 /** Above this many unread bytes the socket is paused: a client cannot make us keep what we have not asked for. */
 const PAUSE_BYTES = 64 * 1024;
 /** Gathered output is sent at the latest at this length. */
@@ -37,13 +45,16 @@ export class Connection {
   #splitter: LineSplitter;
   #out = "";
   #waiter: ((result: WaitResult) => void) | undefined;
+  /** Whether the waiter waits for input, not for the output to drain or a handshake. */
+  #inputWanted = false;
+  #reading = false;
   #ended = false;
   #closing = false;
   #paused = false;
   #interrupted = false;
   #tls: TlsSession | undefined;
 
-  constructor(socket: Socket, options: { readonly deadlines: Deadlines; readonly lineLimit: number }) {
+  constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#lineLimit = options.lineLimit;
     this.#splitter = new LineSplitter(options.lineLimit);
@@ -54,6 +65,8 @@ export class Connection {
     socket.allowHalfOpen = true;
     socket.setNoDelay(true);
     this.#listen(socket);
+    // The first bytes of implicit TLS belong to the handshake: they stay in the socket until upgrade().
+    if (!options.implicitTls) this.#read(socket);
   }
 
   /** Facts of the TLS session; undefined in clear. */
@@ -97,6 +110,7 @@ export class Connection {
       this.#socket.resume();
     }
     this.#deadline.arm(timeoutMs);
+    this.#inputWanted = true;
     return new Promise((resolve) => {
       this.#waiter = resolve;
     });
@@ -147,13 +161,13 @@ export class Connection {
   async upgrade(context: ServerTls, timeoutMs: number): Promise<string | undefined> {
     if (!(await this.#sent(timeoutMs))) return "lost connection";
     const raw = this.#socket;
-    raw.removeAllListeners("data");
-    raw.removeAllListeners("end");
-    raw.pause();
-    // Bytes that arrived before the handshake must not reach it, nor the new parser (RFC 3207 §6, CVE-2011-0411).
-    while (raw.read() !== null);
-    this.#splitter = new LineSplitter(this.#lineLimit);
-    this.#paused = false;
+    if (this.#reading) {
+      raw.pause();
+      // Bytes that arrived before the handshake must not reach it, nor the new parser (RFC 3207 §6, CVE-2011-0411).
+      while (raw.read() !== null);
+      this.#splitter = new LineSplitter(this.#lineLimit);
+      this.#paused = false;
+    }
     if (raw.destroyed || this.#ended) return "lost connection";
     const secured = new TLSSocket(raw, tlsSocketOptions(context));
     this.#socket = secured;
@@ -164,6 +178,7 @@ export class Connection {
     }
     this.#tls = sessionOf(secured);
     this.#listen(secured);
+    this.#read(secured);
     return undefined;
   }
 
@@ -195,8 +210,9 @@ export class Connection {
   }
 
   #listen(socket: Socket): void {
-    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
-    socket.on("end", () => this.#end());
+    socket.on("end", () => {
+      if (socket === this.#socket) this.#end();
+    });
     socket.on("close", () => {
       this.#end();
       this.#deadline.close();
@@ -206,10 +222,15 @@ export class Connection {
     socket.on("_tlsError", () => socket.destroy());
   }
 
+  #read(socket: Socket): void {
+    this.#reading = true;
+    socket.on("data", (chunk: Buffer) => this.#receive(chunk));
+  }
+
   #receive(chunk: Buffer): void {
     if (this.#closing) return;
     this.#splitter.push(chunk);
-    if (this.#waiter !== undefined) this.#settle("ready");
+    if (this.#inputWanted) this.#settle("ready");
     else if (this.#splitter.unreadBytes > PAUSE_BYTES && !this.#paused) {
       this.#paused = true;
       this.#socket.pause();
@@ -230,6 +251,7 @@ export class Connection {
     const waiter = this.#waiter;
     if (waiter === undefined) return;
     this.#waiter = undefined;
+    this.#inputWanted = false;
     this.#deadline.disarm();
     waiter(result);
   }

@@ -83,10 +83,5 @@ export const SMTPD_PARAMETERS = {
   ),
   strict_rfc821_envelopes: bool("no", "Demand addresses in <> exactly as RFC 5321 spells them."),
   strict_smtputf8: bool("no", "Refuse UTF-8 addresses from clients that did not declare SMTPUTF8."),
-  queue_minfree: int(
-    "0",
-    { min: 0 },
-    "Free bytes that the queue's file system must have for MAIL to be accepted; 1.5 times message_size_limit is demanded in any case.",
-  ),
   line_length_limit: int("2048", { min: 512 }, "Bytes of a command line; longer lines are cut and logged."),
 } satisfies Record<string, Declaration<unknown>>;

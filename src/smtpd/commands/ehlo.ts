@@ -1,0 +1,43 @@
+/** smtpd/commands/ehlo.ts: EHLO: which extensions are announced, in Postfix's order (postfix.md §3.2). Announces only what
+ *  works: no ETRN (RFC 6409 §7), no DSN, no CHUNKING. */
+import type { Reply } from "../../mail/reply.ts";
+import { answer, type HandlerResult, replyWith } from "../result.ts";
+import type { Session } from "../session.ts";
+import { greet } from "./helo.ts";
+
+export async function runEhlo(session: Session, args: string): Promise<HandlerResult> {
+  if (args === "") return answer(501, undefined, "Syntax: EHLO hostname");
+  const refused = await greet(session, args, "ESMTP");
+  if (refused) return replyWith(refused);
+  const { discardKeywords, discardSilently } = session.settings;
+  if (discardKeywords.size > 0 && !discardSilently) {
+    session.log.info(`discarding EHLO keywords: ${[...discardKeywords].join(" ")}`);
+  }
+  return replyWith(ehloReply(session));
+}
+
+/** The reply for the session as it is: it differs before and after STARTTLS (AUTH-01, TLS-03). */
+export function ehloReply(session: Session): Reply {
+  const { settings } = session;
+  const keep = (keyword: string) => !settings.discardKeywords.has(keyword);
+  const lines = [settings.hostname];
+  if (keep("PIPELINING")) lines.push("PIPELINING");
+  if (keep("SIZE")) lines.push(settings.messageSizeLimit > 0 ? `SIZE ${settings.messageSizeLimit}` : "SIZE");
+  if (keep("VRFY") && !settings.vrfyDisabled) lines.push("VRFY");
+  if (keep("STARTTLS") && !session.tls && session.tlsContext) lines.push("STARTTLS");
+  if (keep("AUTH")) lines.push(...authLines(session));
+  if (keep("ENHANCEDSTATUSCODES")) lines.push("ENHANCEDSTATUSCODES");
+  if (keep("8BITMIME")) lines.push("8BITMIME");
+  if (keep("SMTPUTF8") && settings.smtputf8) lines.push("SMTPUTF8");
+  return { code: 250, dsn: undefined, lines };
+}
+
+function authLines(session: Session): readonly string[] {
+  const { options, settings } = session;
+  if (options.sasl === undefined || (settings.tlsAuthOnly && !session.tls)) return [];
+  if (options.saslExceptions?.(session.client)) return [];
+  const names = options.announce(options.sasl, { tls: session.tls !== undefined }).map((m) => m.name);
+  if (names.length === 0) return [];
+  const list = names.join(" ");
+  return settings.brokenSaslClients ? [`AUTH ${list}`, `AUTH=${list}`] : [`AUTH ${list}`];
+}

@@ -1,0 +1,80 @@
+/** smtpd/commands/mail.ts: MAIL FROM (RFC 5321 §4.1.1.2, RFC 6409). Order of tests as Postfix (postfix.md §3.5). */
+import type { Address } from "../../mail/address.ts";
+import { parsePath } from "../../mail/path.ts";
+import { type Reply, reply } from "../../mail/reply.ts";
+import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
+import { answer, type HandlerResult, replyWith } from "../result.ts";
+import type { Session } from "../session.ts";
+import { Transaction } from "../transaction.ts";
+import { applyVerdict, refuse } from "../verdict.ts";
+import { checkGreeted } from "./helo.ts";
+
+/** Why MAIL is refused now, whatever it says. */
+export function checkMail(session: Session): Reply | undefined {
+  const ungreeted = checkGreeted(session);
+  if (ungreeted) return ungreeted;
+  if (session.transaction) return reply(503, "5.5.1", "Error: nested MAIL command"); // SMTP-24
+  return undefined;
+}
+
+export async function runMail(session: Session, args: string): Promise<HandlerResult> {
+  const refused = checkMail(session);
+  if (refused) return replyWith(refused);
+  const { settings } = session;
+  const text = /^FROM:(.*)$/is.exec(args)?.[1];
+  if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
+  const path = parsePath(text, { strict: settings.strictEnvelopes, utf8: settings.smtputf8, nullAllowed: true });
+  if (path === undefined) {
+    logBadAddress(session, "MAIL", text);
+    return answer(501, "5.1.7", "Bad sender address syntax");
+  }
+  const parameters = parseMailParameters(path.rest, {
+    smtputf8: settings.smtputf8 && !settings.discardKeywords.has("SMTPUTF8"),
+  });
+  if (parameters.kind === "bad") return replyWith(parameters.reply);
+  return begin(session, path.address, parameters.value);
+}
+
+async function begin(session: Session, sender: Address, parameters: MailParameters): Promise<HandlerResult> {
+  const { size, body, smtputf8, auth } = parameters;
+  session.transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth });
+  const refused = checkSize(session, size) ?? (await checkSender(session)) ?? checkSpace(session);
+  if (!refused) return answer(250, "2.1.0", "Ok");
+  session.resetTransaction();
+  return replyWith(refused);
+}
+
+function checkSize(session: Session, size: number | undefined): Reply | undefined {
+  const limit = session.settings.messageSizeLimit;
+  if (limit <= 0 || size === undefined || size <= limit) return undefined;
+  return refuse(session, reply(552, "5.3.4", "Message size exceeds fixed limit")); // SIZE-02
+}
+
+async function checkSender(session: Session): Promise<Reply | undefined> {
+  const refused = applyVerdict(session, await session.access.atMail(session.facts("MAIL")));
+  const transaction = session.transaction;
+  if (refused || transaction === undefined) return refused;
+  return checkSmtputf8(session, transaction.sender);
+}
+
+/** EAI-04, only where strict_smtputf8 asks for it: Postfix else lets 8-bit addresses pass. */
+export function checkSmtputf8(session: Session, address: Address): Reply | undefined {
+  if (!session.settings.strictSmtputf8 || session.transaction?.start.smtputf8) return undefined;
+  if (!/[\u0080-\uffff]/.test(address)) return undefined;
+  return reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
+}
+
+/** SIZE-03: room for one and a half of the largest message, and for what queue_minfree keeps free. */
+function checkSpace(session: Session): Reply | undefined {
+  const { messageSizeLimit, queueMinFree } = session.settings;
+  const free = session.options.freeBytes();
+  if (free > queueMinFree && free > messageSizeLimit * 1.5) return undefined;
+  session.log.warning(`not enough free space in mail queue: ${free} bytes < 1.5*message size limit`);
+  return refuse(session, reply(452, "4.3.1", "Insufficient system storage"));
+}
+
+/** Postfix's warning about an address it cannot read. */
+export function logBadAddress(session: Session, command: "MAIL" | "RCPT", text: string): void {
+  const shown = session.printable(text.trim()).slice(0, 100);
+  session.log.warning(`Illegal address syntax from ${session.peer} in ${command} command: ${shown}`);
+}

@@ -1,0 +1,49 @@
+/** smtpd/commands/rcpt.ts: RCPT TO (RFC 5321 §4.1.1.3). Order of tests as Postfix (postfix.md §3.5). */
+import type { Address } from "../../mail/address.ts";
+import { parsePath } from "../../mail/path.ts";
+import { reply } from "../../mail/reply.ts";
+import { checkRcptParameters } from "../mail-parameters.ts";
+import { answer, type HandlerResult, replyWith } from "../result.ts";
+import type { Session } from "../session.ts";
+import type { Transaction } from "../transaction.ts";
+import { applyVerdict } from "../verdict.ts";
+import { checkSmtputf8, logBadAddress } from "./mail.ts";
+
+export async function runRcpt(session: Session, args: string): Promise<HandlerResult> {
+  const transaction = session.transaction;
+  if (transaction === undefined) return answer(503, "5.5.1", "Error: need MAIL command"); // SMTP-22
+  const { settings } = session;
+  const text = /^TO:(.*)$/is.exec(args)?.[1];
+  if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: RCPT TO:<address>");
+  const path = parsePath(text, { strict: settings.strictEnvelopes, utf8: settings.smtputf8, nullAllowed: false });
+  if (path === undefined) {
+    logBadAddress(session, "RCPT", text);
+    return answer(501, "5.1.3", "Bad recipient address syntax");
+  }
+  const badParameter = checkRcptParameters(path.rest);
+  if (badParameter) return replyWith(badParameter);
+  if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
+  return offer(session, transaction, path.address);
+}
+
+/** DAT-11: 452 per recipient beyond the limit; the others stay. Only a stubborn client makes errors with it. */
+function overLimit(session: Session, transaction: Transaction): HandlerResult {
+  transaction.overshoot++;
+  const tolerated = transaction.overshoot <= session.settings.recipientOvershootLimit;
+  return { kind: "reply", reply: reply(452, "4.5.3", "Error: too many recipients"), tolerated };
+}
+
+async function offer(session: Session, transaction: Transaction, address: Address): Promise<HandlerResult> {
+  session.recipient = address;
+  const undeclared = checkSmtputf8(session, address);
+  const refused =
+    undeclared ?? applyVerdict(session, await session.access.atRcpt(session.facts("RCPT", { recipient: address })));
+  session.recipient = undefined;
+  if (refused) return replyWith(refused);
+  if (transaction.queueId === undefined) {
+    transaction.queueId = session.options.nextQueueId();
+    session.log.info(`${transaction.queueId}: client=${session.peer}${session.describeLogin()}`);
+  }
+  transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address });
+  return answer(250, "2.1.5", "Ok");
+}

@@ -1,0 +1,197 @@
+/** smtpd/dialogue.ts: the course of one session: connect, greeting, commands until the end, disconnect. What a command
+ *  does is in commands/. */
+import { type Reply, reply } from "../mail/reply.ts";
+import { hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
+import { bareNewline } from "./commands/data.ts";
+import type { CommandSpec } from "./commands/spec.ts";
+import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
+import { looksLikeHeader } from "./forbidden-commands.ts";
+import { lookUpClient } from "./peer-name.ts";
+import type { HandlerResult, Lost } from "./result.ts";
+import type { ClientLine, Session } from "./session.ts";
+import { secure } from "./tls-session.ts";
+import { applyVerdict } from "./verdict.ts";
+
+/** Serves the client to the end. A bug ends this session only (style §4, errors). */
+export async function converse(session: Session): Promise<void> {
+  try {
+    await identify(session);
+    session.log.info(`connect from ${session.peer}`);
+    if (await open(session)) await serve(session);
+  } catch (bug) {
+    const stack = bug instanceof Error ? (bug.stack ?? bug.message) : String(bug);
+    session.log.error(`Session of ${session.peer} failed: ${session.printable(stack.replace(/\s*\n\s*/g, " | "))}`);
+    session.send(soft(session, reply(421, "4.3.0", `${session.settings.hostname} Server local data error`)));
+  }
+  const notes = session.sawBareLf && session.settings.bareNewline === "note" && !session.bareNewlineExcluded;
+  const note = notes ? " notes=bare_lf" : "";
+  session.log.info(`disconnect from ${session.peer}${session.tally.format()}${note}`);
+  await session.connection.close();
+}
+
+/** Finds the client's name, and what follows from who it is. */
+async function identify(session: Session): Promise<void> {
+  const { options, settings, connection } = session;
+  if (settings.peernameLookup && options.dns !== undefined) {
+    const { client, warning } = await lookUpClient(connection.peer, options.dns);
+    session.client = client;
+    if (warning !== undefined) session.log.warning(session.printable(warning));
+  }
+  session.debug = options.debugPeers(session.client);
+  session.bareNewlineExcluded = options.mynetworks(session.client);
+}
+
+/** TLS in wrapper mode, then the greeting. False: the session is over. */
+async function open(session: Session): Promise<boolean> {
+  const { settings } = session;
+  if (settings.tlsWrapper && !(await secure(session))) return false;
+  const refused = applyVerdict(session, await session.access.atConnect(session.facts("CONNECT")));
+  if (refused) {
+    session.denied = true;
+    session.errors++;
+    return !(await deliver(session, { kind: "reply", reply: refused }));
+  }
+  if (isOutOfTurn(session, "CONNECT")) return false;
+  await session.respond(reply(220, undefined, settings.banner));
+  return true;
+}
+
+/** Commands, one after the other. */
+async function serve(session: Session): Promise<void> {
+  const { settings } = session;
+  for (;;) {
+    if (session.errors >= settings.hardErrorLimit) {
+      await session.respond(reply(421, "4.7.0", `${settings.hostname} Error: too many errors`));
+      return logEnd(session, "too many errors");
+    }
+    if (session.draining && session.transaction === undefined && !session.connection.inputPending) {
+      return endSession(session, "interrupted");
+    }
+    const line = await session.readLine();
+    if (line.kind === "lost") return endSession(session, line.why);
+    if (await handle(session, line)) return;
+    if (session.connection.writeBlocked) {
+      const result = await session.connection.drained(settings.timeoutMs);
+      if (result !== "ready") return endSession(session, result);
+    }
+  }
+}
+
+/** One line of the client. True: the session is over. */
+async function handle(session: Session, line: ClientLine): Promise<boolean> {
+  const { settings } = session;
+  const text = limitLength(session, line);
+  session.logInput(hideInitialResponse(text));
+  if (line.bareLf && settings.bareNewline === "reject" && !session.bareNewlineExcluded) {
+    return deliver(session, bareNewline(session));
+  }
+  if (settings.smtputf8 && !line.validUtf8) {
+    return deliver(session, { kind: "reply", reply: reply(500, "5.5.2", "Error: bad UTF-8 syntax") });
+  }
+  if (line.truncated && /^AUTH\s/i.test(text)) return deliver(session, LIMIT_EXCEEDED);
+  const [, verb = "", rest = ""] = /^[ \t]*([^ \t]+)[ \t]*(.*)$/s.exec(text) ?? [];
+  if (verb === "" || text.includes("\0")) {
+    return deliver(session, { kind: "reply", reply: reply(500, "5.5.2", "Error: bad syntax") });
+  }
+  const name = verb.toUpperCase();
+  if (settings.noopCommands.has(name)) {
+    if (session.junk++ > settings.junkLimit) session.errors++;
+    return deliver(session, { kind: "reply", reply: reply(250, "2.0.0", "Ok") });
+  }
+  return execute(session, { verb: name, line: text, args: rest.trimEnd(), known: findCommand(name) });
+}
+
+interface Command {
+  readonly verb: string;
+  readonly line: string;
+  readonly args: string;
+  readonly known: CommandSpec | undefined;
+}
+
+/** Tests in Postfix's order (smtpd_proto), then the command. True: the session is over. */
+async function execute(session: Session, command: Command): Promise<boolean> {
+  const { settings, tally } = session;
+  const spec = command.known ?? UNKNOWN_COMMAND;
+  tally.count(spec.tally);
+  if (
+    command.known === undefined &&
+    (settings.forbiddenCommands.matches(command.verb) || looksLikeHeader(command.line))
+  ) {
+    session.log.warning(`non-SMTP command from ${session.peer}: ${session.printable(command.line).slice(0, 100)}`);
+    session.send(reply(221, "2.7.0", "Error: I can break rules, too. Goodbye."));
+    return true;
+  }
+  if (session.denied && command.verb !== "QUIT") {
+    return deliver(session, { kind: "reply", reply: reply(503, "5.7.0", `Error: access denied for ${session.peer}`) });
+  }
+  if (settings.tlsLevel === "encrypt" && !session.tls && !spec.preTls) {
+    return deliver(session, { kind: "reply", reply: reply(530, "5.7.0", "Must issue a STARTTLS command first") }); // TLS-07
+  }
+  session.where = command.known === undefined ? "UNKNOWN" : command.verb;
+  if ((session.protocol !== "ESMTP" || spec.endsGroup) && isOutOfTurn(session, session.where)) return true;
+  const result = await spec.run(session, command.args);
+  if (result.kind !== "lost" && result.reply.code < 400) tally.succeed(spec.tally);
+  if (spec.junk && session.junk++ > settings.junkLimit) session.errors++;
+  const over = await deliver(session, result);
+  if (spec.endsGroup) session.connection.flush(); // PIPE-03
+  return over;
+}
+
+/** Sends the reply and does what else the result asks for. True: the session is over. */
+async function deliver(session: Session, result: HandlerResult): Promise<boolean> {
+  if (result.kind === "lost") {
+    endSession(session, result.why);
+    return true;
+  }
+  const answer = soft(session, result.reply);
+  await session.respond(answer);
+  if (answer.code >= 400 && !(result.kind === "reply" && result.tolerated)) session.errors++;
+  if (result.kind === "startTls") return !(await secure(session));
+  return result.kind === "close" || answer.code === 421 || answer.code === 521;
+}
+
+/** soft_bounce: every 5xx is said as 4xx. */
+function soft(session: Session, r: Reply): Reply {
+  if (!session.settings.softBounce || r.code < 500) return r;
+  return { ...r, code: r.code - 100, dsn: r.dsn?.replace(/^5/, "4") };
+}
+
+/** Input where the client should wait for us (RFC 2920; PIPE-08). True: it is refused for that, the session is over. */
+function isOutOfTurn(session: Session, where: string): boolean {
+  if (!session.connection.inputPending || (session.earlyTalker && !session.settings.forbidPipelining)) return false;
+  session.earlyTalker = true;
+  if (!session.settings.forbidPipelining) {
+    session.log.info(`improper command pipelining after ${where} from ${session.peer}`);
+    return false;
+  }
+  const text = session.printable(hideInitialResponse(session.connection.takePendingText(100)));
+  session.log.info(`improper command pipelining after ${where} from ${session.peer}: ${text}`);
+  session.send(reply(554, "5.5.0", "Error: SMTP protocol synchronization"));
+  return true;
+}
+
+/** Only AUTH lines may be longer than line_length_limit: clients send whole tokens in them (AUTH-10). */
+function limitLength(session: Session, line: ClientLine): string {
+  const limit = session.settings.lineLimit;
+  const isAuth = /^AUTH\s/i.test(line.text);
+  if (line.text.length <= limit && !line.truncated) return line.text;
+  if (isAuth && !line.truncated) return line.text;
+  const shown = session.printable(hideInitialResponse(line.text)).slice(0, 30);
+  session.log.warning(`${session.peer}: request longer than ${limit}: ${shown}...`);
+  return line.text.slice(0, limit);
+}
+
+/** The client is gone, silent, or we are being stopped. */
+function endSession(session: Session, why: Lost): void {
+  const { hostname } = session.settings;
+  if (why === "timeout") {
+    session.send(reply(421, "4.4.2", `${hostname} Error: timeout exceeded`));
+    logEnd(session, "timeout");
+  } else if (why === "interrupted") {
+    session.send(reply(421, "4.3.2", `${hostname} Service shutting down`));
+  } else if (session.where !== "END-OF-MESSAGE") logEnd(session, "lost connection");
+}
+
+function logEnd(session: Session, reason: string): void {
+  session.log.info(`${session.logId}: ${reason} after ${session.where} from ${session.peer}`);
+}

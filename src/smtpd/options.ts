@@ -1,0 +1,62 @@
+/** smtpd/options.ts: what the composition root gives to an SMTP service, and what it gets. */
+import type { AccessPolicy } from "../access/access.ts";
+import type { Clock } from "../base/clock.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import type { Cleanup } from "../cleanup/cleanup.ts";
+import type { Parameters } from "../config/parameters.ts";
+import type { Dns } from "../dns/resolver.ts";
+import type { Log } from "../log/log.ts";
+import type { ClientEndpoint } from "../mail/client.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+import type { Socket } from "../net/connection.ts";
+import type { ServerTls } from "../net/tls-context.ts";
+import type { AddressResolver } from "../rewrite/resolve.ts";
+import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
+
+export type ClientMatcher = (client: ClientEndpoint) => boolean;
+
+export interface SmtpdOptions {
+  /** The scope of the service: main.cf under its `-o`. */
+  readonly params: Parameters;
+  /** Service name of master.cf. */
+  readonly serviceName: string;
+  readonly role: "submission" | "mx";
+  readonly access: AccessPolicy;
+  /** undefined: AUTH is not enabled. */
+  readonly sasl: SaslBackend | undefined;
+  /** Mechanisms a session may see and use. */
+  announce(backend: SaslBackend, session: { readonly tls: boolean }): readonly MechanismProperties[];
+  readonly cleanup: Cleanup;
+  nextQueueId(): QueueId;
+  readonly resolver: AddressResolver;
+  /** undefined: no names are looked up. */
+  readonly dns: Dns | undefined;
+  /** Read at each handshake, so it may be a getter whose value changes when a certificate is renewed. */
+  readonly tls: ServerTls | undefined;
+  /** Free bytes where the queue lies. */
+  freeBytes(): number;
+  /** The log of one session. */
+  log(sessionId: number): Log;
+  nextSessionId(): number;
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  /** smtpd_forbid_bare_newline_exclusions, by default mynetworks. */
+  readonly mynetworks: ClientMatcher;
+  /** debug_peer_list. */
+  readonly debugPeers: ClientMatcher;
+  /** smtpd_sasl_exceptions_networks: AUTH is not announced to these, but accepted. */
+  readonly saslExceptions?: ClientMatcher | undefined;
+}
+
+/** A running SMTP service of one config generation. */
+export interface Smtpd {
+  /** Takes over an accepted socket. Never throws. */
+  accept(socket: Socket): void;
+  /** Open sessions. */
+  readonly sessions: number;
+  /** Takes no more sessions; those between two messages get 421 now, those within one after `graceMs`. Resolves when
+   *  all are gone. */
+  drain(graceMs?: number): Promise<void>;
+  /** Resolves when there is no session left, without hurrying any. */
+  idle(): Promise<void>;
+}

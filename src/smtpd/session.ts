@@ -1,0 +1,214 @@
+/** smtpd/session.ts: the state of one client session and the few things that commands do with it: read a line, send a
+ *  reply, ask the access policy. The order of a session is dialogue.ts; each command is a file in commands/. */
+import { isUtf8 } from "node:buffer";
+import type { AccessSession, Facts } from "../access/access.ts";
+import type { Log } from "../log/log.ts";
+import { type Address, formatAddress } from "../mail/address.ts";
+import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
+import { printableAscii, printableUtf8 } from "../mail/printable.ts";
+import { formatReply, type Reply } from "../mail/reply.ts";
+import type { Connection } from "../net/connection.ts";
+import type { ServerTls } from "../net/tls-context.ts";
+import type { SmtpdOptions } from "./options.ts";
+import { unnamedClient } from "./peer-name.ts";
+import type { Lost } from "./result.ts";
+import type { SmtpdSettings } from "./settings.ts";
+import { Tally } from "./tally.ts";
+import type { Transaction } from "./transaction.ts";
+
+/** A line of the client, without its end. */
+export interface ClientLine {
+  readonly kind: "line";
+  /** Decoded: UTF-8 if valid, else one character per byte. */
+  readonly text: string;
+  readonly validUtf8: boolean;
+  readonly bareLf: boolean;
+  /** Longer than the splitter's limit; the rest is gone. */
+  readonly truncated: boolean;
+}
+
+export class Session {
+  readonly options: SmtpdOptions;
+  readonly settings: SmtpdSettings;
+  readonly connection: Connection;
+  readonly log: Log;
+  readonly access: AccessSession;
+  readonly server: ServerEndpoint;
+  readonly tally = new Tally();
+  client: ClientEndpoint;
+  /** Whether the client is in debug_peer_list. */
+  debug = false;
+  /** Bare newlines of this client are only normalized. */
+  bareNewlineExcluded = false;
+  sawBareLf = false;
+  helo: string | undefined;
+  protocol: "SMTP" | "ESMTP" = "SMTP";
+  user: SaslIdentity | undefined;
+  transaction: Transaction | undefined;
+  /** The recipient under evaluation, for log lines. */
+  recipient: Address | undefined;
+  /** Protocol state for log lines: the last command. */
+  where = "CONNECT";
+  errors = 0;
+  junk = 0;
+  earlyTalker = false;
+  /** The client restrictions refused it: only QUIT is served. */
+  denied = false;
+  /** The server is being stopped: end between two messages. */
+  draining = false;
+  /** … and now also within one. */
+  mustEnd = false;
+  #explained = 0;
+
+  constructor(parts: {
+    readonly options: SmtpdOptions;
+    readonly settings: SmtpdSettings;
+    readonly connection: Connection;
+    readonly log: Log;
+  }) {
+    this.options = parts.options;
+    this.settings = parts.settings;
+    this.connection = parts.connection;
+    this.log = parts.log;
+    this.access = parts.options.access.newSession();
+    this.client = unnamedClient(parts.connection.peer);
+    this.server = parts.connection.local;
+  }
+
+  get tls(): TlsSession | undefined {
+    return this.connection.tls;
+  }
+
+  /** `name[address]`, with `:port` where that is logged. */
+  get peer(): string {
+    const port = this.settings.logPort ? `:${this.client.port}` : "";
+    return `${printableAscii(this.client.name)}[${this.client.address}]${port}`;
+  }
+
+  /** What log lines begin with. */
+  get logId(): string {
+    return this.transaction?.queueId ?? "NOQUEUE";
+  }
+
+  /** The TLS context if STARTTLS may be offered at all. */
+  get tlsContext(): ServerTls | undefined {
+    return this.settings.tlsLevel === "none" ? undefined : this.options.tls;
+  }
+
+  /** The next line, or why there is none. */
+  async readLine(
+    timeoutMs = this.settings.timeoutMs,
+  ): Promise<ClientLine | { readonly kind: "lost"; readonly why: Lost }> {
+    const until = this.settings.perRequestDeadline ? this.options.clock.monotonic() + timeoutMs : undefined;
+    for (;;) {
+      const line = this.connection.takeLine();
+      if (line !== undefined) {
+        if (line.bareLf) this.sawBareLf = true;
+        const decoded = this.#decode(line.text);
+        return { kind: "line", ...decoded, bareLf: line.bareLf, truncated: line.truncated };
+      }
+      const left = until === undefined ? timeoutMs : Math.max(1, until - this.options.clock.monotonic());
+      const result = await this.connection.wait(left);
+      if (result === "interrupted" && this.transaction !== undefined && !this.mustEnd) {
+        this.connection.clearInterrupt();
+      } else if (result !== "ready") return { kind: "lost", why: result };
+    }
+  }
+
+  /** Gathers a reply; slows clients down that make many errors. */
+  async respond(reply: Reply): Promise<void> {
+    const { errorSleepMs, softErrorLimit } = this.settings;
+    if (this.errors >= softErrorLimit && errorSleepMs > 0) {
+      this.connection.flush();
+      await this.options.clock.sleep(errorSleepMs);
+    }
+    this.send(reply);
+  }
+
+  /** Gathers a reply at once. */
+  send(reply: Reply): void {
+    const text = formatReply(reply);
+    if (this.debug) for (const line of text.trimEnd().split("\r\n")) this.log.info(`> ${this.peer}: ${line}`);
+    this.connection.write(text);
+  }
+
+  /** A line of the client for the debug log; secrets have been replaced by the caller. */
+  logInput(text: string): void {
+    if (this.debug) this.log.info(`< ${this.peer}: ${this.printable(text)}`);
+  }
+
+  /** Forgets the transaction (RSET, HELO, end of message). */
+  resetTransaction(): void {
+    this.transaction = undefined;
+    this.recipient = undefined;
+  }
+
+  /** Back to the state behind the greeting (RFC 3207 §4.2). */
+  resetForTls(): void {
+    this.resetTransaction();
+    this.helo = undefined;
+    this.protocol = "SMTP";
+    this.user = undefined;
+  }
+
+  /** All that a restriction may look at, now. */
+  facts(command: string, more?: { readonly recipient?: Address; readonly sizeBytes?: number | undefined }): Facts {
+    const transaction = this.transaction;
+    return {
+      client: this.client,
+      server: this.server,
+      protocol: this.protocol,
+      command,
+      helo: this.helo,
+      sender: transaction?.sender,
+      recipient: more?.recipient,
+      recipientCount: transaction?.recipientCount ?? 0,
+      sasl: this.user,
+      saslEnabled: this.options.sasl !== undefined,
+      tls: this.tls,
+      sizeBytes: more?.sizeBytes ?? transaction?.start.declaredSize,
+      queueId: transaction?.queueId,
+      earlyTalker: this.earlyTalker,
+    };
+  }
+
+  /** ` from=<s> to=<r> proto=ESMTP helo=<h>` and who logged in, as far as known (Postfix log_whatsup). */
+  describe(): string {
+    const address = (label: string, a: Address | undefined) =>
+      a === undefined ? "" : ` ${label}=<${this.printable(formatAddress(a))}>`;
+    const helo = this.helo === undefined ? "" : ` helo=<${this.printable(this.helo)}>`;
+    const start = this.transaction?.start;
+    const from = address("from", start?.sender);
+    return `${from}${address("to", this.recipient)} proto=${this.protocol}${helo}${this.#describeLogin(" ")}`;
+  }
+
+  /** `, sasl_method=PLAIN, sasl_username=u`, or with blanks only. */
+  describeLogin(): string {
+    return this.#describeLogin(", ");
+  }
+
+  /** Remote text for the log. */
+  printable(text: string): string {
+    return this.settings.smtputf8 ? printableUtf8(text) : printableAscii(text);
+  }
+
+  /** A number for each explain line of the session, so that it can be asked for. */
+  nextExplainId(): string {
+    this.#explained++;
+    return `${this.log.id}.${this.#explained}`;
+  }
+
+  #describeLogin(separator: string): string {
+    const saslSender = this.transaction?.start.saslSender;
+    const sender = saslSender === undefined ? "" : `${separator}sasl_sender=${this.printable(saslSender)}`;
+    if (this.user === undefined) return sender;
+    const { method, username } = this.user;
+    return `${separator}sasl_method=${this.printable(method)}${separator}sasl_username=${this.printable(username)}${sender}`;
+  }
+
+  #decode(latin1: string): { readonly text: string; readonly validUtf8: boolean } {
+    if (!/[\x80-\xff]/.test(latin1)) return { text: latin1, validUtf8: true };
+    const bytes = Buffer.from(latin1, "latin1");
+    return isUtf8(bytes) ? { text: bytes.toString("utf8"), validUtf8: true } : { text: latin1, validUtf8: false };
+  }
+}

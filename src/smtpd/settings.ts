@@ -1,0 +1,110 @@
+/** smtpd/settings.ts: the parameters of one service, read once, so that no session looks anything up by name. */
+import type { Parameters } from "../config/parameters.ts";
+import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
+
+export interface SmtpdSettings {
+  readonly hostname: string;
+  readonly banner: string;
+  readonly timeoutMs: number;
+  readonly tlsTimeoutMs: number;
+  readonly perRequestDeadline: boolean;
+  /** Bytes per second. */
+  readonly minDataRate: number;
+  readonly peernameLookup: boolean;
+  readonly logPort: boolean;
+  readonly heloRequired: boolean;
+  readonly vrfyDisabled: boolean;
+  readonly recipientLimit: number;
+  readonly recipientOvershootLimit: number;
+  readonly softErrorLimit: number;
+  readonly hardErrorLimit: number;
+  readonly errorSleepMs: number;
+  readonly junkLimit: number;
+  /** Upper case. */
+  readonly noopCommands: ReadonlySet<string>;
+  readonly forbiddenCommands: ForbiddenCommands;
+  readonly forbidPipelining: boolean;
+  readonly bareNewline: "no" | "normalize" | "note" | "reject";
+  readonly bareNewlineCode: number;
+  /** Upper case, without silent-discard. */
+  readonly discardKeywords: ReadonlySet<string>;
+  readonly discardSilently: boolean;
+  readonly strictEnvelopes: boolean;
+  readonly strictSmtputf8: boolean;
+  readonly smtputf8: boolean;
+  readonly lineLimit: number;
+  readonly saslResponseLimit: number;
+  readonly brokenSaslClients: boolean;
+  /** 0: no limit. */
+  readonly messageSizeLimit: number;
+  readonly queueMinFree: number;
+  readonly tlsLevel: "none" | "may" | "encrypt";
+  readonly tlsWrapper: boolean;
+  readonly tlsAuthOnly: boolean;
+  readonly tlsLogLevel: number;
+  readonly explainLog: boolean;
+  /** Every 5xx becomes 4xx. */
+  readonly softBounce: boolean;
+}
+
+/** Throws ParameterError for a bad value. */
+export function readSettings(params: Parameters): SmtpdSettings {
+  const discard = params.get("smtpd_discard_ehlo_keywords").map((word) => word.toUpperCase());
+  const bareNewline = params.get("smtpd_forbid_bare_newline");
+  return {
+    hostname: params.get("myhostname"),
+    banner: params.get("smtpd_banner"),
+    timeoutMs: params.get("smtpd_timeout"),
+    tlsTimeoutMs: params.get("smtpd_starttls_timeout"),
+    perRequestDeadline: params.get("smtpd_per_request_deadline"),
+    minDataRate: params.get("smtpd_min_data_rate"),
+    peernameLookup: params.get("smtpd_peername_lookup"),
+    logPort: params.get("smtpd_client_port_logging"),
+    heloRequired: params.get("smtpd_helo_required"),
+    vrfyDisabled: params.get("disable_vrfy_command"),
+    recipientLimit: params.get("smtpd_recipient_limit"),
+    recipientOvershootLimit: params.get("smtpd_recipient_overshoot_limit"),
+    softErrorLimit: params.get("smtpd_soft_error_limit"),
+    hardErrorLimit: params.get("smtpd_hard_error_limit"),
+    errorSleepMs: params.get("smtpd_error_sleep_time"),
+    junkLimit: params.get("smtpd_junk_command_limit"),
+    noopCommands: new Set(params.get("smtpd_noop_commands").map((word) => word.toUpperCase())),
+    forbiddenCommands: parseForbiddenCommands(params.get("smtpd_forbidden_commands")),
+    forbidPipelining: params.get("smtpd_forbid_unauth_pipelining"),
+    bareNewline: bareNewline === "yes" ? "normalize" : bareNewline,
+    bareNewlineCode: params.get("smtpd_forbid_bare_newline_reject_code"),
+    discardKeywords: new Set(discard.filter((word) => word !== "SILENT-DISCARD")),
+    discardSilently: discard.includes("SILENT-DISCARD"),
+    strictEnvelopes: params.get("strict_rfc821_envelopes"),
+    strictSmtputf8: params.get("strict_smtputf8"),
+    smtputf8: params.get("smtputf8_enable"),
+    lineLimit: params.get("line_length_limit"),
+    ...readMoreSettings(params),
+  };
+}
+
+function readMoreSettings(params: Parameters) {
+  const tlsWrapper = params.get("smtpd_tls_wrappermode");
+  const tlsLevel = tlsWrapper ? ("encrypt" as const) : tlsLevelOf(params);
+  return {
+    saslResponseLimit: params.get("smtpd_sasl_response_limit"),
+    brokenSaslClients: params.get("broken_sasl_auth_clients"),
+    messageSizeLimit: params.get("message_size_limit"),
+    queueMinFree: params.get("queue_minfree"),
+    tlsLevel,
+    tlsWrapper,
+    // Postfix: encrypt implies that AUTH needs TLS.
+    tlsAuthOnly: tlsLevel === "encrypt" || params.get("smtpd_tls_auth_only"),
+    tlsLogLevel: params.get("smtpd_tls_loglevel"),
+    explainLog: params.get("postern_explain_log"),
+    softBounce: params.get("soft_bounce"),
+  };
+}
+
+/** smtpd_tls_security_level, or what the two older parameters say. */
+export function tlsLevelOf(params: Parameters): "none" | "may" | "encrypt" {
+  const level = params.get("smtpd_tls_security_level");
+  if (level !== "") return level;
+  if (params.get("smtpd_enforce_tls")) return "encrypt";
+  return params.get("smtpd_use_tls") ? "may" : "none";
+}

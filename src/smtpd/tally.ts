@@ -1,0 +1,54 @@
+/** smtpd/tally.ts: how often each command was given and succeeded, for the disconnect line (postfix.md §7.1). */
+
+const ORDER = [
+  "helo",
+  "ehlo",
+  "starttls",
+  "auth",
+  "mail",
+  "rcpt",
+  "data",
+  "bdat",
+  "rset",
+  "noop",
+  "vrfy",
+  "etrn",
+  "quit",
+  "help",
+  "unknown",
+] as const;
+export type TallyName = (typeof ORDER)[number];
+
+export class Tally {
+  // Two small numbers per command; an idle session has few entries.
+  readonly #total = new Map<TallyName, number>();
+  readonly #good = new Map<TallyName, number>();
+
+  count(name: TallyName): void {
+    this.#total.set(name, (this.#total.get(name) ?? 0) + 1);
+  }
+
+  succeed(name: TallyName): void {
+    this.#good.set(name, (this.#good.get(name) ?? 0) + 1);
+  }
+
+  /** ` ehlo=1 mail=1 rcpt=1/2 commands=3/4`. */
+  format(): string {
+    let text = "";
+    let total = 0;
+    let good = 0;
+    for (const name of ORDER) {
+      const given = this.#total.get(name) ?? 0;
+      if (given === 0) continue;
+      const succeeded = this.#good.get(name) ?? 0;
+      total += given;
+      good += succeeded;
+      text += ` ${name}=${ratio(succeeded, given)}`;
+    }
+    return total === 0 ? " commands=0/0" : `${text} commands=${ratio(good, total)}`;
+  }
+}
+
+function ratio(good: number, total: number): string {
+  return good === total ? String(total) : `${good}/${total}`;
+}

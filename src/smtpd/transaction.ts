@@ -1,0 +1,82 @@
+/** smtpd/transaction.ts: one mail transaction, from an accepted MAIL to the end of DATA, RSET, EHLO or the session. */
+import type { Effect } from "../access/access.ts";
+import { type Address, asAddress } from "../mail/address.ts";
+import type { Recipient } from "../mail/envelope.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+
+export interface TransactionStart {
+  readonly sender: Address;
+  readonly smtputf8: boolean;
+  readonly body: "7BIT" | "8BITMIME";
+  /** SIZE= as declared. */
+  readonly declaredSize: number | undefined;
+  /** AUTH= of MAIL, decoded; undefined for none and for `<>`. */
+  readonly saslSender: string | undefined;
+}
+
+export class Transaction {
+  readonly start: TransactionStart;
+  readonly #recipients: Recipient[] = [];
+  readonly #added: Recipient[] = [];
+  readonly #prepend: string[] = [];
+  #redirect: Address | undefined;
+  #filter: string | undefined;
+  hold = false;
+  discard = false;
+  /** RCPT commands beyond the recipient limit. */
+  overshoot = 0;
+  /** Set with the first accepted recipient. */
+  queueId: QueueId | undefined;
+
+  constructor(start: TransactionStart) {
+    this.start = start;
+  }
+
+  get sender(): Address {
+    return this.start.sender;
+  }
+
+  get recipientCount(): number {
+    return this.#recipients.length;
+  }
+
+  /** The one recipient, if there is exactly one. */
+  get onlyRecipient(): Recipient | undefined {
+    return this.#recipients.length === 1 ? this.#recipients[0] : undefined;
+  }
+
+  get prepend(): readonly string[] {
+    return this.#prepend;
+  }
+
+  /** The last FILTER, which nothing here carries out. */
+  get filter(): string | undefined {
+    return this.#filter;
+  }
+
+  addRecipient(recipient: Recipient): void {
+    this.#recipients.push(recipient);
+  }
+
+  /** Effects hold for the whole message, whichever recipient caused them (access(5)). */
+  apply(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.kind === "hold") this.hold = true;
+      else if (effect.kind === "discard") this.discard = true;
+      else if (effect.kind === "prepend") this.#prepend.push(effect.value);
+      else if (effect.kind === "redirect") this.#redirect = asAddress(effect.value);
+      else if (effect.kind === "bcc") this.#added.push(recipientOf(asAddress(effect.value)));
+      else if (effect.kind === "filter") this.#filter = effect.value;
+    }
+  }
+
+  /** Recipients to queue: REDIRECT replaces all of them, BCC adds. */
+  recipients(): readonly Recipient[] {
+    const main = this.#redirect === undefined ? this.#recipients : [recipientOf(this.#redirect)];
+    return [...main, ...this.#added];
+  }
+}
+
+function recipientOf(address: Address): Recipient {
+  return { address, original: address };
+}
