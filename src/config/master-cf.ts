@@ -52,26 +52,21 @@ function parseServiceLine(logical: LogicalLine, at: SourceRef, problems: Problem
   const name = field(0);
   const type = TYPES.find((known) => known === field(1));
   if (!type) throw new ServiceLineError(`bad transport type: ${field(1)}`);
+  const switches = {
+    private: flag(field(2), "private", true),
+    unprivileged: flag(field(3), "unprivileged", true),
+    chroot: flag(field(4), "chroot", false), // nothing here runs in a chroot jail, whatever the compatibility level
+  };
+  const wakeup = count(field(5).replace(/\?$/, ""), "wakeup time") ?? 0;
+  const maxproc = count(field(6), "process limit");
   const command = field(7);
   const options = readServiceOptions(words.slice(8), {
     command,
     at: (word) => ({ file: at.file, line: lineAt(logical, word.offset) }),
     problems,
   });
-  return {
-    name,
-    type,
-    private: flag(field(2), "private", true),
-    unprivileged: flag(field(3), "unprivileged", true),
-    chroot: flag(field(4), "chroot", false), // nothing here runs in a chroot jail, whatever the compatibility level
-    wakeup: count(field(5).replace(/\?$/, ""), "wakeup time") ?? 0,
-    maxproc: count(field(6), "process limit"),
-    command,
-    args: options.args,
-    overrides: options.overrides,
-    fields: words.slice(0, 7).map((word) => word.text),
-    at,
-  };
+  const fields = words.slice(0, 7).map((word) => word.text);
+  return { name, type, ...switches, wakeup, maxproc, command, ...options, fields, at };
 }
 
 function flag(text: string, name: string, byDefault: boolean): boolean {

@@ -197,7 +197,8 @@ const NAMES = `
   virtual_alias_address_length_limit virtual_alias_domains virtual_alias_expansion_limit virtual_alias_maps
   virtual_alias_recursion_limit virtual_delivery_status_filter virtual_gid_maps virtual_mailbox_base
   virtual_mailbox_domains virtual_mailbox_limit virtual_mailbox_lock virtual_mailbox_maps virtual_minimum_uid
-  virtual_transport virtual_uid_maps`;
+  virtual_transport virtual_uid_maps
+  process_name process_id`;
 
 /** Names only, in no order that matters. */
 export const POSTFIX_NAMES: ReadonlySet<string> = new Set(NAMES.trim().split(/\s+/));

@@ -52,7 +52,6 @@ export const GENERAL_PARAMETERS = {
   ),
   recipient_delimiter: text("", "Characters that may part a user name from its address extension (user+extension)."),
   smtputf8_enable: bool(NEW_AT_1, "Announce SMTPUTF8 (RFC 6531) and accept addresses and headers in UTF-8."),
-  soft_bounce: bool("no", "Turn every permanent reject and bounce into a temporary one, while testing."),
   stress: text("", "Set by the server to yes while all sessions of a service are in use; read as ${stress?{a}:{b}}."),
   message_size_limit: int("10240000", { min: 0 }, "The largest message in bytes, envelope included. 0 means no limit."),
   default_process_limit: int("100", { min: 1 }, "Sessions or deliveries of a master.cf service whose maxproc is -.", {
