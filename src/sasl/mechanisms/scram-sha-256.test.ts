@@ -92,6 +92,13 @@ for (const c of finals) {
   });
 }
 
+test("scramSha256() verifies the echoed GS2 header, not only the proof over it (SASL-31)", async () => {
+  const exchange = begin(mechanism, passwords);
+  const [first = ""] = await talk(exchange, ["n,,n=user,r=abc"]);
+  const final = scramProof("pencil", "n=user,r=abc", first.slice(4), { binding: base64("y,,") });
+  assert.deepEqual(await talk(exchange, [final]), [`${DENIED} [user]`]);
+});
+
 test("scramSha256() fails an unknown user at the proof, even with the right one (SASL-37)", async () => {
   const exchange = begin(mechanism, passwords);
   const [first = ""] = await talk(exchange, ["n,,n=ghost,r=abc"]);
