@@ -1,7 +1,7 @@
 /** cli/demo-config.ts: the files of `postern demo`: a commented main.cf and master.cf, a certificate, a Maildir for local
  *  mail. Written once; what the operator changes afterwards stays. */
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { makeSelfSigned } from "../net/self-signed.ts";
 
 export interface DemoPorts {
@@ -15,6 +15,7 @@ export const DEMO_HOSTNAME = "mail.demo.example";
 
 /** Makes var/demo/ and returns the config directory. The two .cf files follow the ports of this run. */
 export function writeDemoFiles(root: string, ports: DemoPorts, nowMs: number): string {
+  mkdirSync(dirname(root), { recursive: true });
   for (const dir of ["", "spool", "mail"]) mkdirSync(join(root, dir), { recursive: true, mode: 0o700 });
   const key = join(root, "key-and-cert.pem");
   if (!existsSync(key)) {
@@ -33,10 +34,14 @@ myhostname = ${DEMO_HOSTNAME}
 mydomain = demo.example
 myorigin = $mydomain
 mydestination = $mydomain, $myhostname
+alias_maps =
 inet_interfaces = 127.0.0.1
 queue_directory = ${join(root, "spool")}
 data_directory = ${join(root, "spool")}
 maillog_file = ${join(root, "maillog")}
+
+# Started by root, the workers run as this account; started by anybody else, as him.
+mail_owner = nobody
 
 # Nobody is trusted by address: even this machine has to log in to relay.
 mynetworks =

@@ -1,8 +1,8 @@
 /** cli/demo.ts: `npm start`: a whole server in var/demo/, one message through it, one stranger refused, then it stays up. */
 
 import { randomBytes } from "node:crypto";
-import { existsSync, readFileSync, statSync, unlinkSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { chmodSync, chownSync, existsSync, readFileSync, statSync, unlinkSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { Master } from "../master/master.ts";
 import { startDemoSink } from "../net/demo-sink.ts";
@@ -29,7 +29,10 @@ export const runDemo: Command = async (_args, terminal) => {
   const log = join(root, "maillog");
   if (existsSync(log)) unlinkSync(log);
   terminal.stdout(`postern ${VERSION}: starting from ${configDirectory}/main.cf and master.cf\n`);
+  const workersAsRoot = process.getuid?.() === 0 && !giveToNobody(root);
+  if (workersAsRoot) terminal.stdout("Only root can read this directory: this demo's workers run as root, on loopback only.\n");
   const master = await Master.start({
+    workersAsRoot,
     configDirectory,
     mailVersion: VERSION,
     say: (line) => terminal.stderr(`${line}\n`),
@@ -43,6 +46,19 @@ export const runDemo: Command = async (_args, terminal) => {
   await sink.close();
   return EXIT.done;
 };
+
+/** Gives the mail directories to mail_owner (nobody) if he can get there at all. */
+function giveToNobody(root: string): boolean {
+  for (let path = root; path !== dirname(path); path = dirname(path)) {
+    if (path !== root && (statSync(path).mode & 0o001) === 0) return false;
+  }
+  const nobody = /^nobody:[^:]*:(\d+):(\d+):/m.exec(readFileSync("/etc/passwd", "latin1"));
+  if (!nobody) return false;
+  chmodSync(root, 0o755);
+  chownSync(join(root, "mail"), Number(nobody[1]), Number(nobody[2]));
+  chmodSync(join(root, "spool"), 0o755);
+  return true;
+}
 
 /** The wanted port, or the next free one, saying so. */
 function choosePorts(terminal: Terminal): DemoPorts {

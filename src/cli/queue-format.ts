@@ -5,11 +5,9 @@ import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { QueueListing } from "../queue/store.ts";
 
-/** What `enable_long_queue_ids` and the time zone decide about the look of the list. */
+/** What `enable_long_queue_ids` decides about the look of the list. */
 export interface QueueFormat {
   readonly longIds: boolean;
-  /** IANA zone for tests; the machine's if left out. */
-  readonly timeZone?: string | undefined;
 }
 
 interface Columns {
@@ -51,9 +49,8 @@ export function formatQueueHeading(format: QueueFormat): string {
 export function formatQueueEntry(entry: QueueListing, format: QueueFormat): string {
   const columns = columnsOf(format);
   const mark = entry.queue === "active" ? "*" : entry.queue === "hold" ? "!" : "";
-  const time = formatAsctime(entry.arrivalMs, format.timeZone);
   // Postfix cuts asctime() at the column's width: short ids keep the blank behind the seconds.
-  const shown = `${time.slice(0, columns.time).padStart(columns.time)}`;
+  const shown = formatAsctime(entry.arrivalMs).slice(0, columns.time);
   const size = String(entry.sizeBytes).padStart(columns.size);
   let text = `${`${entry.queueId}${mark}`.padEnd(columns.id)} ${size} ${shown} ${externalSender(entry)}\n`;
   let reason = "";
@@ -110,25 +107,14 @@ function externalSender(entry: QueueListing): string {
 /** JSON.stringify() leaves DEL as it is; Postfix writes it as an escape, and hexadecimal digits in upper case. */
 function json(text: string): string {
   return JSON.stringify(text)
-    .replace(/\\u[0-9a-f]{4}/g, (escape) => `\\u${escape.slice(2).toUpperCase()}`)
+    .replace(/\\(?:\\|u([0-9a-f]{4}))/g, (whole, digits?: string) => (digits ? `\\u${digits.toUpperCase()}` : whole))
     .replaceAll("\x7f", "\\u007F");
 }
 
-/** What postcat shows of one message; -e, -h and -b choose, none means all. */
-export interface PostcatParts {
-  readonly envelope: boolean;
-  readonly header: boolean;
-  readonly body: boolean;
-}
-
-/** The envelope records that stand before the content. `headerBytes` is what the size record calls the data offset. */
-export function formatPostcatEnvelope(
-  envelope: Envelope,
-  listing: QueueListing,
-  options: { readonly timeZone?: string | undefined },
-): string {
+/** The envelope records that stand before the content, and the marker where it begins. */
+export function formatPostcatEnvelope(envelope: Envelope, listing: QueueListing): string {
   const name = postcatName(listing);
-  const time = formatAsctime(envelope.arrivalMs, options.timeZone);
+  const time = formatAsctime(envelope.arrivalMs);
   const { origin } = envelope;
   const attributes: readonly (readonly [string, string | undefined])[] = [
     ["log_ident", envelope.queueId],
@@ -172,26 +158,15 @@ function sizeRecord(listing: QueueListing, envelope: Envelope): string {
   return `message_size: ${numbers.map((n) => String(n).padStart(15)).join(" ")}`;
 }
 
-/** asctime(3) without its line end: `Thu Nov  4 06:44:49 2026`. */
-export function formatAsctime(epochMs: number, timeZone?: string): string {
-  const parts = new Map(
-    new Intl.DateTimeFormat("en-US", {
-      timeZone,
-      weekday: "short",
-      month: "short",
-      day: "numeric",
-      hour: "2-digit",
-      minute: "2-digit",
-      second: "2-digit",
-      hourCycle: "h23",
-      year: "numeric",
-    })
-      .formatToParts(epochMs)
-      .map((part) => [part.type, part.value]),
-  );
-  const day = (parts.get("day") ?? "").padStart(2);
-  const clock = `${parts.get("hour")}:${parts.get("minute")}:${parts.get("second")}`;
-  return `${parts.get("weekday")} ${parts.get("month")} ${day} ${clock} ${parts.get("year")}`;
+const WEEKDAYS = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
+const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
+/** asctime(3) of the local time, without its line end: `Thu Nov  4 06:44:49 2026`. */
+export function formatAsctime(epochMs: number): string {
+  const t = new Date(epochMs);
+  const clock = [t.getHours(), t.getMinutes(), t.getSeconds()].map((n) => String(n).padStart(2, "0")).join(":");
+  const day = String(t.getDate()).padStart(2);
+  return `${WEEKDAYS[t.getDay()]} ${MONTHS[t.getMonth()]} ${day} ${clock} ${t.getFullYear()}`;
 }
 
 function columnsOf(format: QueueFormat): Columns {

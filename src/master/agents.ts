@@ -24,7 +24,6 @@ const BUILT_IN: ReadonlyMap<string, string> = new Map([
   ["relay", "smtp"],
   ["lmtp", "lmtp"],
   ["local", "local"],
-  ["virtual", "local"],
   ["discard", "discard"],
   ["error", "error"],
   ["retry", "retry"],
@@ -63,7 +62,6 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ag
         protocol: program,
       });
     case "local":
-    case "virtual":
       return createLocalAgent({
         params,
         clock: kit.clock,

@@ -9,6 +9,8 @@ import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.t
 import { Log } from "../log/log.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { createTableOpener } from "../tables/open.ts";
+import { checkUsers } from "../sasl/check-users.ts";
+import { checkSasl } from "../sasl/select.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { listenerSpecs } from "./listeners.ts";
 import { checkTls } from "./service-tls.ts";
@@ -48,7 +50,16 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
   const resolver = createResolver(params, { tables, ownAddresses: [] });
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
-  return [...problems, ...checkTls(params, snapshot, service.at)];
+  const found = [...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
+  if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
+  return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
+}
+
+function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceEntry): readonly Problem[] {
+  const image = snapshot.files.get(path);
+  if (image && !("error" in image)) return checkUsers(Buffer.from(image.bytes).toString("utf8"), path);
+  const text = `smtpd_sasl_auth_enable: the user file ${path} cannot be read: every AUTH gets 454`;
+  return [{ severity: "warning", at: service.at, text, hint: "add the first user: postern user add LOGIN" }];
 }
 
 /** By file, then line; the same finding of several services once. */

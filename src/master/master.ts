@@ -40,6 +40,8 @@ export interface MasterOptions {
   readonly mailVersion: string;
   /** One line to the operator's terminal. */
   readonly say: (line: string) => void;
+  /** Workers stay root: only for the demo in a checkout that nobody but root can read. */
+  readonly workersAsRoot?: boolean;
   /** Where the log goes when maillog_file is empty. */
   readonly defaultLog: string;
 }
@@ -76,7 +78,7 @@ export class Master {
     this.#lock = lock;
     this.#params = scopeOf(loaded.snapshot);
     this.#dirs = queueDirectories(this.#params);
-    this.#user = workerUser(this.#params, process.getuid?.() ?? 0);
+    this.#user = accountOf(options, this.#params);
     this.#logFile = new LogFile(this.#params.get("maillog_file") || options.defaultLog, (error) =>
       options.say(`postern: log: ${error.message}`),
     );
@@ -99,7 +101,7 @@ export class Master {
     }
     const params = scopeOf(loaded.snapshot);
     const dirs = queueDirectories(params);
-    prepareDirectories(dirs, workerUser(params, process.getuid?.() ?? 0));
+    prepareDirectories(dirs, accountOf(options, params));
     const lock = await lockDirectory(dirs.root);
     if (!lock) throw new StartError(`Another master runs on queue_directory "${dirs.root}"; stop it first`);
     const master = new Master(options, loaded, lock);
@@ -202,6 +204,10 @@ export class Master {
     await this.#logFile.close();
     this.#lock.release();
   }
+}
+
+function accountOf(options: MasterOptions, params: Parameters): WorkerUser | undefined {
+  return options.workersAsRoot ? undefined : workerUser(params, process.getuid?.() ?? 0);
 }
 
 /** Everything that can be known before anything is touched. */

@@ -79,10 +79,13 @@ export class Worker {
     const log = logFor(`${params.get("syslog_name")}/queue`);
     const inlineLimit = params.get("postern_queue_inline_limit");
     const store = await openStore({ directory, shard: args.shard, inlineLimit, log, clock });
-    const kit = this.#makeKit(args, store, logFor);
+    // Rooms and scheduler need each other: the rooms get a door that opens when the scheduler is there.
+    const scheduler: { qmgr?: QueueManager } = {};
+    const kit = { ...this.#makeKit(args, store, logFor), queue: queueDoor(store, scheduler) };
+    this.#current = this.#build(args.snapshot, kit);
     const qmgr = this.#makeScheduler(kit, store);
-    this.#running = { args, store, kit: { ...kit, queue: queueDoor(store, qmgr) }, qmgr };
-    this.#current = this.#build(args.snapshot);
+    scheduler.qmgr = qmgr;
+    this.#running = { args, store, kit, qmgr };
     for (const shard of args.adopt) await store.adopt(shard);
     qmgr.start();
   }
@@ -101,7 +104,7 @@ export class Worker {
 
   /** First phase of a reload: everything is built, nothing is changed. Throws with the reason for a refusal. */
   load(snapshot: StartArgs["snapshot"]): void {
-    this.#next = this.#build(snapshot);
+    this.#next = this.#build(snapshot, this.#need().kit);
   }
 
   /** Second phase. Sessions of the old generation finish under it. */
@@ -164,15 +167,8 @@ export class Worker {
     return this.#running;
   }
 
-  #build(snapshot: StartArgs["snapshot"]): Generation {
-    const { kit } = this.#need();
-    const { generation, problems } = buildGeneration(snapshot, kit);
-    const log = kit.logFor(`${generation.params.get("syslog_name")}/worker`);
-    for (const p of problems) {
-      const where = p.at ? `${p.at.file}:${p.at.line}: ` : "";
-      if (kit.pid === this.#host.pid && this.#need().args.shard === 0) log.warning(`${where}${p.text}`);
-    }
-    return generation;
+  #build(snapshot: StartArgs["snapshot"], kit: WorkerKit): Generation {
+    return buildGeneration(snapshot, kit).generation;
   }
 
   #makeKit(args: StartArgs, store: QueueStore, logFor: WorkerKit["logFor"]): Omit<WorkerKit, "queue"> {
@@ -228,12 +224,16 @@ export class Worker {
   }
 }
 
-function queueDoor(store: QueueStore, qmgr: QueueManager): WorkerKit["queue"] {
+function queueDoor(store: QueueStore, scheduler: { readonly qmgr?: QueueManager }): WorkerKit["queue"] {
+  const open = (): QueueManager => {
+    if (!scheduler.qmgr) throw new Error("The scheduler has not started");
+    return scheduler.qmgr;
+  };
   return {
     store,
-    laneOf: (recipient, sender) => qmgr.laneOf(recipient, sender),
-    arrived: (message) => qmgr.arrived(message),
-    poke: () => qmgr.poke(),
+    laneOf: (recipient, sender) => open().laneOf(recipient, sender),
+    arrived: (message) => open().arrived(message),
+    poke: () => open().poke(),
   };
 }
 
