@@ -61,27 +61,29 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
   const at = params.source(name);
   try {
     const text = params.text(name);
-    const make = (path: string, base: string, kind: FileReference["kind"]) => ({
-      path: posix.resolve(base, path),
+    const make = (path: string, kind: FileReference["kind"]) => ({
+      path: absolutePath(path, kind, configDirectory),
       parameter: name,
       at,
       kind,
     });
     if (isKeyParameter(name, declaration?.type)) {
-      const base = posix.resolve(configDirectory, params.text("queue_directory"));
       const names = declaration?.type === "list" ? splitList(text, name) : [text];
-      return names.filter((path) => !NO_FILE.test(path)).map((path) => make(path, base, "key"));
+      return names.filter((path) => !NO_FILE.test(path)).map((path) => make(path, "key"));
     }
     const tables = WRITTEN_BY_PROGRAMS.test(name) ? [] : tablePaths(text);
     const patterns = PATTERN_LISTS.has(name) ? patternFiles(text, name) : [];
-    return [
-      ...tables.map((path) => make(path, configDirectory, "table")),
-      ...patterns.map((path) => make(path, configDirectory, "pattern")),
-    ];
+    return [...tables.map((path) => make(path, "table")), ...patterns.map((path) => make(path, "pattern"))];
   } catch (error) {
     if (error instanceof ParameterError) return []; // check reports the bad value
     throw error;
   }
+}
+
+/** The key under which the readers look for the image: tables by their normal path, the others as written. */
+function absolutePath(path: string, kind: FileReference["kind"], configDirectory: string): string {
+  if (kind === "table") return posix.resolve(configDirectory, path);
+  return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
 }
 
 function isKeyParameter(name: string, type: string | undefined): boolean {
@@ -112,10 +114,10 @@ export function nestedReferences(
   const words = text.replace(/^\s*#.*$/gm, "").split(/[\s,]+/);
   const nested = words.map((word) => word.replace(/^!+/, "")).filter((word) => word.startsWith("/"));
   return [
-    ...nested.map((path) => ({ ...reference, path: posix.resolve(path) })),
+    ...nested.map((path) => ({ ...reference, path })),
     ...tablePaths(words.join(" ")).map((path) => ({
       ...reference,
-      path: posix.resolve(configDirectory, path),
+      path: absolutePath(path, "table", configDirectory),
       kind: "table" as const,
     })),
   ];

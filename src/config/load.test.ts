@@ -71,6 +71,9 @@ const referenced = [
   { cf: "x = pcre:/t/a", path: "/t/a", why: "pcre" },
   { cf: "mynetworks = 127.0.0.1 !/t/a", path: "/t/a", why: "a file in a pattern list" },
   { cf: "local_recipient_maps = proxy:unix:passwd.byname", path: "/etc/passwd", why: "the system's users" },
+  { cf: "smtpd_tls_cert_file = tls/a.pem", path: "/etc/p/tls/a.pem", why: "a certificate" },
+  { cf: "smtpd_tls_chain_files = /t//k.pem, /t/b.pem", path: "/t//k.pem", why: "chains, as written" },
+  { cf: "x_maps = hash:/t//../u/a", path: "/u/a", why: "tables by their normal path" },
   { cf: "postern_user_file = /t/users", path: "/t/users", why: "the user file" },
 ];
 for (const c of referenced) {
@@ -91,6 +94,15 @@ test("loadSnapshot() reads what only a service's -o names", async () => {
     "/o/a": "2",
   });
   assert.ok(snapshot?.files.has("/m/a") && snapshot.files.has("/o/a"));
+});
+
+test("loadSnapshot() takes none and auto for no files", async () => {
+  const { snapshot } = await files("smtpd_tls_cert_file = none\nsmtpd_tls_dh1024_param_file = auto\n");
+  const paths = [...(snapshot?.files.keys() ?? [])];
+  assert.deepEqual(
+    paths.filter((path) => /none|auto/.test(path)),
+    [],
+  );
 });
 
 test("loadSnapshot() leaves caches and inline tables alone", async () => {

@@ -98,3 +98,11 @@ const cases = [
 ];
 for (const c of cases)
   test(`serviceRole() ${c.why}: ${c.want}`, () => assert.equal(serviceRole(parametersOf(c.set)), c.want));
+
+test("serviceRole() ends for classes that name each other again and again", () => {
+  const set: Record<string, string> = { ...on, smtpd_recipient_restrictions: "c0" };
+  for (let i = 0; i < 19; i++) set[`c${i}`] = `c${i + 1} `.repeat(5);
+  set.c19 = "permit_sasl_authenticated, reject";
+  set.smtpd_restriction_classes = Array.from({ length: 20 }, (_, i) => `c${i}`).join(" ");
+  assert.equal(serviceRole(parametersOf(set)), "mx");
+});

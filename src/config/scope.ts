@@ -39,9 +39,15 @@ export function serviceRole(params: Parameters): ServiceRole {
   return SESSION_LISTS.some((name) => endsStrangersInReject(params, name)) ? "submission" : "mx";
 }
 
+const MAX_CLASS_DEPTH = 20;
+/** Over all classes of one list; stops a class that names others twice, which name others twice, … */
+const MAX_WORDS = 10_000;
+
 function endsStrangersInReject(params: Parameters, name: string): boolean {
   const classes = new Set(splitList(params.text("smtpd_restriction_classes"), "smtpd_restriction_classes"));
-  const words = wordsOf(params, name, { classes, depth: 0 }).map((word) => word.toLowerCase());
+  const words = wordsOf(params, name, { classes, depth: 0, budget: { words: MAX_WORDS } }).map((word) =>
+    word.toLowerCase(),
+  );
   if (words.at(-1) !== "reject" || !words.includes("permit_sasl_authenticated")) return false;
   return (
     !words.includes("permit_auth_destination") &&
@@ -50,15 +56,16 @@ function endsStrangersInReject(params: Parameters, name: string): boolean {
   );
 }
 
-/** The words of a list with its restriction classes put in; nesting stops at 20, where access/ refuses the list. */
+/** The words of a list with its restriction classes put in. Classes of classes stop where access/ refuses the list. */
 function wordsOf(
   params: Parameters,
   name: string,
-  within: { readonly classes: ReadonlySet<string>; readonly depth: number },
+  within: { readonly classes: ReadonlySet<string>; readonly depth: number; readonly budget: { words: number } },
 ): readonly string[] {
   const words = splitList(params.text(name), name);
-  if (within.depth >= 20) return words;
-  const inner = { classes: within.classes, depth: within.depth + 1 };
+  within.budget.words -= words.length;
+  if (within.depth >= MAX_CLASS_DEPTH || within.budget.words < 0) return words;
+  const inner = { ...within, depth: within.depth + 1 };
   return words.flatMap((word) => (within.classes.has(word) ? wordsOf(params, word, inner) : [word]));
 }
 
