@@ -51,7 +51,15 @@ export class Engine {
   readonly #note: (note: Note) => void;
   readonly #drained: (shard: number) => void;
 
-  constructor(events: { readonly note: (note: Note) => void; readonly drained: (shard: number) => void }) {
+  readonly #openShard: typeof openShard;
+
+  /** `open` is the seam where failure tests put a shard whose disk fails. */
+  constructor(events: {
+    readonly note: (note: Note) => void;
+    readonly drained: (shard: number) => void;
+    readonly open?: typeof openShard;
+  }) {
+    this.#openShard = events.open ?? openShard;
     this.#note = events.note;
     this.#drained = events.drained;
   }
@@ -59,7 +67,7 @@ export class Engine {
   /** Opens a shard and returns the floor of its queue ids. Throws QueueError. */
   open(options: ShardOptions, role: { readonly adopted: boolean }): number {
     if (this.#slots.has(options.shard)) throw new QueueError(`Queue shard ${options.shard} is already open`, {});
-    const { shard, notes } = openShard(options);
+    const { shard, notes } = this.#openShard(options);
     notes.forEach(this.#note);
     const slot: Slot = { options, adopted: role.adopted, shard, poison: undefined, doubts: [] };
     this.#slots.set(options.shard, slot);
@@ -159,7 +167,12 @@ export class Engine {
     if (slot.shard && !slot.poison) return slot.shard;
     const fault = slot.poison;
     this.#closeQuietly(slot);
-    const { shard, notes } = openShard({ ...slot.options, life: "same", create: true, check: fault === "corrupt" });
+    const { shard, notes } = this.#openShard({
+      ...slot.options,
+      life: "same",
+      create: true,
+      check: fault === "corrupt",
+    });
     slot.shard = shard;
     notes.forEach(this.#note);
     try {

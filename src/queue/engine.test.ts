@@ -1,0 +1,280 @@
+/** Group commit and faults: one transaction per batch, a full database, a commit whose outcome is unknown, corruption. */
+import assert from "node:assert/strict";
+import { statSync, writeFileSync } from "node:fs";
+import { open, unlink } from "node:fs/promises";
+import { join } from "node:path";
+import { type TestContext, test } from "node:test";
+import type { QueueId } from "../mail/queue-id.ts";
+import { ContentDirectory, type ContentHandle, SpillingBody } from "./body-writer.ts";
+import type { MessageRow } from "./delivery-rows.ts";
+import { Engine, type Reply, type Request } from "./engine.ts";
+import type { Note } from "./recovery.ts";
+import { keyOf } from "./schema.ts";
+import { openShard, type Shard } from "./shard.ts";
+import { bodyFor, idsOf, LANE, messageFor, storeIn, temporaryDirectory } from "./testdata/fixture.ts";
+
+const ids = idsOf(0);
+
+function row(queueId: QueueId, sizeBytes = 100): MessageRow {
+  const { envelope, header, recipients } = messageFor(queueId);
+  return {
+    key: keyOf(queueId) ?? 0n,
+    queueId,
+    envelope: JSON.stringify(envelope),
+    sizeBytes,
+    header,
+    body: bodyFor(queueId, sizeBytes),
+    file: undefined,
+    hold: false,
+    recipients,
+  };
+}
+
+function appendOf(queueId: QueueId, sizeBytes?: number): Request {
+  return { id: 1, shard: 0, op: { kind: "append", message: row(queueId, sizeBytes), claim: true } };
+}
+
+interface Opened {
+  readonly engine: Engine;
+  readonly notes: Note[];
+  readonly directory: string;
+  /** Told of each shard that is opened; may replace its methods. */
+  onOpen: (shard: Shard) => void;
+}
+
+function engineIn(t: TestContext, options: { readonly maxPages?: number } = {}): Opened {
+  const notes: Note[] = [];
+  const directory = temporaryDirectory(t);
+  const opened: Opened = {
+    engine: new Engine({
+      note: (note) => notes.push(note),
+      drained: () => {},
+      open: (asked) => {
+        const result = openShard(asked);
+        opened.onOpen(result.shard);
+        return result;
+      },
+    }),
+    notes,
+    directory,
+    onOpen: () => {},
+  };
+  t.after(() => opened.engine.close());
+  return Object.assign(opened, { start: start(opened, options.maxPages) });
+}
+
+function start(opened: Opened, maxPages: number | undefined): void {
+  let shard: Shard | undefined;
+  const onOpen = opened.onOpen;
+  opened.onOpen = (fresh) => {
+    shard = fresh;
+  };
+  opened.engine.open(
+    { directory: opened.directory, shard: 0, create: true, life: "new", maxPages },
+    { adopted: false },
+  );
+  opened.onOpen = onOpen;
+  shards.set(opened.engine, shard as unknown as Shard);
+}
+
+/** The first shard of each engine, for tests that break it. */
+const shards = new WeakMap<Engine, Shard>();
+
+function shardOf(engine: Engine): Shard {
+  const shard = shards.get(engine);
+  assert.ok(shard);
+  return shard;
+}
+
+function listed(engine: Engine): string[] {
+  const [reply] = engine.run([{ id: 9, shard: 0, op: { kind: "list", after: -1n, limit: 1000 } }]);
+  assert.ok(reply && "answer" in reply);
+  return (reply.answer as readonly { queueId: string }[]).map((entry) => entry.queueId);
+}
+
+function outcomes(replies: readonly Reply[]): string[] {
+  return replies.map((reply) => ("answer" in reply ? "ok" : reply.full ? "full" : "error"));
+}
+
+function ioError(): Error {
+  return Object.assign(new Error("disk I/O error"), { errcode: 1290 });
+}
+
+test("a batch is one transaction: its WAL holds the shared pages once", (t) => {
+  const walOf = (batch: number) => {
+    const { engine, directory } = engineIn(t);
+    const requests = Array.from({ length: 60 }, () => appendOf(ids.next()));
+    for (let at = 0; at < requests.length; at += batch) engine.run(requests.slice(at, at + batch));
+    return statSync(join(directory, "shard-00", "queue.sqlite-wal")).size;
+  };
+  assert.ok(walOf(60) * 5 < walOf(1));
+});
+
+test("a request that fails takes nothing of its neighbours with it", (t) => {
+  const { engine, notes } = engineIn(t);
+  const [a, b] = [ids.next(), ids.next()];
+  assert.deepEqual(outcomes(engine.run([appendOf(a), appendOf(a), appendOf(b)])), ["ok", "error", "ok"]);
+  assert.deepEqual(listed(engine), [a, b]);
+  assert.deepEqual(notes, [], "a bad request is no storage fault");
+});
+
+test("a shard that is not open refuses", (t) => {
+  const { engine } = engineIn(t);
+  assert.deepEqual(outcomes(engine.run([{ ...appendOf(ids.next()), shard: 7 }])), ["error"]);
+});
+
+test("a full database refuses what does not fit, keeps what does, and goes on after removals", (t) => {
+  const { engine, notes } = engineIn(t, { maxPages: 40 });
+  const [small, large, later] = [ids.next(), ids.next(), ids.next()];
+  assert.deepEqual(outcomes(engine.run([appendOf(small), appendOf(large, 600_000)])), ["ok", "full"]);
+  assert.match(notes[0]?.text ?? "", /full/);
+  assert.deepEqual(listed(engine), [small]);
+  assert.deepEqual(outcomes(engine.run([appendOf(large, 600_000)])), ["full"]);
+  assert.deepEqual(outcomes(engine.run([appendOf(later)])), ["ok"]);
+  assert.deepEqual(listed(engine), [small, later]);
+});
+
+test("a full store answers with QueueError { full: true } and works on", async (t) => {
+  const { store, ids: own } = await storeIn(t, temporaryDirectory(t), { maxPages: 40 });
+  const large = messageFor(own.next(), { sizeBytes: 600_000 });
+  await assert.rejects(store.append(large, { claim: false }), { name: "QueueError", full: true });
+  await store.append(messageFor(own.next()), { claim: false });
+});
+
+test("a failed commit that is not durable leaves nothing", (t) => {
+  const { engine, notes } = engineIn(t);
+  const [before, lost, after] = [ids.next(), ids.next(), ids.next()];
+  engine.run([appendOf(before)]);
+  shardOf(engine).commit = () => {
+    throw ioError();
+  };
+  assert.deepEqual(outcomes(engine.run([appendOf(lost)])), ["error"]);
+  assert.match(notes[0]?.text ?? "", /disk I\/O error/);
+  assert.deepEqual(outcomes(engine.run([appendOf(after)])), ["ok"]);
+  assert.deepEqual(listed(engine), [before, after]);
+});
+
+/** COMMIT reported an error, but the frames reached the disk. */
+function failAfterCommit(shard: Shard): void {
+  const commit = shard.commit.bind(shard);
+  shard.commit = () => {
+    commit();
+    throw ioError();
+  };
+}
+
+test("a failed commit that was durable after all is made undone: refused appends and claims", (t) => {
+  const { engine } = engineIn(t);
+  const [waiting, refused] = [ids.next(), ids.next()];
+  const { op } = appendOf(waiting);
+  assert.equal(op.kind, "append");
+  engine.run([{ id: 1, shard: 0, op: { ...op, claim: false } as typeof op }]);
+  const claim: Request = { id: 2, shard: 0, op: { kind: "claim", lane: LANE, nowMs: 5000, limit: 10 } };
+  failAfterCommit(shardOf(engine));
+  assert.deepEqual(outcomes(engine.run([claim, appendOf(refused)])), ["error", "error"]);
+  assert.deepEqual(listed(engine), [waiting]);
+  const [again] = engine.run([claim]);
+  assert.ok(again && "answer" in again);
+  assert.equal((again.answer as readonly unknown[]).length, 1);
+});
+
+test("a refused settlement that was durable after all leaves its bounce waiting", (t) => {
+  const { engine } = engineIn(t);
+  const [original, bounce] = [ids.next(), ids.next()];
+  engine.run([appendOf(original)]);
+  failAfterCommit(shardOf(engine));
+  const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], append: [row(bounce)] };
+  const settle: Request = { id: 1, shard: 0, op: { kind: "settle", settlement, filesFrom: undefined } };
+  assert.deepEqual(outcomes(engine.run([settle])), ["error"]);
+  const [again] = engine.run([settle]);
+  assert.deepEqual(again && "answer" in again && again.answer, { removed: true, appended: false });
+  const [claim] = engine.run([{ id: 2, shard: 0, op: { kind: "claim", lane: LANE, nowMs: 5000, limit: 10 } }]);
+  assert.equal(claim && "answer" in claim && (claim.answer as readonly unknown[]).length, 1);
+});
+
+test("while the shard cannot be opened again, everything is refused; then it resumes", (t) => {
+  const opened = engineIn(t);
+  const { engine } = opened;
+  const [kept, after] = [ids.next(), ids.next()];
+  engine.run([appendOf(kept)]);
+  shardOf(engine).begin = () => {
+    throw ioError();
+  };
+  assert.deepEqual(outcomes(engine.run([appendOf(ids.next())])), ["error"]);
+  opened.onOpen = (shard) => {
+    shard.checkpoint = () => {
+      throw ioError();
+    };
+  };
+  assert.deepEqual(outcomes(engine.run([appendOf(ids.next()), appendOf(ids.next())])), ["error", "error"]);
+  opened.onOpen = () => {};
+  assert.deepEqual(outcomes(engine.run([appendOf(after)])), ["ok"]);
+  assert.deepEqual(listed(engine), [kept, after]);
+});
+
+test("reported corruption is checked: a sound shard stays, a broken one is moved aside", (t) => {
+  const { engine, notes, directory } = engineIn(t);
+  const kept = ids.next();
+  engine.run([appendOf(kept)]);
+  const corrupt = () => {
+    throw Object.assign(new Error("database disk image is malformed"), { errcode: 11 });
+  };
+  const broken = shardOf(engine);
+  broken.begin = corrupt;
+  assert.deepEqual(outcomes(engine.run([appendOf(ids.next())])), ["error"]);
+  assert.deepEqual(listed(engine), [kept]);
+  assert.equal(notes.length, 1);
+  void directory;
+});
+
+test("checkpoints keep the WAL bounded", (t) => {
+  const { engine, directory } = engineIn(t);
+  for (let turn = 0; turn < 60; turn++) {
+    engine.run(Array.from({ length: 10 }, () => appendOf(ids.next(), 60_000)));
+    engine.checkpoint("idle");
+  }
+  assert.ok(statSync(join(directory, "shard-00", "queue.sqlite-wal")).size < 20 << 20);
+});
+
+for (const { failAt, code, full } of [
+  { failAt: "open", code: "ENOSPC", full: true },
+  { failAt: "write", code: "ENOSPC", full: true },
+  { failAt: "write", code: "EIO", full: false },
+  { failAt: "datasync", code: "EIO", full: false },
+  { failAt: "close", code: "EDQUOT", full: true },
+]) {
+  test(`BodyWriter: ${code} at ${failAt} is told by finish() and leaves no file`, async (t) => {
+    const directory = temporaryDirectory(t);
+    const removed: string[] = [];
+    const step = (name: string) => {
+      if (name === failAt) throw Object.assign(new Error(code), { code, syscall: name });
+    };
+    const fs = {
+      async open(path: string, flags: string, mode: number): Promise<ContentHandle> {
+        step("open");
+        const handle = await open(path, flags, mode);
+        return {
+          write: async (bytes, offset, length) => {
+            step("write");
+            return handle.write(bytes, offset, Math.min(length, 7));
+          },
+          datasync: async () => step("datasync"),
+          close: async () => {
+            await handle.close();
+            step("close");
+          },
+        };
+      },
+      unlink: async (path: string) => {
+        removed.push(path);
+        await unlink(path);
+      },
+    };
+    const body = new SpillingBody(new ContentDirectory(directory, fs), { queueId: ids.next(), inlineLimit: 10 });
+    for (let i = 0; i < 5; i++) await body.write(new Uint8Array(20));
+    await assert.rejects(body.finish(), { name: "QueueError", full });
+    assert.equal(removed.length, failAt === "open" ? 0 : 1);
+    writeFileSync(join(directory, "probe"), "");
+    await body.abort();
+  });
+}
