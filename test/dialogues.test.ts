@@ -1,0 +1,103 @@
+/** Runs test/dialogues/*.smtp against a real SMTP service on loopback. Notation, one step a line:
+ *
+ *    = name = value   a parameter, before the session; also: notls, nosasl, debug, free, excluded
+ *    C: text          the client sends a line; neighbouring C and R lines go out in one write
+ *    R: "text"        the same with escapes and without CRLF, one character a byte
+ *    S: text          the server answers this line; … stands for anything
+ *    T:               the client does a TLS handshake
+ *    X:               the server has closed
+ *    L: text          afterwards the log has a line with this text; … as above;  !L: it has none
+ *    M: "text"        afterwards this is the content of the next kept message;  M: none  there is no further one */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { test } from "node:test";
+import { Client } from "./dialogues/client.ts";
+import { type Service, startService } from "./dialogues/edges.ts";
+
+const DIRECTORY = new URL("./dialogues/", import.meta.url);
+
+interface Step {
+  readonly kind: string;
+  readonly text: string;
+  readonly line: number;
+}
+
+interface Script {
+  readonly name: string;
+  readonly settings: Readonly<Record<string, string>>;
+  readonly steps: readonly Step[];
+}
+
+/** A file holds several dialogues, each begun by `## name`. */
+function parseScripts(text: string): Script[] {
+  const scripts: { name: string; settings: Record<string, string>; steps: Step[] }[] = [];
+  for (const [i, line] of text.split("\n").entries()) {
+    const begin = /^## (.*)$/.exec(line);
+    if (begin?.[1]) scripts.push({ name: begin[1], settings: {}, steps: [] });
+    if (line.startsWith("#") || line.trim() === "") continue;
+    const current = scripts.at(-1);
+    const setting = /^= (\w+) = (.*)$/.exec(line);
+    const step = /^(C|R|S|T|X|L|!L|M):(?: (.*))?$/.exec(line);
+    if (current && setting) current.settings[setting[1] ?? ""] = setting[2] ?? "";
+    else if (current && step) current.steps.push({ kind: step[1] ?? "", text: step[2] ?? "", line: i + 1 });
+    else throw new Error(`line ${i + 1}: neither a step nor a setting: ${line}`);
+  }
+  return scripts;
+}
+
+function matches(pattern: string, text: string, whole: boolean): boolean {
+  const source = pattern
+    .split("…")
+    .map((part) => part.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"))
+    .join(".*");
+  return new RegExp(whole ? `^${source}$` : source, "s").test(text);
+}
+
+async function run(script: Script, service: Service): Promise<void> {
+  const client = await Client.connect(service.port);
+  try {
+    let output = "";
+    for (const step of script.steps) {
+      if (step.kind === "C") output += `${Buffer.from(step.text).toString("latin1")}\r\n`;
+      else if (step.kind === "R") output += JSON.parse(step.text);
+      else {
+        if (output !== "") client.send(output);
+        output = "";
+        await expectStep(step, client);
+      }
+    }
+  } finally {
+    client.close();
+  }
+  await service.close();
+  checkAfterwards(script.steps, service);
+}
+
+async function expectStep(step: Step, client: Client): Promise<void> {
+  const where = `line ${step.line}`;
+  if (step.kind === "S") {
+    const line = Buffer.from(await client.line(), "latin1").toString("utf8");
+    assert.ok(matches(step.text, line, true), `${where}: expected "${step.text}", got "${line}"`);
+  } else if (step.kind === "X") assert.equal(await client.line(), "(closed)", where);
+  else if (step.kind === "T") assert.equal(await client.startTls(), true, where);
+}
+
+function checkAfterwards(steps: readonly Step[], service: Service): void {
+  const kept = service.messages.filter((m) => m.state === "kept").map((m) => m.content);
+  for (const { kind, text, line } of steps) {
+    const logged = () => service.log.some((entry) => matches(text, entry, false));
+    if (kind === "L") assert.ok(logged(), `line ${line}: not in the log: ${text}\n${service.log.join("\n")}`);
+    if (kind === "!L") assert.ok(!logged(), `line ${line}: in the log: ${text}\n${service.log.join("\n")}`);
+    if (kind === "M") assert.equal(kept.shift(), text === "none" ? undefined : JSON.parse(text), `line ${line}`);
+  }
+  assert.ok(
+    service.messages.every((m) => m.state !== "open"),
+    "a message was neither kept nor aborted",
+  );
+}
+
+for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".smtp"))) {
+  for (const script of parseScripts(readFileSync(new URL(file, DIRECTORY), "utf8"))) {
+    test(`${file}: ${script.name}`, async () => run(script, await startService(script.settings)));
+  }
+}

@@ -1,0 +1,190 @@
+/** test/dialogues/edges.ts: an SMTP service on loopback with in-memory edges: a cleanup that keeps the bytes, a policy that
+ *  refuses addresses with "denied" in them, a login alice/secret. Everything between is the real thing. */
+import { readFileSync } from "node:fs";
+import net from "node:net";
+import type { AccessPolicy, Verdict } from "../../src/access/access.ts";
+import { systemClock } from "../../src/base/clock.ts";
+import { Deadlines } from "../../src/base/deadlines.ts";
+import type { Cleanup, MessageOptions } from "../../src/cleanup/cleanup.ts";
+import { parametersOf } from "../../src/config/parameters.ts";
+import { Log } from "../../src/log/log.ts";
+import { QueueIdAllocator } from "../../src/mail/queue-id.ts";
+import { reply } from "../../src/mail/reply.ts";
+import { createServerTls } from "../../src/net/tls-context.ts";
+import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
+import { createSmtpd, type Smtpd, type SmtpdOptions } from "../../src/smtpd/create.ts";
+
+const TESTDATA = new URL("../../src/net/testdata/", import.meta.url);
+
+export interface KeptMessage {
+  readonly options: MessageOptions;
+  content: string;
+  state: "open" | "kept" | "aborted";
+}
+
+export interface Service {
+  readonly port: number;
+  readonly smtpd: Smtpd;
+  readonly log: readonly string[];
+  readonly messages: readonly KeptMessage[];
+  close(): Promise<void>;
+}
+
+function keepingCleanup(messages: KeptMessage[]): Cleanup {
+  return {
+    begin(options) {
+      const chunks: Buffer[] = [];
+      const message: KeptMessage = { options, content: "", state: "open" };
+      let sizeBytes = 0;
+      messages.push(message);
+      return {
+        write(chunk) {
+          chunks.push(Buffer.from(chunk));
+          sizeBytes += chunk.length;
+        },
+        get sizeBytes() {
+          return sizeBytes;
+        },
+        async finish() {
+          message.content = Buffer.concat(chunks).toString("latin1");
+          message.state = "kept";
+          if (message.content.includes("DISKFULL")) {
+            return { kind: "refused", reply: reply(452, "4.3.1", "Error: queue file write error"), log: "" };
+          }
+          return { kind: "queued" };
+        },
+        async abort() {
+          message.state = "aborted";
+          chunks.length = 0;
+        },
+      };
+    },
+  };
+}
+
+const PERMIT: Verdict = { decision: { kind: "permit", by: undefined }, effects: [], notices: [], trace: [] };
+
+/** Refuses whatever names "denied" at its stage; "broken" throws, as a bug would. */
+function tinyPolicy(): AccessPolicy {
+  const check = (named: string | undefined): Promise<Verdict> => {
+    if (named?.includes("broken")) throw new Error("Broken on purpose");
+    if (!named?.includes("denied")) return Promise.resolve(PERMIT);
+    const by = { text: "reject", at: "main.cf:7", parameter: "smtpd_recipient_restrictions" };
+    const refusal = reply(554, "5.7.1", `<${named}>: Access denied`);
+    return Promise.resolve({ ...PERMIT, decision: { kind: "reject", by, reply: refusal } });
+  };
+  return {
+    newSession: () => ({
+      atConnect: () => check(undefined),
+      atHelo: (facts) => check(facts.helo),
+      atMail: (facts) => check(facts.sender),
+      atRcpt: (facts) => check(facts.recipient),
+      atVrfy: (facts) => check(facts.recipient),
+      atData: (facts) => check(facts.sender?.startsWith("data-") ? `denied ${facts.sender}` : undefined),
+      atEndOfData: (facts) => check(facts.sender?.startsWith("eod-") ? `denied ${facts.sizeBytes}` : undefined),
+    }),
+  };
+}
+
+const PROPERTIES = {
+  plaintext: true,
+  anonymous: false,
+  active: false,
+  dictionary: false,
+  forwardSecrecy: false,
+  mutualAuth: false,
+};
+
+/** PLAIN and LOGIN for alice/secret; the user "later" is a temporary failure. */
+function tinySasl(): SaslBackend {
+  const judge = (method: string, username: string, password: string): SaslStep => {
+    if (username === "later") return { kind: "failure", temporary: true, reason: "no server", username };
+    if (username === "alice" && password === "secret") return { kind: "success", identity: { method, username } };
+    return { kind: "failure", temporary: false, reason: "wrong password", username };
+  };
+  const plain = async (response: Uint8Array | undefined): Promise<SaslStep> => {
+    if (response === undefined) return { kind: "challenge", challenge: new Uint8Array() };
+    const [, username = "", password = ""] = Buffer.from(response).toString().split("\0");
+    return judge("PLAIN", username, password);
+  };
+  const login = () => {
+    let username: string | undefined;
+    return async (response: Uint8Array | undefined): Promise<SaslStep> => {
+      if (response === undefined) return { kind: "challenge", challenge: Buffer.from("Username:") };
+      if (username !== undefined) return judge("LOGIN", username, Buffer.from(response).toString());
+      username = Buffer.from(response).toString();
+      return { kind: "challenge", challenge: Buffer.from("Password:") };
+    };
+  };
+  return {
+    mechanisms: () => ["PLAIN", "LOGIN"].map((name) => ({ name, ...PROPERTIES })),
+    start: (mechanism) => ({ next: mechanism === "LOGIN" ? login() : plain, close() {} }),
+    close: async () => {},
+  };
+}
+
+/** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
+export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
+  const log: string[] = [];
+  const messages: KeptMessage[] = [];
+  const read = (path: string) => ({ bytes: readFileSync(new URL(path, TESTDATA)) });
+  const tls = createServerTls({
+    chainFiles: ["chain.pem"],
+    pairs: [],
+    protocols: ">=TLSv1.2",
+    grade: "medium",
+    excludeCiphers: [],
+    preferServerOrder: false,
+    read,
+  });
+  if ("problem" in tls) throw new Error(tls.problem);
+  let nextId = 1;
+  const queueIds = new QueueIdAllocator({ nowMicros: systemClock.nowMicros, shard: 1, long: false, floorMicros: 0 });
+  const options: SmtpdOptions = {
+    params: parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...settings }),
+    serviceName: "submission",
+    role: "submission",
+    access: tinyPolicy(),
+    sasl: settings.nosasl ? undefined : tinySasl(),
+    announce: (backend) => backend.mechanisms(),
+    cleanup: keepingCleanup(messages),
+    nextQueueId: () => queueIds.next(),
+    resolver: {
+      rewrite: (address) => address,
+      classOf: () => "default",
+      route: (recipient) => ({ transport: "smtp", nexthop: "", recipient }),
+      unlistedIn: () => undefined,
+      hasSenderRouting: () => false,
+    },
+    dns: undefined,
+    tls: settings.notls ? undefined : tls,
+    freeBytes: () => Number(settings.free ?? 1e12),
+    log: (id) =>
+      new Log({
+        sink: ({ severity, text }) => log.push(severity === "info" ? text : `${severity}: ${text}`),
+        now: Date.now,
+        tag: "smtpd",
+        id,
+      }),
+    nextSessionId: () => nextId++,
+    clock: systemClock,
+    deadlines: new Deadlines(systemClock),
+    mynetworks: () => settings.excluded === "yes",
+    debugPeers: () => settings.debug === "yes",
+  };
+  const smtpd = createSmtpd(options);
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => smtpd.accept(socket));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("The service did not get a port");
+  return {
+    port: address.port,
+    smtpd,
+    log,
+    messages,
+    async close() {
+      await new Promise((resolve) => server.close(resolve));
+      await smtpd.idle();
+    },
+  };
+}
