@@ -1,20 +1,7 @@
 /** cleanup/create.ts: makes the cleanup service of one smtpd service. */
-import type { Parameters } from "../config/parameters.ts";
-import type { Log } from "../log/log.ts";
-import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
-import type { Cleanup, RouteLane } from "./cleanup.ts";
+import type { Cleanup } from "./cleanup.ts";
+import type { CleanupDeps } from "./deps.ts";
 import { Incoming } from "./incoming.ts";
-
-export interface CleanupDeps {
-  readonly params: Parameters;
-  readonly store: Pick<QueueStore, "beginBody" | "append">;
-  readonly log: Log;
-  readonly laneOf: RouteLane;
-  /** Hands a committed, claimed message to the scheduler. */
-  readonly arrived: (message: ClaimedMessage) => void;
-  /** The message is committed but not claimed: the scheduler shall look for due lanes. */
-  readonly poke: () => void;
-}
 
 export function createCleanup(deps: CleanupDeps): Cleanup {
   return { begin: (options) => new Incoming(deps, options) };

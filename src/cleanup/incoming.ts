@@ -6,7 +6,7 @@ import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
-import type { CleanupDeps } from "./create.ts";
+import type { CleanupDeps } from "./deps.ts";
 import { fieldValue, type HeaderField, HeaderScanner, parseFields } from "./header-block.ts";
 import { missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";

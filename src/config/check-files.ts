@@ -21,9 +21,10 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
   for (const image of snapshot.files.values()) {
     if (!("error" in image)) continue;
     const reference = references.get(image.path);
-    const unasked = reference?.parameter === "postern_user_file" && !reference.at && !serverSaslOn(snapshot);
-    if (unasked) continue;
-    const severity = reference && !reference.at ? "warning" : "error";
+    const users = reference?.parameter === "postern_user_file";
+    if (users && !serverSaslOn(snapshot)) continue;
+    // Without a user file every AUTH gets 454: mail from inside still flows, and the first `user add` mends it.
+    const severity = users || (reference && !reference.at) ? "warning" : "error";
     const hint = reference ? `named by ${reference.parameter}` : undefined;
     problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
   }

@@ -10,7 +10,7 @@ import type { DeliveryAgent } from "../mail/delivery.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
 import type { TableOpener } from "../tables/table.ts";
-import type { WorkerKit } from "./generation.ts";
+import type { WorkerKit } from "./kit.ts";
 
 export interface AgentsInput {
   readonly snapshot: ConfigSnapshot;

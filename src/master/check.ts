@@ -5,12 +5,13 @@ import { compileAccess } from "../access/compile.ts";
 import { systemClock } from "../base/clock.ts";
 import { checkSnapshot } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
+import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { Log } from "../log/log.ts";
 import { createResolver } from "../rewrite/create.ts";
-import { createTableOpener } from "../tables/open.ts";
 import { checkUsers } from "../sasl/check-users.ts";
 import { checkSasl } from "../sasl/select.ts";
+import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { listenerSpecs } from "./listeners.ts";
 import { checkTls } from "./service-tls.ts";
@@ -35,7 +36,7 @@ export function checkLoaded(snapshot: ConfigSnapshot): readonly Problem[] {
   const found = [...checkSnapshot(snapshot)];
   // Values that cannot be parsed were reported above, and would throw below.
   if (found.some((problem) => problem.severity === "error")) return found;
-  found.push(...listenerSpecs(snapshot, { servicesText: "", ipv6: true }).problems);
+  found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   for (const service of snapshot.services) {
     if (service.type === "inet" && service.command === "smtpd") found.push(...checkService(snapshot, service));
   }
@@ -58,7 +59,7 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
 function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceEntry): readonly Problem[] {
   const image = snapshot.files.get(path);
   if (image && !("error" in image)) return checkUsers(Buffer.from(image.bytes).toString("utf8"), path);
-  const text = `smtpd_sasl_auth_enable: the user file ${path} cannot be read: every AUTH gets 454`;
+  const text = `no login is possible: the user file ${path} cannot be read, every AUTH gets 454`;
   return [{ severity: "warning", at: service.at, text, hint: "add the first user: postern user add LOGIN" }];
 }
 

@@ -1,42 +1,16 @@
-/** master/generation.ts: builds the rooms of one config generation inside a worker. The queue and the scheduler live
- *  longer than a generation and come from outside. Nothing here accepts a connection. */
-import type { Clock } from "../base/clock.ts";
-import type { Deadlines } from "../base/deadlines.ts";
 import { createBounceComposer } from "../bounce/compose.ts";
-import type { CleanupDeps } from "../cleanup/create.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
-import type { Dns } from "../dns/resolver.ts";
-import type { Log } from "../log/log.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
-import type { QueueId } from "../mail/queue-id.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
-import type { HashPool } from "../sasl/hash-pool.ts";
 import type { Smtpd } from "../smtpd/options.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { buildAgents } from "./agents.ts";
+import type { WorkerKit } from "./kit.ts";
 import { buildService } from "./service.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
-
-/** What outlives a generation. */
-export interface WorkerKit {
-  readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly dns: Dns;
-  readonly hostname: string;
-  readonly pid: number;
-  readonly ownAddresses: readonly string[];
-  readonly logFor: (tag: string, id?: number) => Log;
-  readonly nextQueueId: () => QueueId;
-  readonly nextSessionId: () => number;
-  readonly freeBytes: () => number;
-  readonly hashes: HashPool;
-  /** Shared by all workers, so that a TLS session can be resumed at any of them. */
-  readonly ticketKeys: Buffer;
-  readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
-}
 
 export interface Generation {
   readonly snapshot: ConfigSnapshot;

@@ -7,6 +7,7 @@ import { systemClock } from "../base/clock.ts";
 import { formatProblem } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
+import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
 import { LineBatch } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
@@ -220,18 +221,10 @@ async function load(options: MasterOptions, generation: number): Promise<Loaded>
     readFile: async (path) => readFileSync(path),
   });
   if (!snapshot) throw new StartError(problems.map(formatProblem).join("\n"));
-  const listeners = listenerSpecs(snapshot, { servicesText: readServices(), ipv6: hasIpv6() });
+  const listeners = listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: hasIpv6() });
   return {
     snapshot,
     problems: [...problems, ...checkLoaded(snapshot), ...listeners.problems],
     specs: listeners.specs,
   };
-}
-
-function readServices(): string {
-  try {
-    return readFileSync("/etc/services", "latin1");
-  } catch {
-    return ""; // The built-in list of config/inet-name.ts stands behind it.
-  }
 }

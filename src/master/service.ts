@@ -14,7 +14,7 @@ import { createSmtpd } from "../smtpd/create.ts";
 import type { ClientMatcher, Smtpd } from "../smtpd/options.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
-import type { WorkerKit } from "./generation.ts";
+import type { WorkerKit } from "./kit.ts";
 import { serviceTls } from "./service-tls.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 

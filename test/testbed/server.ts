@@ -1,6 +1,6 @@
 /** test/testbed/server.ts: a real Postern in a temporary directory: real processes, real files, loopback ports. */
 import { type ChildProcess, spawn } from "node:child_process";
-import { chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, chmodSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -41,11 +41,16 @@ mail_owner = nobody
 inet_interfaces = 127.0.0.1
 myhostname = mail.example.org
 mydomain = example.org
+alias_maps =
 `;
   }
 
   write(name: string, content: string): void {
     writeFileSync(join(this.directory, name), content);
+  }
+
+  append(name: string, content: string): void {
+    appendFileSync(join(this.directory, name), content);
   }
 
   /** Runs one CLI command; resolves to its output and exit code. */

@@ -1,0 +1,26 @@
+/** master/kit.ts: what a worker gives to every generation: clock, names, ids, and the door to the queue. */
+import type { Clock } from "../base/clock.ts";
+import type { Deadlines } from "../base/deadlines.ts";
+import type { CleanupDeps } from "../cleanup/deps.ts";
+import type { Dns } from "../dns/resolver.ts";
+import type { Log } from "../log/log.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+import type { HashPool } from "../sasl/hash-pool.ts";
+
+/** What outlives a generation. */
+export interface WorkerKit {
+  readonly clock: Clock;
+  readonly deadlines: Deadlines;
+  readonly dns: Dns;
+  readonly hostname: string;
+  readonly pid: number;
+  readonly ownAddresses: readonly string[];
+  readonly logFor: (tag: string, id?: number) => Log;
+  readonly nextQueueId: () => QueueId;
+  readonly nextSessionId: () => number;
+  readonly freeBytes: () => number;
+  readonly hashes: HashPool;
+  /** Shared by all workers, so that a TLS session can be resumed at any of them. */
+  readonly ticketKeys: Buffer;
+  readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
+}
