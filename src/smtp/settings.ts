@@ -81,21 +81,25 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
       uses: unlimited(params.get(`${protocol}_connection_reuse_count_limit`)),
       lifeMs: params.get(`${protocol}_connection_reuse_time_limit`),
     },
-    sasl: {
-      enable: params.get(`${protocol}_sasl_auth_enable`),
-      softBounce: params.get(`${protocol}_sasl_auth_soft_bounce`),
-      passwordMaps: params.get(`${protocol}_sasl_password_maps`),
-      mechanisms: upper(params.get(`${protocol}_sasl_mechanism_filter`)),
-      options: new Set(params.get(`${protocol}_sasl_security_options`)),
-      tlsOptions: new Set(params.get(`${protocol}_sasl_tls_security_options`)),
-      bySender: params.get(`${protocol}_sender_dependent_authentication`),
-    },
+    sasl: saslOf(params, protocol),
     tls: {
       level: levelOf(params, protocol),
       policyMaps: params.get(`${protocol}_tls_policy_maps`),
       wrapper: params.get(`${protocol}_tls_wrappermode`),
       log: Number(params.get(`${protocol}_tls_loglevel`)) >= 1,
     },
+  };
+}
+
+function saslOf(params: Parameters, protocol: Protocol): Settings["sasl"] {
+  return {
+    enable: params.get(`${protocol}_sasl_auth_enable`),
+    softBounce: params.get(`${protocol}_sasl_auth_soft_bounce`),
+    passwordMaps: params.get(`${protocol}_sasl_password_maps`),
+    mechanisms: upper(params.get(`${protocol}_sasl_mechanism_filter`)),
+    options: new Set(params.get(`${protocol}_sasl_security_options`)),
+    tlsOptions: new Set(params.get(`${protocol}_sasl_tls_security_options`)),
+    bySender: params.get(`${protocol}_sender_dependent_authentication`),
   };
 }
 

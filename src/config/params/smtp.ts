@@ -13,6 +13,7 @@ interface Differences {
   readonly skipQuit: string;
 }
 
+// One line per parameter: the length is that of the table.
 function shared(p: "smtp" | "lmtp", d: Differences) {
   return {
     connect_timeout: time(d.connectTimeout, "s", SINCE_ZERO, "Time limit for a TCP connection; 0: the system's limit."),

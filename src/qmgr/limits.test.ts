@@ -1,0 +1,28 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { ParameterError, parametersOf } from "../config/parameters.ts";
+import { limitsOf, parseFeedback } from "./limits.ts";
+
+for (const [text, concurrency, want] of [
+  ["1", 9, 1],
+  ["1/concurrency", 4, 0.25],
+  ["1/sqrt_concurrency", 4, 0.5],
+  ["1 / 8", 4, 0.125],
+] as const) {
+  test(`parseFeedback(${text})`, () => assert.equal(parseFeedback(text)(concurrency), want));
+}
+for (const text of ["", "x", "2", "3/2", "1/0", "-1"]) {
+  test(`parseFeedback() refuses "${text}"`, () => assert.throws(() => parseFeedback(text), ParameterError));
+}
+
+test("limitsOf() the transport's own parameter wins, 0 is no limit", () => {
+  const params = parametersOf({
+    slow_destination_concurrency_limit: "2",
+    slow_destination_recipient_limit: "0",
+    default_destination_recipient_limit: "7",
+  });
+  const { concurrency, initialConcurrency, recipients } = limitsOf(params, "slow");
+  assert.deepEqual([concurrency, initialConcurrency, recipients], [2, 2, Number.POSITIVE_INFINITY]);
+  assert.equal(limitsOf(params, "smtp").recipients, 7);
+  assert.equal(limitsOf(params, "local").concurrency, 2, "local_destination_concurrency_limit");
+});

@@ -1,0 +1,100 @@
+/** qmgr/testdata/world.ts: a scheduler with a queue in memory, time by hand, and agents that do as the test says. */
+import { parametersOf } from "../../config/parameters.ts";
+import { Log } from "../../log/log.ts";
+import { asAddress, domainOf, NULL_ADDRESS } from "../../mail/address.ts";
+import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
+import type { QueueId } from "../../mail/queue-id.ts";
+import { TableError } from "../../tables/table.ts";
+import { createQueueManager, type QueueManager } from "../create.ts";
+import { ManualClock } from "./manual-clock.ts";
+import { MemoryStore } from "./memory-store.ts";
+
+export interface WorldOptions {
+  readonly settings?: Readonly<Record<string, string>>;
+  readonly deliver: (request: DeliveryRequest, signal: AbortSignal) => Promise<readonly RcptOutcome[]>;
+  readonly laneLimit?: (transport: string) => number | undefined;
+  readonly resolverFails?: () => boolean;
+  readonly bounceFails?: () => boolean;
+}
+
+export class World {
+  readonly store = new MemoryStore();
+  readonly clock = new ManualClock();
+  readonly lines: string[] = [];
+  readonly queue: QueueManager;
+  #ids = 0;
+
+  constructor(options: WorldOptions) {
+    const sink = (r: { tag: string; text: string }) => this.lines.push(`${r.tag}: ${r.text}`);
+    const logFor = (program: string) => new Log({ sink, now: () => 0, tag: `postfix/${program}`, id: 1 });
+    const agent: DeliveryAgent = { deliver: options.deliver, close: async () => {} };
+    this.queue = createQueueManager({
+      store: this.store,
+      resolver: {
+        rewrite: (address) => address,
+        classOf: () => "default",
+        unlistedIn: () => undefined,
+        hasSenderRouting: () => false,
+        route: (recipient) => {
+          if (options.resolverFails?.()) throw new TableError("table is away");
+          return { transport: "smtp", nexthop: domainOf(recipient) ?? "", recipient };
+        },
+      },
+      agent: (transport) => (transport === "smtp" ? agent : undefined),
+      bounces: {
+        failure: async ({ message, failed, queueId }) => {
+          if (options.bounceFails?.()) throw new Error("template is broken");
+          const text = failed.map((f) => `${f.recipient.address}: ${f.outcome.text}`).join("\r\n");
+          const envelope = { ...message.envelope, queueId, sender: NULL_ADDRESS, arrivalMs: this.clock.now() };
+          return { envelope, recipients: [message.envelope.sender], content: Buffer.from(`A: b\r\n\r\n${text}\r\n`) };
+        },
+      },
+      nextQueueId: () => this.nextId(),
+      params: parametersOf(options.settings ?? {}),
+      log: logFor("qmgr"),
+      logFor,
+      clock: this.clock,
+      random: () => 0.5,
+      laneLimit: options.laneLimit,
+    });
+  }
+
+  nextId(): QueueId {
+    return `Q${++this.#ids}` as QueueId;
+  }
+
+  /** Commits a message and tells the scheduler, as cleanup does; `quiet`: as if it were in the queue from before. */
+  async send(recipients: readonly string[], options: { sender?: string; quiet?: boolean } = {}): Promise<QueueId> {
+    const sender = asAddress(options.sender ?? "me@example.org");
+    const queueId = this.nextId();
+    const rows = [];
+    for (const text of recipients) {
+      const address = asAddress(text);
+      const lane = await this.queue.laneOf(address, sender);
+      rows.push({ address, original: address, lane, dueMs: this.clock.now() });
+    }
+    const origin = { clientName: "c", clientAddress: "::1", helo: "c", protocol: "ESMTP", service: "submission" };
+    const message = {
+      envelope: { queueId, sender, arrivalMs: this.clock.now(), smtputf8: false, body: "7BIT" as const, origin },
+      header: Buffer.from("Subject: x\r\n\r\n"),
+      body: { kind: "inline" as const, bytes: Buffer.from("hi\r\n") },
+      recipients: rows,
+      hold: false,
+    };
+    const claimed = await this.store.append(message, { claim: !options.quiet });
+    if (claimed) this.queue.arrived(claimed);
+    return queueId;
+  }
+}
+
+export function outcome(request: DeliveryRequest, kind: RcptOutcome["kind"], dsn: string, text: string): RcptOutcome[] {
+  return request.recipients.map(({ id }) => ({
+    recipientId: id,
+    kind,
+    dsn,
+    text,
+    relay: "mx.test[192.0.2.1]:25",
+    connectMs: 0,
+    transmitMs: 0,
+  }));
+}
