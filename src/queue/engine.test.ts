@@ -1,6 +1,6 @@
 /** Group commit and faults: one transaction per batch, a full database, a commit whose outcome is unknown, corruption. */
 import assert from "node:assert/strict";
-import { statSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
@@ -38,52 +38,32 @@ interface Opened {
   readonly engine: Engine;
   readonly notes: Note[];
   readonly directory: string;
-  /** Told of each shard that is opened; may replace its methods. */
-  onOpen: (shard: Shard) => void;
+  /** The shard that was opened last; tests replace its methods to break it. */
+  shard: Shard;
+  /** Told of each shard that is opened again. */
+  onReopen: (shard: Shard) => void;
 }
 
 function engineIn(t: TestContext, options: { readonly maxPages?: number } = {}): Opened {
   const notes: Note[] = [];
   const directory = temporaryDirectory(t);
-  const opened: Opened = {
-    engine: new Engine({
-      note: (note) => notes.push(note),
-      drained: () => {},
-      open: (asked) => {
-        const result = openShard(asked);
-        opened.onOpen(result.shard);
-        return result;
-      },
-    }),
-    notes,
-    directory,
-    onOpen: () => {},
-  };
-  t.after(() => opened.engine.close());
-  return Object.assign(opened, { start: start(opened, options.maxPages) });
-}
-
-function start(opened: Opened, maxPages: number | undefined): void {
-  let shard: Shard | undefined;
-  const onOpen = opened.onOpen;
-  opened.onOpen = (fresh) => {
-    shard = fresh;
-  };
-  opened.engine.open(
-    { directory: opened.directory, shard: 0, create: true, life: "new", maxPages },
-    { adopted: false },
-  );
-  opened.onOpen = onOpen;
-  shards.set(opened.engine, shard as unknown as Shard);
-}
-
-/** The first shard of each engine, for tests that break it. */
-const shards = new WeakMap<Engine, Shard>();
-
-function shardOf(engine: Engine): Shard {
-  const shard = shards.get(engine);
+  const shards: Shard[] = [];
+  const engine = new Engine({
+    note: (note) => notes.push(note),
+    drained: () => {},
+    open: (asked) => {
+      const result = openShard(asked);
+      if (shards.length > 0) opened.onReopen(result.shard);
+      shards.push(result.shard);
+      return result;
+    },
+  });
+  t.after(() => engine.close());
+  engine.open({ directory, shard: 0, create: true, life: "new", maxPages: options.maxPages }, { adopted: false });
+  const [shard] = shards;
   assert.ok(shard);
-  return shard;
+  const opened: Opened = { engine, notes, directory, shard, onReopen: () => {} };
+  return opened;
 }
 
 function listed(engine: Engine): string[] {
@@ -142,10 +122,11 @@ test("a full store answers with QueueError { full: true } and works on", async (
 });
 
 test("a failed commit that is not durable leaves nothing", (t) => {
-  const { engine, notes } = engineIn(t);
+  const opened = engineIn(t);
+  const { engine, notes } = opened;
   const [before, lost, after] = [ids.next(), ids.next(), ids.next()];
   engine.run([appendOf(before)]);
-  shardOf(engine).commit = () => {
+  opened.shard.commit = () => {
     throw ioError();
   };
   assert.deepEqual(outcomes(engine.run([appendOf(lost)])), ["error"]);
@@ -164,13 +145,14 @@ function failAfterCommit(shard: Shard): void {
 }
 
 test("a failed commit that was durable after all is made undone: refused appends and claims", (t) => {
-  const { engine } = engineIn(t);
+  const opened = engineIn(t);
+  const { engine } = opened;
   const [waiting, refused] = [ids.next(), ids.next()];
   const { op } = appendOf(waiting);
   assert.equal(op.kind, "append");
   engine.run([{ id: 1, shard: 0, op: { ...op, claim: false } as typeof op }]);
   const claim: Request = { id: 2, shard: 0, op: { kind: "claim", lane: LANE, nowMs: 5000, limit: 10 } };
-  failAfterCommit(shardOf(engine));
+  failAfterCommit(opened.shard);
   assert.deepEqual(outcomes(engine.run([claim, appendOf(refused)])), ["error", "error"]);
   assert.deepEqual(listed(engine), [waiting]);
   const [again] = engine.run([claim]);
@@ -179,10 +161,11 @@ test("a failed commit that was durable after all is made undone: refused appends
 });
 
 test("a refused settlement that was durable after all leaves its bounce waiting", (t) => {
-  const { engine } = engineIn(t);
+  const opened = engineIn(t);
+  const { engine } = opened;
   const [original, bounce] = [ids.next(), ids.next()];
   engine.run([appendOf(original)]);
-  failAfterCommit(shardOf(engine));
+  failAfterCommit(opened.shard);
   const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], append: [row(bounce)] };
   const settle: Request = { id: 1, shard: 0, op: { kind: "settle", settlement, filesFrom: undefined } };
   assert.deepEqual(outcomes(engine.run([settle])), ["error"]);
@@ -197,35 +180,46 @@ test("while the shard cannot be opened again, everything is refused; then it res
   const { engine } = opened;
   const [kept, after] = [ids.next(), ids.next()];
   engine.run([appendOf(kept)]);
-  shardOf(engine).begin = () => {
+  opened.shard.begin = () => {
     throw ioError();
   };
   assert.deepEqual(outcomes(engine.run([appendOf(ids.next())])), ["error"]);
-  opened.onOpen = (shard) => {
+  opened.onReopen = (shard) => {
     shard.checkpoint = () => {
       throw ioError();
     };
   };
   assert.deepEqual(outcomes(engine.run([appendOf(ids.next()), appendOf(ids.next())])), ["error", "error"]);
-  opened.onOpen = () => {};
+  opened.onReopen = () => {};
   assert.deepEqual(outcomes(engine.run([appendOf(after)])), ["ok"]);
   assert.deepEqual(listed(engine), [kept, after]);
 });
 
-test("reported corruption is checked: a sound shard stays, a broken one is moved aside", (t) => {
-  const { engine, notes, directory } = engineIn(t);
-  const kept = ids.next();
-  engine.run([appendOf(kept)]);
-  const corrupt = () => {
-    throw Object.assign(new Error("database disk image is malformed"), { errcode: 11 });
-  };
-  const broken = shardOf(engine);
-  broken.begin = corrupt;
-  assert.deepEqual(outcomes(engine.run([appendOf(ids.next())])), ["error"]);
-  assert.deepEqual(listed(engine), [kept]);
-  assert.equal(notes.length, 1);
-  void directory;
-});
+for (const { why, found, kept, notes } of [
+  { why: "a sound shard stays", found: false, kept: 1, notes: 1 },
+  { why: "a broken one is moved aside", found: true, kept: 0, notes: 2 },
+]) {
+  test(`reported corruption is checked: ${why}`, (t) => {
+    const opened = engineIn(t);
+    const message = ids.next();
+    opened.engine.run([appendOf(message)]);
+    opened.shard.checkpoint();
+    opened.shard.begin = () => {
+      throw Object.assign(new Error("database disk image is malformed"), { errcode: 11 });
+    };
+    assert.deepEqual(outcomes(opened.engine.run([appendOf(ids.next())])), ["error"]);
+    if (found) damagePages(join(opened.directory, "shard-00", "queue.sqlite"));
+    assert.equal(listed(opened.engine).length, kept);
+    assert.equal(opened.notes.length, notes);
+    assert.equal(existsSync(join(opened.directory, "corrupt")), found);
+  });
+}
+
+/** Overwrites all but the first page. Opening the file here drops the engine's lock; nobody else wants it. */
+function damagePages(path: string): void {
+  const bytes = readFileSync(path);
+  writeFileSync(path, bytes.fill(0xee, 8192));
+}
 
 test("checkpoints keep the WAL bounded", (t) => {
   const { engine, directory } = engineIn(t);

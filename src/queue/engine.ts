@@ -198,9 +198,14 @@ export class Engine {
   #removeIfDrained(slot: Slot): void {
     if (!slot.adopted || !slot.shard?.isEmpty) return;
     const { directory } = slot.shard;
-    slot.shard.close();
     this.#slots.delete(slot.options.shard);
-    rmSync(directory, { recursive: true, force: true });
+    this.#closeQuietly(slot);
+    try {
+      rmSync(directory, { recursive: true, force: true });
+    } catch (error) {
+      // What is left of it is empty or corrupt at the next start; nothing of value is in there.
+      this.#note({ severity: "warning", text: asQueueError(`removing drained "${directory}"`, error).message });
+    }
     this.#drained(slot.options.shard);
   }
 }

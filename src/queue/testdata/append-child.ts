@@ -27,4 +27,6 @@ async function append(): Promise<void> {
   }
 }
 
+// Without its parent it must not go on filling the disk.
+process.stdin.resume().on("end", () => process.exit(1));
 await Promise.all(Array.from({ length: 8 }, append));

@@ -16,4 +16,4 @@ for (const message of claimed) {
   store.clearInFlight?.(message.envelope.queueId);
 }
 writeSync(1, claimed.length > 0 ? "marked\n" : "nothing\n");
-process.stdin.resume();
+process.stdin.resume().on("end", () => process.exit(1));
