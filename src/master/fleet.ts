@@ -93,8 +93,9 @@ export class Fleet {
       () => undefined,
     );
     await Promise.race([link.call("drain", { graceMs }).catch(() => undefined), link.ended, killed]);
+    link.disconnect();
+    await Promise.race([link.ended, killed]);
     late.abort();
-    link.kill();
     await link.ended;
     slot.link = undefined;
   }

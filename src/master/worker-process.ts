@@ -10,6 +10,8 @@ const ENTRY = fileURLToPath(
 export interface WorkerLink {
   readonly pid: number;
   call(method: string, args: unknown, handle?: unknown): Promise<unknown>;
+  /** Closes the channel: a drained worker ends at once. */
+  disconnect(): void;
   /** SIGKILL, when it does not answer. */
   kill(): void;
   /** Resolves when the process has been reaped. */
@@ -41,6 +43,9 @@ export function forkWorker(onLog: (chunk: Uint8Array) => void): WorkerLink {
   return {
     pid: child.pid ?? 0,
     call: (method, args, handle) => rpc.call(method, args, handle),
+    disconnect: () => {
+      if (child.connected) child.disconnect();
+    },
     kill: () => child.kill("SIGKILL"),
     ended,
   };
