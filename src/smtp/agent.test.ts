@@ -387,6 +387,15 @@ test("SmtpAgent a kept session that died is replaced without a trace", () =>
 let seen = 0;
 let death = "drop";
 
+test("SmtpAgent close() lets a delivery end, and keeps no session after it", () =>
+  withPeer({ slow: true }, async ({ peer, world }) => {
+    const delivery = world.deliver({});
+    while (!peer.commands().some((c) => c.startsWith("MAIL"))) await new Promise((r) => setImmediate(r));
+    await world.agent.close();
+    assert.equal((await delivery)[0]?.kind, "sent");
+    while (!peer.commands().includes("QUIT")) await new Promise((r) => setImmediate(r));
+  }));
+
 test("SmtpAgent keeps no session when the cache is off", () =>
   withPeer({ settings: { smtp_connection_cache_on_demand: "no" } }, async ({ peer, world }) => {
     await world.deliver({});

@@ -42,7 +42,7 @@ interface Delivery {
 export class SmtpAgent implements DeliveryAgent {
   readonly #parts: AgentParts;
   readonly #cache: SessionCache;
-  readonly #busy = new Set<Session>();
+  #closed = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
@@ -64,9 +64,10 @@ export class SmtpAgent implements DeliveryAgent {
     return request.recipients.map(({ id }) => delivery.outcomes.get(id) ?? this.#unreached(id, delivery));
   }
 
+  /** Deliveries under way go on (a reload must not break them) and then close their sessions. */
   close(): Promise<void> {
+    this.#closed = true;
     this.#cache.close();
-    for (const session of this.#busy) session.connection.destroy();
     return Promise.resolve();
   }
 
@@ -131,12 +132,10 @@ export class SmtpAgent implements DeliveryAgent {
     const { clock, settings } = this.#parts;
     const connectedMs = clock.monotonic();
     session.uses++;
-    this.#busy.add(session);
     const abort = () => session.connection.destroy();
     signal.addEventListener("abort", abort, { once: true });
     const result = await transmit(session, request, { recipients: delivery.pending, settings });
     signal.removeEventListener("abort", abort);
-    this.#busy.delete(session);
     if (result.stale) return "stale";
     const times = { connectMs: connectedMs - delivery.startedMs, transmitMs: clock.monotonic() - connectedMs };
     for (const [id, verdict] of result.verdicts) {
@@ -175,7 +174,7 @@ export class SmtpAgent implements DeliveryAgent {
 
   #mayReuse(session: Session, delivery: Delivery): boolean {
     const { cache } = this.#parts.settings;
-    if (delivery.signal.aborted) return false;
+    if (this.#closed || delivery.signal.aborted) return false;
     if (!cache.onDemand && !cache.destinations.has(delivery.request.nexthop)) return false;
     if (session.uses >= cache.uses) return false;
     return this.#parts.clock.monotonic() - session.openedMs < cache.lifeMs;

@@ -38,6 +38,7 @@ export class FakePeer {
   private constructor(script: PeerScript) {
     this.script = script;
     this.#server = createServer((socket) => {
+      socket.setNoDelay(true); // several short replies in a row would wait for delayed acknowledgements
       this.#sockets.add(socket);
       socket.on("error", () => socket.destroy());
       socket.on("close", () => this.#sockets.delete(socket));
