@@ -6,7 +6,10 @@ import type { Session } from "./session.ts";
 
 /** The refusal to give, or undefined to go on. */
 export function applyVerdict(session: Session, verdict: Verdict): Reply | undefined {
-  for (const notice of verdict.notices) logNotice(session, notice.action, notice.text);
+  for (const notice of verdict.notices) {
+    // The final refusal is logged below, once, whichever stage it came from.
+    if (notice.action !== "reject") logNotice(session, notice.action, notice.text);
+  }
   if (verdict.effects.length > 0) session.transaction?.apply(verdict.effects);
   const { decision } = verdict;
   if (decision.kind !== "reject" && decision.kind !== "defer") return undefined;
