@@ -59,12 +59,16 @@ export class ListCompiler {
   compileParameter(parameter: string, stage: Stage): readonly Rule[] {
     const place = { parameter, stage, at: this.#services.params.source(parameter) };
     const tokens = this.#read(parameter);
-    return tokens === undefined ? [this.#broken(parameter, place)] : this.#compile(tokens, place);
+    return tokens === undefined ? [this.#unreadable(parameter, place)] : this.#compile(tokens, place);
   }
 
   /** From now on complaints go to the log. */
   finish(): void {
     this.#atRunTime = true;
+  }
+
+  #unreadable(parameter: string, place: Place): Rule {
+    return this.#broken(parameter, place, `parameter ${parameter} cannot be read`);
   }
 
   /** Words of a list parameter; undefined, with a problem, if it cannot be read. */
@@ -98,14 +102,14 @@ export class ListCompiler {
     const found = findWord(token);
     if (found.kind === "unsupported") {
       const text = found.takesArgument && next !== undefined ? `${token} ${next}` : token;
-      this.#complain(`restriction "${token}" is not supported yet`, place);
-      return { rule: this.#broken(text, place), used: found.takesArgument ? 2 : 1 };
+      const reason = `restriction "${token}" is not supported yet`;
+      return { rule: this.#broken(text, place, reason), used: found.takesArgument ? 2 : 1 };
     }
     if (found.kind === "word") {
       if (found.word.argument === "none") return { rule: this.#make(token, "", place), used: 1 };
       if (next?.includes(":")) return { rule: this.#make(token, next, place), used: 2 };
-      this.#complain(`restriction ${token}: bad argument "${next ?? ""}": need maptype:mapname`, place);
-      return { rule: this.#broken(token, place), used: 2 };
+      const reason = `restriction ${token}: bad argument "${next ?? ""}": need maptype:mapname`;
+      return { rule: this.#broken(token, place, reason), used: 2 };
     }
     if (token.includes(":")) return { rule: this.#bareTable(token, place), used: 1 };
     return { rule: this.#classRule(token, place), used: 1 };
@@ -115,21 +119,19 @@ export class ListCompiler {
     const name = BARE_TABLE_WORD[place.stage];
     if (name !== undefined && findWord(name).kind === "word") return this.#make(name, token, place);
     const words = "check_client_access, check_helo_access, check_sender_access, check_recipient_access";
-    this.#complain(`specify one of (${words}) before ${place.parameter} restriction "${token}"`, place);
-    return this.#broken(token, place);
+    return this.#broken(token, place, `specify one of (${words}) before ${place.parameter} restriction "${token}"`);
   }
 
   #make(name: string, argument: string, place: Place): Rule {
     const found = findWord(name);
-    if (found.kind !== "word") return this.#broken(name, place);
+    if (found.kind !== "word") return this.#broken(name, place, `restriction "${name}" is not supported yet`);
     const ref = refOf(argument === "" ? name : `${name} ${argument}`, place);
     try {
       const evaluate = found.word.build(this.#services, { argument, ref });
       return { ref, word: found.word.names[0], argument: argument === "" ? undefined : argument, evaluate };
     } catch (error) {
       if (!(error instanceof ParameterError)) throw error;
-      this.#complain(error.message, place);
-      return this.#broken(ref.text, place);
+      return this.#broken(ref.text, place, error.message);
     }
   }
 
@@ -137,8 +139,7 @@ export class ListCompiler {
   #classRule(token: string, place: Place): Rule {
     const name = token.replace(/^\$/, "");
     if (!this.#classNames.has(name)) {
-      this.#complain(`unknown smtpd restriction: "${token}"`, place);
-      return this.#broken(token, place, `unknown smtpd restriction: "${printableAscii(token)}"`);
+      return this.#broken(token, place, `unknown smtpd restriction: "${token}"`);
     }
     const rules = this.#classRules(name, place.stage);
     const outcome: Outcome = { kind: "run", rules };
@@ -157,12 +158,11 @@ export class ListCompiler {
     const place = { parameter: name, stage, at };
     if (params.unexpanded(name) === undefined) {
       const from = { ...place, at: params.source("smtpd_restriction_classes") };
-      this.#complain(`restriction class \`${name}' needs a definition`, from);
-      rules.push(this.#broken(name, from));
+      rules.push(this.#broken(name, from, `restriction class \`${name}' needs a definition`));
       return rules;
     }
     const tokens = this.#read(name);
-    rules.push(...(tokens === undefined ? [this.#broken(name, place)] : this.#compile(tokens, place)));
+    rules.push(...(tokens === undefined ? [this.#unreadable(name, place)] : this.#compile(tokens, place)));
     return rules;
   }
 
@@ -186,9 +186,11 @@ export class ListCompiler {
     }
   }
 
-  #broken(text: string, place: Place, log?: string): Rule {
+  /** A rule that answers 451 4.3.5 and logs why, each time; the reason is also a problem of the configuration. */
+  #broken(text: string, place: Place, reason: string): Rule {
     const outcome: Outcome = { kind: "refuse", cause: "config", reply: CONFIGURATION_ERROR };
-    const warning = log ?? `restriction "${printableAscii(text)}" in ${place.parameter} cannot be evaluated`;
+    this.#complain(reason, place);
+    const warning = printableAscii(reason);
     return {
       ref: refOf(text, place),
       word: "error",
@@ -203,7 +205,7 @@ export class ListCompiler {
   #complain(text: string, place: Place, severity: Problem["severity"] = "error"): void {
     const problem: Problem = { severity, at: place.at, text: `${place.parameter}: ${printableAscii(text)}` };
     if (this.#atRunTime) {
-      this.#services.log.warning(problem.text);
+      if (severity === "warning") this.#services.log.warning(problem.text); // a broken rule logs for itself
       return;
     }
     const same = (known: Problem) =>

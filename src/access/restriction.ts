@@ -17,7 +17,7 @@ export type Result =
       readonly kind: "refuse";
       readonly reply: Reply;
       readonly cause: "policy" | "data" | "config";
-      /** HANGUP: the notice is `hangup` and the caller closes the connection without a reply. */
+      /** HANGUP: a `hangup` notice tells the caller to close the connection without a reply. */
       readonly hangup?: true;
     }
   | { readonly kind: "deferIfPermit" | "deferIfReject"; readonly reply: Reply }

@@ -37,11 +37,20 @@ type Guard = "guarded" | "open" | "ended";
 
 /** True if a guard is reached: not behind `permit`, not right behind `warn_if_reject`; classes are searched too. */
 export function isGuarded(rules: readonly Rule[]): boolean {
-  return findGuard(rules, new Set()) === "guarded";
+  return findGuard(rules, new Map()) === "guarded";
 }
 
-function findGuard(rules: readonly Rule[], inside: ReadonlySet<readonly Rule[]>): Guard {
-  if (inside.has(rules)) return "open";
+/** `known` holds each class once: an unfinished one (it contains itself) counts as open, and nothing is searched twice. */
+function findGuard(rules: readonly Rule[], known: Map<readonly Rule[], Guard>): Guard {
+  const before = known.get(rules);
+  if (before !== undefined) return before;
+  known.set(rules, "open");
+  const found = searchGuard(rules, known);
+  known.set(rules, found);
+  return found;
+}
+
+function searchGuard(rules: readonly Rule[], known: Map<readonly Rule[], Guard>): Guard {
   let warnOnly = false;
   for (const rule of rules) {
     const skipped = warnOnly;
@@ -49,7 +58,7 @@ function findGuard(rules: readonly Rule[], inside: ReadonlySet<readonly Rule[]>)
     if (rule.word === "permit") return "ended";
     if (skipped) continue;
     if (GUARDS.has(rule.word)) return "guarded";
-    const nested: Guard = rule.rules ? findGuard(rule.rules, new Set([...inside, rules])) : "open";
+    const nested: Guard = rule.rules ? findGuard(rule.rules, known) : "open";
     if (nested !== "open") return nested;
   }
   return "open";

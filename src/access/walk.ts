@@ -204,13 +204,13 @@ export class Walk implements Context {
     return this.deferIfPermit !== undefined && this.#deferIfReject !== undefined;
   }
 
-  /** The refusal as decision, or undefined if warn_if_reject makes a notice of it. */
+  /** The refusal as decision, which the caller logs; or undefined if warn_if_reject makes a notice of it. */
   #refuse(by: RuleRef, refusal: Extract<Outcome, { kind: "refuse" }>): ListResult | undefined {
     const warn = this.warnOnly && refusal.cause === "policy";
     const saved = !warn && refusal.reply.code >= 500 ? this.#deferIfReject : undefined;
     const given = saved?.reply ?? refusal.reply;
-    const action = warn ? "reject_warning" : refusal.hangup && !saved ? "hangup" : "reject";
-    this.notices.push({ action, text: replyText(given) });
+    if (warn) this.notices.push({ action: "reject_warning", text: replyText(given) });
+    else if (refusal.hangup && !saved) this.notices.push({ action: "hangup", text: replyText(given) });
     if (warn) return undefined;
     return { kind: given.code < 500 ? "defer" : "reject", by: saved?.by ?? by, reply: given };
   }
