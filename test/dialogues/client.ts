@@ -34,10 +34,21 @@ export class Client {
   }
 
   drained(): Promise<void> {
+    const socket = this.#socket;
     return new Promise((resolve) => {
-      this.#socket.once("drain", resolve);
-      this.#socket.once("close", () => resolve());
+      const done = () => {
+        socket.off("drain", done);
+        socket.off("close", done);
+        resolve();
+      };
+      socket.on("drain", done);
+      socket.on("close", done);
     });
+  }
+
+  /** Stops reading: the server's output piles up. */
+  pause(): void {
+    this.#socket.pause();
   }
 
   endInput(): void {
