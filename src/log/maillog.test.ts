@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { systemClock } from "../base/clock.ts";
 import { LineBatch } from "./line-batch.ts";
 import { formatMaillog } from "./maillog.ts";
 
@@ -18,7 +19,7 @@ for (const c of cases) {
 test("LineBatch drops lines for a slow reader, counts them, and says how many", () => {
   let waiting = 0;
   let written = "";
-  const batch = new LineBatch({ write: (lines) => (written += lines), waitingBytes: () => waiting }, "mx");
+  const batch = new LineBatch({ write: (lines) => (written += lines), waitingBytes: () => waiting }, "mx", systemClock);
   const record = { at, tag: "t", id: 1, severity: "info", text: "x" } as const;
   batch.sink(record);
   waiting = 5 * 1024 * 1024;

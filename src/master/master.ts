@@ -15,7 +15,7 @@ import { LogFile } from "../log/log-file.ts";
 import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
-import { checkLoaded } from "./check.ts";
+import { checkLoaded, inOrder } from "./check.ts";
 import { answerControl } from "./control.ts";
 import {
   orphanShards,
@@ -49,7 +49,6 @@ export interface MasterOptions {
 
 interface Loaded {
   readonly snapshot: ConfigSnapshot;
-  readonly problems: readonly Problem[];
   readonly specs: readonly ListenerSpec[];
 }
 
@@ -84,7 +83,7 @@ export class Master {
       options.say(`postern: log: ${error.message}`),
     );
     const host = this.#params.get("myhostname");
-    this.#batch = new LineBatch(this.#logFile, host.split(".")[0] ?? host);
+    this.#batch = new LineBatch(this.#logFile, host.split(".")[0] ?? host, systemClock);
     this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag: "postfix/master", id: process.pid });
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
@@ -95,9 +94,9 @@ export class Master {
 
   /** Reads, validates, binds, forks; resolves when every listener accepts. Throws StartError or BindError. */
   static async start(options: MasterOptions): Promise<Master> {
-    const loaded = await load(options, 1);
-    for (const problem of loaded.problems) options.say(formatProblem(problem));
-    if (loaded.problems.some((problem) => problem.severity === "error")) {
+    const { problems, loaded } = await load(options, 1);
+    for (const problem of problems) options.say(formatProblem(problem));
+    if (!loaded || problems.some((problem) => problem.severity === "error")) {
       throw new StartError("The configuration has errors; nothing was started");
     }
     const params = scopeOf(loaded.snapshot);
@@ -137,7 +136,11 @@ export class Master {
   async #open(): Promise<void> {
     for (const spec of this.#loaded.specs) this.#sockets.set(spec.key, bindSocket(spec.host, spec.port));
     writeFileSync(this.#dirs.pidFile, `${process.pid}\n`);
-    await this.#fleet.start(this.#sockets);
+    await this.#fleet.start(this.#sockets).catch((error: Error) => {
+      throw this.#user && /\bEACCES\b|permission denied/.test(error.message)
+        ? new StartError(`The account ${this.#user.name} cannot use queue_directory: ${error.message}`)
+        : error;
+    });
     this.#control = await serveControl(this.#dirs.control, 0o600, (request) =>
       answerControl(request, { fleet: this.#fleet, master: this, generation: () => this.#loaded.snapshot.generation }),
     );
@@ -149,8 +152,10 @@ export class Master {
   async #reload(): Promise<void> {
     const { configDirectory, mailVersion } = this.#options;
     try {
-      const loaded = await load(this.#options, this.#loaded.snapshot.generation + 1);
-      for (const problem of loaded.problems) this.#log.warning(formatProblem(problem));
+      const { problems, loaded } = await load(this.#options, this.#loaded.snapshot.generation + 1);
+      for (const problem of problems) this.#log.warning(formatProblem(problem));
+      const error = problems.find((problem) => problem.severity === "error");
+      if (!loaded || error) throw new StartError(error ? formatProblem(error) : "nothing could be read");
       await reload({
         ...loaded,
         sockets: this.#sockets,
@@ -211,8 +216,11 @@ function accountOf(options: MasterOptions, params: Parameters): WorkerUser | und
   return options.workersAsRoot ? undefined : workerUser(params, process.getuid?.() ?? 0);
 }
 
-/** Everything that can be known before anything is touched. */
-async function load(options: MasterOptions, generation: number): Promise<Loaded> {
+/** Everything that can be known before anything is touched; nothing is loaded from files with syntax errors. */
+async function load(
+  options: MasterOptions,
+  generation: number,
+): Promise<{ readonly problems: readonly Problem[]; readonly loaded: Loaded | undefined }> {
   const { snapshot, problems } = await loadSnapshot({
     configDirectory: options.configDirectory,
     generation,
@@ -220,11 +228,8 @@ async function load(options: MasterOptions, generation: number): Promise<Loaded>
     mailVersion: options.mailVersion,
     readFile: async (path) => readFileSync(path),
   });
-  if (!snapshot) throw new StartError(problems.map(formatProblem).join("\n"));
-  const listeners = listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: hasIpv6() });
-  return {
-    snapshot,
-    problems: [...problems, ...checkLoaded(snapshot), ...listeners.problems],
-    specs: listeners.specs,
-  };
+  if (!snapshot) return { problems: inOrder(problems), loaded: undefined };
+  // Its problems are among those of checkLoaded().
+  const { specs } = listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: hasIpv6() });
+  return { problems: inOrder([...problems, ...checkLoaded(snapshot)]), loaded: { snapshot, specs } };
 }

@@ -73,7 +73,7 @@ export class Worker {
   async start(args: StartArgs): Promise<void> {
     const params = scopeOf(args.snapshot);
     const clock = systemClock;
-    this.#batch = new LineBatch(this.#host.logWriter, args.hostname.split(".")[0] ?? args.hostname);
+    this.#batch = new LineBatch(this.#host.logWriter, args.hostname.split(".")[0] ?? args.hostname, systemClock);
     const sink = this.#batch.sink;
     const logFor = (tag: string, id = this.#host.pid) => new Log({ sink, now: clock.now, tag, id });
     const directory = resolvePath(params.get("queue_directory"), "queue");
