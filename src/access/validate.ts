@@ -36,7 +36,7 @@ export function checkLists(lists: Readonly<Record<Stage, readonly Rule[]>>, para
 type Guard = "guarded" | "open" | "ended";
 
 /** True if a guard is reached: not behind `permit`, not right behind `warn_if_reject`; classes are searched too. */
-export function isGuarded(rules: readonly Rule[]): boolean {
+function isGuarded(rules: readonly Rule[]): boolean {
   return findGuard(rules, new Map()) === "guarded";
 }
 

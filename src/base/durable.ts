@@ -56,7 +56,7 @@ export async function writeFileDurably(path: string, bytes: Uint8Array, options:
 }
 
 /** Makes creations, renames and removals inside `directory` durable. */
-export async function syncDirectory(directory: string, fs: DurableFs = nodeFs): Promise<void> {
+async function syncDirectory(directory: string, fs: DurableFs = nodeFs): Promise<void> {
   const handle = await fs.open(directory, "r");
   try {
     await handle.sync();

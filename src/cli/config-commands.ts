@@ -9,7 +9,7 @@ import { runUser } from "./user.ts";
 import { VERSION } from "./version.ts";
 
 /** The configuration at hand; the snapshot is undefined if it cannot be read. */
-export function readConfiguration(directory: string) {
+function readConfiguration(directory: string) {
   return loadSnapshot({
     configDirectory: resolve(directory),
     generation: 0,

@@ -92,13 +92,13 @@ function isKeyParameter(name: string, type: string | undefined): boolean {
 }
 
 /** The files behind `type:path` words of any text. */
-export function tablePaths(text: string): readonly string[] {
+function tablePaths(text: string): readonly string[] {
   const system = Array.from(text.matchAll(SYSTEM_TABLE), (match) => `/etc/${match[1]}`);
   return [...Array.from(text.matchAll(TEXT_TABLE), (match) => match[1] ?? ""), ...system];
 }
 
 /** The `/file` and `!/file` words of a pattern list. Throws ParameterError. */
-export function patternFiles(text: string, name: string): readonly string[] {
+function patternFiles(text: string, name: string): readonly string[] {
   return splitList(text, name)
     .map((word) => word.replace(/^!+/, ""))
     .filter((word) => word.startsWith("/"));

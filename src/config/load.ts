@@ -9,8 +9,6 @@ import { parseMasterCf } from "./master-cf.ts";
 import { SERVICES_FILE } from "./services-file.ts";
 import type { ConfigSnapshot, FileImage, Problem } from "./snapshot.ts";
 
-export { computeBuiltins } from "./builtins.ts";
-export { defaultMynetworks } from "./networks.ts";
 export { type ServiceRole, scopeOf, serviceRole } from "./scope.ts";
 
 export interface LoadOptions {

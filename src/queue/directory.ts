@@ -35,6 +35,6 @@ export function checkQueueDirectory(path: string): string | undefined {
 }
 
 /** True for an existing directory. */
-export function isDirectory(path: string): boolean {
+function isDirectory(path: string): boolean {
   return statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;
 }

@@ -6,7 +6,7 @@ import { parseQueueId, type QueueId } from "../mail/queue-id.ts";
 import { QueueError } from "./store.ts";
 
 /** `user_version` of the database; a queue of another version is refused, never converted silently. */
-export const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 1;
 /** `application_id`: "PstQ". */
 const APPLICATION_ID = 0x50737451;
 /** One 4 KiB message with its header fits one page; measured best together with the split of content from message. */

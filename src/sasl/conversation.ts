@@ -12,7 +12,7 @@ export type Conversation = AsyncGenerator<Uint8Array, Outcome, Uint8Array>;
 export type Mechanism = (passwords: Passwords, initial: Uint8Array | undefined) => Conversation;
 
 /** The one reason of a refused login: the same for an unknown user, a wrong password and a malformed message. */
-export const AUTHENTICATION_FAILURE = "authentication failure";
+const AUTHENTICATION_FAILURE = "authentication failure";
 
 export const EMPTY = new Uint8Array(0);
 

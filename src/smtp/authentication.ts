@@ -43,7 +43,7 @@ const MECHANISMS: readonly Mechanism[] = [
 ];
 
 /** The best mechanism that the server offers and the security options allow. */
-export function chooseMechanism(offered: string, settings: Settings, encrypted: boolean): Mechanism | undefined {
+function chooseMechanism(offered: string, settings: Settings, encrypted: boolean): Mechanism | undefined {
   const names = new Set(offered.toUpperCase().split(/\s+/));
   const { mechanisms, options, tlsOptions } = settings.sasl;
   const forbidden = encrypted ? tlsOptions : options;

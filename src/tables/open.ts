@@ -62,7 +62,7 @@ function openOrBroken(ref: string, options: TableOpenerOptions): LookupTable {
 }
 
 /** A table whose every lookup throws TableError. */
-export function brokenTable(ref: string, problem: string): LookupTable {
+function brokenTable(ref: string, problem: string): LookupTable {
   return {
     ref,
     partialKeys: false,

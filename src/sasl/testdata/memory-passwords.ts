@@ -64,14 +64,14 @@ export async function talk(exchange: SaslExchange, responses: readonly (string |
 }
 
 /** A step in one line: `334 text`, `235 METHOD login`, `535 reason [claimed]`, `454 reason [claimed]`. */
-export function show(step: SaslStep): string {
+function show(step: SaslStep): string {
   if (step.kind === "challenge") return `334 ${Buffer.from(step.challenge).toString()}`;
   if (step.kind === "success") return `235 ${step.identity.method} ${step.identity.username}`;
   const claimed = step.username === undefined ? "" : ` [${step.username}]`;
   return `${step.temporary ? 454 : 535} ${step.reason}${claimed}`;
 }
 
-export const hmac = (key: Uint8Array, text: string): Buffer => createHmac("sha256", key).update(text).digest();
+const hmac = (key: Uint8Array, text: string): Buffer => createHmac("sha256", key).update(text).digest();
 
 /** The client-final message of somebody who knows `password`. */
 export function scramProof(password: string, bare: string, serverFirst: string, change: { binding?: string } = {}): string {

@@ -85,7 +85,7 @@ function tableOf(ref: string, values: Readonly<Record<string, string>> | undefin
   };
 }
 
-export function requestOf(words: Partial<RequestWords> & { nexthop: string }): DeliveryRequest {
+function requestOf(words: Partial<RequestWords> & { nexthop: string }): DeliveryRequest {
   const content = words.content ?? "Subject: hi\r\n\r\nhello\r\n";
   const chunks = typeof content === "string" ? [Buffer.from(content)] : content;
   const recipients = words.recipients ?? ["one@dest.test"];
