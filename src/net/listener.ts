@@ -40,7 +40,12 @@ export function bindSocket(host: string, port: number): BoundSocket {
   const handle = create(host, port, host.includes(":") ? 6 : 4);
   if (typeof handle === "number") throw new BindError(systemErrorCode(handle), `${host}:${port}`);
   const name: { port?: number } = {};
-  handle.getsockname(name);
+  // libuv keeps EADDRINUSE back at bind and tells it here; a worker would listen on any free port instead.
+  const kept = handle.getsockname(name);
+  if (kept !== 0) {
+    handle.close();
+    throw new BindError(systemErrorCode(kept), `${host}:${port}`);
+  }
   return { raw: handle as unknown as net.Server, host, port: name.port ?? port, close: () => handle.close() };
 }
 
