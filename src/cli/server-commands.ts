@@ -25,8 +25,9 @@ export const startForeground: Command = async (_args, terminal) => {
   } catch (error) {
     return failed(terminal, "start", (error as Error).message, exitCodeOf(error));
   }
-  terminal.stdout("postern: ready\n");
+  // Whoever reads "ready" may signal at once.
   onSignals(master);
+  terminal.stdout("postern: ready\n");
   await master.stopped;
   return EXIT.done;
 };

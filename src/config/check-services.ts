@@ -33,7 +33,9 @@ function checkService(service: ServiceEntry, ports: string): Problem[] {
     problems.push({ severity, at, text, hint });
   if (MISSING.has(command)) say("warning", `${command} does not exist here: service "${name}" is left out`);
   else if (!COMMANDS.has(command) && !INTERNAL.has(command)) say("error", `unknown command "${command}"`);
-  if (type === "inet" && !parseInetService(name, ports)) say("error", `unknown service: ${name}/tcp`);
+  if (type === "inet" && !parseInetService(name, ports)) {
+    say("error", `unknown service: ${name}/tcp`, "use a port number, or a name that /etc/services lists");
+  }
   if (command === "postscreen") {
     say("warning", "postscreen does not exist here: a plain smtpd takes this port", "name smtpd to say so");
   }

@@ -27,8 +27,7 @@ export interface CheckOptions {
 /** All problems, sorted by file and line. */
 export async function checkConfiguration(options: CheckOptions): Promise<readonly Problem[]> {
   const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0 });
-  if (!snapshot) return problems;
-  return inOrder([...problems, ...checkLoaded(snapshot)]);
+  return inOrder([...problems, ...(snapshot ? checkLoaded(snapshot) : [])]);
 }
 
 /** Problems of a snapshot that could be read. */
@@ -43,6 +42,8 @@ export function checkLoaded(snapshot: ConfigSnapshot): readonly Problem[] {
   return inOrder(found);
 }
 
+const ADDRESS_LISTS = ["mynetworks", "debug_peer_list", "smtpd_sasl_exceptions_networks"] as const;
+
 function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
   const params = scopeOf(snapshot, service);
   const files = new SnapshotFiles(snapshot.files);
@@ -51,7 +52,13 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
   const resolver = createResolver(params, { tables, ownAddresses: [] });
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
-  const found = [...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
+  const networks = ADDRESS_LISTS.flatMap((name) => {
+    const list = compileAddressList(params.get(name), { opener: tables, files });
+    return list.problems.map(
+      (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
+    );
+  });
+  const found = [...networks, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
 }
@@ -64,7 +71,7 @@ function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceE
 }
 
 /** By file, then line; the same finding of several services once. */
-function inOrder(problems: readonly Problem[]): readonly Problem[] {
+export function inOrder(problems: readonly Problem[]): readonly Problem[] {
   const unique = new Map(problems.map((p) => [`${p.at?.file}:${p.at?.line}:${p.text}`, p]));
   return [...unique.values()].sort(
     (a, b) => (a.at?.file ?? "").localeCompare(b.at?.file ?? "") || (a.at?.line ?? 0) - (b.at?.line ?? 0),

@@ -20,6 +20,9 @@ export interface FleetOptions {
 
 interface Slot {
   readonly shard: number;
+  /** The process, from its fork to its end; it holds the shard's lock. */
+  running: WorkerLink | undefined;
+  /** The same, while it serves. */
   link: WorkerLink | undefined;
   startedAt: number;
 }
@@ -33,7 +36,9 @@ export class Fleet {
 
   constructor(options: FleetOptions) {
     this.#options = options;
-    for (let shard = 0; shard < options.workers; shard++) this.#slots.push({ shard, link: undefined, startedAt: 0 });
+    for (let shard = 0; shard < options.workers; shard++) {
+      this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0 });
+    }
   }
 
   /** Starts all workers; rejects with the first one's reason, after which stop() must be called. */
@@ -85,8 +90,10 @@ export class Fleet {
   }
 
   async #stopSlot(slot: Slot, graceMs: number): Promise<void> {
-    const { link } = slot;
+    const { running: link } = slot;
     if (!link) return;
+    // One that does not serve yet has nothing to finish.
+    if (!slot.link) link.kill();
     const late = new AbortController();
     const killed = this.#options.clock.sleep(graceMs * 2 + 2000, late.signal).then(
       () => link.kill(),
@@ -97,7 +104,6 @@ export class Fleet {
     await Promise.race([link.ended, killed]);
     late.abort();
     await link.ended;
-    slot.link = undefined;
   }
 
   #link(slot: Slot): WorkerLink {
@@ -107,16 +113,24 @@ export class Fleet {
 
   async #startSlot(slot: Slot): Promise<void> {
     const link = this.#options.spawn();
+    slot.running = link;
     slot.startedAt = this.#options.clock.monotonic();
-    let up = false;
     void link.ended.then((how) => {
+      const served = slot.link === link;
       slot.link = undefined;
-      if (up && !this.#stopping) this.#died(slot, link.pid, how);
+      slot.running = undefined;
+      if (served && !this.#stopping) this.#died(slot, link.pid, how);
     });
-    await link.call("start", this.#options.startArgs(slot.shard));
-    for (const [key, socket] of this.#sockets) await link.call("listen", { key }, socket.raw);
+    try {
+      await link.call("start", this.#options.startArgs(slot.shard));
+      for (const [key, socket] of this.#sockets) await link.call("listen", { key }, socket.raw);
+    } catch (error) {
+      // Left alone it would keep the shard locked, and the master from ending.
+      link.kill();
+      await link.ended;
+      throw error;
+    }
     slot.link = link;
-    up = true;
   }
 
   #died(slot: Slot, pid: number, how: string): void {
@@ -125,6 +139,7 @@ export class Fleet {
     this.#options.clock.after(wait, () => {
       if (this.#stopping) return;
       this.#startSlot(slot).catch((error: Error) => {
+        if (this.#stopping) return;
         this.#options.log.error(`cannot restart worker ${slot.shard}: ${error.message}`);
         this.#died(slot, 0, "did not start");
       });

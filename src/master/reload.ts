@@ -1,6 +1,6 @@
 /** master/reload.ts: a reload in two phases (design §4). Read and validate; every worker loads generation g and says so;
  *  then commit. One refusal or a time-out aborts, and nothing has changed. */
-import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
 import type { BoundSocket } from "../net/listener.ts";
 import type { Fleet } from "./fleet.ts";
@@ -10,7 +10,6 @@ const PHASE_TIMEOUT_MS = 10_000;
 
 export interface ReloadInput {
   readonly snapshot: ConfigSnapshot;
-  readonly problems: readonly Problem[];
   readonly specs: readonly ListenerSpec[];
   /** Sockets of the running generation, by key; updated in place. */
   readonly sockets: Map<string, BoundSocket>;
@@ -21,8 +20,6 @@ export interface ReloadInput {
 
 /** Rejects with the reason, the old generation still running. */
 export async function reload(input: ReloadInput): Promise<void> {
-  const error = input.problems.find((problem) => problem.severity === "error");
-  if (error) throw new Error(`${error.at ? `${error.at.file}:${error.at.line}: ` : ""}${error.text}`);
   const added = input.specs.filter((spec) => !input.sockets.has(spec.key));
   const bound = new Map<string, BoundSocket>();
   try {
