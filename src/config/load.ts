@@ -9,7 +9,7 @@ import { parseMasterCf } from "./master-cf.ts";
 import { SERVICES_FILE } from "./services-file.ts";
 import type { ConfigSnapshot, FileImage, Problem } from "./snapshot.ts";
 
-export { type ServiceRole, scopeOf, serviceRole } from "./scope.ts";
+export { scopeOf, serviceRole } from "./scope.ts";
 
 export interface LoadOptions {
   /** Absolute. */

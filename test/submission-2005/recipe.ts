@@ -58,7 +58,7 @@ local_recipient_maps =\npostern_local_maildir = ${server?.directory ?? "/nonexis
       server.write("main.cf", preamble + main);
       server.write("master.cf", master);
       server.kill("SIGHUP");
-      await server.logged(new RegExp(`(?:reload -- version[^]*){${before + 1}}`));
+      await server.logged(new RegExp(`(?:reload -- version[\s\S]*){${before + 1}}`));
     };
 
     test("1. submission resolves to 587/tcp", () => {
@@ -93,7 +93,7 @@ local_recipient_maps =\npostern_local_maildir = ${server?.directory ?? "/nonexis
       const reply = await client.send({ from: "alice@example.org", to: "someone@elsewhere.test", content: CONTENT });
       assert.match(reply, /^250 2\.0\.0 Ok: queued as [0-9A-F]+$/);
       for (const end = Date.now() + 10_000; taken.length === 0 && Date.now() < end; ) await sleep(20);
-      assert.match(taken[0] ?? "", /Subject: recipe\r\n[^]*\r\n\r\nbody$/);
+      assert.match(taken[0] ?? "", /Subject: recipe\r\n[\s\S]*\r\n\r\nbody$/);
       client.close();
     });
 
