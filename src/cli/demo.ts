@@ -30,7 +30,8 @@ export const runDemo: Command = async (_args, terminal) => {
   if (existsSync(log)) unlinkSync(log);
   terminal.stdout(`postern ${VERSION}: starting from ${configDirectory}/main.cf and master.cf\n`);
   const workersAsRoot = process.getuid?.() === 0 && !giveToNobody(root);
-  if (workersAsRoot) terminal.stdout("Only root can read this directory: this demo's workers run as root, on loopback only.\n");
+  if (workersAsRoot)
+    terminal.stdout("Only root can read this directory: this demo's workers run as root, on loopback only.\n");
   const master = await Master.start({
     workersAsRoot,
     configDirectory,

@@ -22,7 +22,9 @@ await server.start();
 const pids = await server.workerPids();
 process.stdout.write(`50 MiB message, third in a row, peak minus before: ${(await largeMessages()).toFixed(1)} MiB\n`);
 const idle = await idleSessions(Number(values.idle));
-process.stdout.write(`${idle.count} idle sessions, 2 workers, PSS: ${idle.pssMib.toFixed(0)} MiB in all, ${idle.before.toFixed(0)} MiB without\n`);
+process.stdout.write(
+  `${idle.count} idle sessions, 2 workers, PSS: ${idle.pssMib.toFixed(0)} MiB in all, ${idle.before.toFixed(0)} MiB without\n`,
+);
 await server[Symbol.asyncDispose]();
 await sink.close();
 process.exit(0);
@@ -68,5 +70,10 @@ async function idleSessions(count: number): Promise<{ count: number; pssMib: num
 
 /** MiB over both workers. */
 function sum(file: string, field: RegExp): number {
-  return pids.reduce((total, pid) => total + Number(field.exec(readFileSync(`/proc/${pid}/${file}`, "latin1"))?.[1] ?? 0), 0) / 1024;
+  return (
+    pids.reduce(
+      (total, pid) => total + Number(field.exec(readFileSync(`/proc/${pid}/${file}`, "latin1"))?.[1] ?? 0),
+      0,
+    ) / 1024
+  );
 }
