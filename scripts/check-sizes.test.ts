@@ -46,6 +46,11 @@ const CASES: { why: string; source: string; want: RegExp[] }[] = [
   },
   { why: "a loop is no function", source: `for (const a of b) {\n${lines(80)}}\nif (a) {\n${lines(80)}}\n`, want: [] },
   { why: "an object is no function", source: `const a = {\n${lines(80, "  a: 1,")}};\n`, want: [] },
+  {
+    why: "so is describe with options",
+    source: `describe("a", { skip: !f() && "b" }, () => {\n${lines(80)}});\n`,
+    want: [],
+  },
   { why: "describe is a heading", source: `describe("a", () => {\n${lines(80)}});\n`, want: [] },
   { why: "a test is a function", source: `test("a", () => {\n${lines(80)}});\n`, want: [/error/] },
   {

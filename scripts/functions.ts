@@ -131,8 +131,15 @@ function nameOf(tokens: readonly Token[], start: number): string {
   return "(anonymous)";
 }
 
+/** The callback is the last argument of describe() or suite(), with or without options before it. */
 function isHeading(tokens: readonly Token[], start: number): boolean {
   const before = start - (tokens[start - 1]?.text === "async" ? 2 : 1);
-  const call = tokens[before - 3]?.text ?? "";
-  return isPunctuator(tokens[before], ",") && (call === "describe" || call === "suite");
+  if (!isPunctuator(tokens[before], ",")) return false;
+  for (let at = before - 1; at > 0; at--) {
+    if (isPunctuator(tokens[at], "(")) return tokens[at - 1]?.text === "describe" || tokens[at - 1]?.text === "suite";
+    if (isPunctuator(tokens[at], ")") || isPunctuator(tokens[at], "}") || isPunctuator(tokens[at], "]")) {
+      at = matchBackwards(tokens, at) ?? 0;
+    }
+  }
+  return false;
 }
