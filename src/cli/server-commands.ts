@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
+import { formatProblem } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import { queueDirectories, StartError } from "../master/directories.ts";
 import { Master } from "../master/master.ts";
@@ -126,7 +127,8 @@ export async function directoriesOf(terminal: Terminal) {
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
   });
-  if (!snapshot) throw new StartError(problems.map((problem) => problem.text).join("; "));
+  const error = problems.find((problem) => problem.severity === "error");
+  if (!snapshot) throw new StartError(error ? formatProblem(error) : "The configuration cannot be read");
   return queueDirectories(scopeOf(snapshot));
 }
 
