@@ -1,10 +1,12 @@
 /** What a script cannot say about an SMTP session: every segmentation, endless lines, clients that vanish, and the stop
  *  of the service. */
 import assert from "node:assert/strict";
-import { test } from "node:test";
+import { afterEach, test } from "node:test";
 import { setTimeout as pause, setImmediate as turn } from "node:timers/promises";
 import { Client } from "./dialogues/client.ts";
 import { startService } from "./dialogues/edges.ts";
+
+afterEach(() => Client.closeAll());
 
 async function expectLines(client: Client, ...patterns: RegExp[]): Promise<void> {
   for (const pattern of patterns) assert.match(await client.line(), pattern);
@@ -47,14 +49,14 @@ test("smuggled ends of data give one message, cut anywhere", async () => {
   assert.ok(service.messages.every((m) => m.content.includes("MAIL FROM:<x@evil.test>")));
 });
 
-test("a line of 100 MB costs no memory and the session goes on", async () => {
+test("a line of 200 MB costs no memory and the session goes on", async () => {
   const service = await startService({});
   const client = await Client.connect(service.port);
   await expectLines(client, /^220 /);
   const piece = "x".repeat(1 << 20);
   const before = process.memoryUsage().rss;
   client.send("NOOP ");
-  for (let i = 0; i < 100; i++) {
+  for (let i = 0; i < 200; i++) {
     client.send(piece);
     if (client.blocked) await client.drained();
   }
@@ -63,7 +65,7 @@ test("a line of 100 MB costs no memory and the session goes on", async () => {
   await expectLines(client, /^(250|554) /);
   client.close();
   await service.close();
-  assert.ok(process.memoryUsage().rss - before < 64 << 20);
+  assert.ok(process.memoryUsage().rss - before < 128 << 20);
   assert.ok(
     service.log.some((line) => line.startsWith("warning: unknown[127.0.0.1]: request longer than 2048: NOOP xxxx")),
   );
@@ -152,13 +154,13 @@ test("a client that never reads its replies is not served without end", async ()
   client.send("EHLO x\r\n");
   for (let line = await client.line(); !line.startsWith("250 "); line = await client.line());
   client.pause();
-  client.send("RSET\r\n".repeat(2_000_000));
-  const timedOut = () => service.log.some((line) => /timeout after RSET/.test(line));
-  for (let i = 0; i < 100 && !timedOut(); i++) await pause(50);
+  client.send("HELP\r\n".repeat(1_000_000));
+  const timedOut = () => service.log.some((line) => /timeout after HELP/.test(line));
+  for (let i = 0; i < 300 && !timedOut(); i++) await pause(50);
   client.close();
   await service.close();
   assert.ok(
-    service.log.some((line) => /timeout after RSET/.test(line)),
+    service.log.some((line) => /timeout after HELP/.test(line)),
     service.log.join("\n"),
   );
 });

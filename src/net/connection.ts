@@ -127,7 +127,9 @@ export class Connection {
     if (this.#out === "") return;
     const text = this.#out;
     this.#out = "";
-    if (!this.#socket.destroyed && this.#socket.writable) this.#socket.write(text);
+    if (this.#socket.destroyed || !this.#socket.writable) return;
+    // Nearly all output is ASCII, which goes out faster as latin1.
+    this.#socket.write(text, /[^\x00-\x7f]/.test(text) ? "utf8" : "latin1");
   }
 
   /** Whether the client does not take our output: wait with drained() before producing more. */
@@ -281,9 +283,14 @@ export class Connection {
         reason = error.message;
         this.#settle("eof");
       };
+      // Nobody reads yet, so that the end of a client that gave up would not be told until the deadline.
+      const look = () => void socket.read(0);
+      socket.on("readable", look);
+      socket.once("end", () => this.#settle("eof"));
       socket.once("secure", () => {
         this.#waiter = undefined;
         this.#deadline.disarm();
+        socket.off("readable", look);
         socket.off("_tlsError", fail);
         socket.off("error", fail);
         resolve(undefined);

@@ -5,6 +5,7 @@ import tls from "node:tls";
 const TIMEOUT_MS = 5_000;
 
 export class Client {
+  static readonly #open = new Set<Client>();
   #socket: net.Socket;
   #received = "";
   #closed = false;
@@ -22,7 +23,14 @@ export class Client {
       socket.once("error", reject);
     });
     socket.setNoDelay(true);
-    return new Client(socket);
+    const client = new Client(socket);
+    Client.#open.add(client);
+    return client;
+  }
+
+  /** So that a failed test does not leave the process waiting. */
+  static closeAll(): void {
+    for (const client of Client.#open) client.close();
   }
 
   send(bytes: string): void {
@@ -92,6 +100,7 @@ export class Client {
   }
 
   close(): void {
+    Client.#open.delete(this);
     this.#socket.destroy();
   }
 

@@ -175,6 +175,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
   const smtpd = createSmtpd(options);
   const server = net.createServer({ allowHalfOpen: true }, (socket) => smtpd.accept(socket));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  server.unref();
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("The service did not get a port");
   return {
