@@ -3,8 +3,11 @@
 import type { Clock } from "../base/clock.ts";
 import type { FileImage } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
+import type { SlotAsk } from "../mail/slot-lease.ts";
 import type { BoundSocket } from "../net/listener.ts";
-import type { StartArgs } from "./protocol.ts";
+import { type Borrower, LaneLeases } from "./lane-leases.ts";
+import type { GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
+import type { Methods } from "./rpc.ts";
 import type { WorkerLink } from "./worker-process.ts";
 
 /** A worker that dies is started again at once, but not more often than this. */
@@ -12,7 +15,8 @@ const RESPAWN_INTERVAL_MS = 1000;
 
 export interface FleetOptions {
   readonly workers: number;
-  readonly spawn: () => WorkerLink;
+  /** Starts a process that may call `methods`. */
+  readonly spawn: (methods: Methods) => WorkerLink;
   readonly startArgs: (shard: number) => StartArgs;
   readonly clock: Clock;
   readonly log: Log;
@@ -32,10 +36,13 @@ export class Fleet {
   readonly #slots: Slot[] = [];
   /** Listening sockets by key, held for the next worker that needs them. */
   readonly #sockets = new Map<string, BoundSocket>();
+  /** Limits that hold over all workers. */
+  readonly #leases: LaneLeases;
   #stopping = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
+    this.#leases = new LaneLeases(options.clock);
     for (let shard = 0; shard < options.workers; shard++) {
       this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0 });
     }
@@ -111,8 +118,34 @@ export class Fleet {
     return slot.link;
   }
 
+  /** A process that may borrow slots until it has been reaped. */
+  #spawn(): WorkerLink {
+    const tell = (method: string, args: GrantArgs | RecallArgs) => {
+      // Fails only when the process has ended, and then everything is given back.
+      link.call(method, args).catch((error: Error) => {
+        if (!this.#stopping) this.#options.log.warning(`worker pid ${link.pid}: ${method}: ${error.message}`);
+      });
+    };
+    const borrower: Borrower = {
+      granted: (key, count) => tell("granted", { key, count }),
+      recalled: (key, keep) => tell("recalled", { key, keep }),
+    };
+    const methods = new Map<string, (args: never) => unknown>([
+      ["lease", (ask: SlotAsk) => this.#leases.ask(borrower, ask)],
+      [
+        "release",
+        ({ slots }: ReleaseArgs) => {
+          for (const [key, count] of slots) this.#leases.release(borrower, key, count);
+        },
+      ],
+    ]);
+    const link: WorkerLink = this.#options.spawn(methods);
+    void link.ended.then(() => this.#leases.drop(borrower));
+    return link;
+  }
+
   async #startSlot(slot: Slot): Promise<void> {
-    const link = this.#options.spawn();
+    const link = this.#spawn();
     slot.running = link;
     slot.startedAt = this.#options.clock.monotonic();
     void link.ended.then((how) => {

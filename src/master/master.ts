@@ -185,7 +185,7 @@ export class Master {
     const orphans = orphanShards(this.#dirs, workers);
     return new Fleet({
       workers,
-      spawn: () => forkWorker((chunk) => this.#logFile.write(chunk)),
+      spawn: (methods) => forkWorker(methods, (chunk) => this.#logFile.write(chunk)),
       startArgs: (shard) => ({
         snapshot: this.#loaded.snapshot,
         shard,

@@ -1,4 +1,5 @@
-/** master/protocol.ts: what the master asks of a worker. Structured-cloneable values only. */
+/** master/protocol.ts: what the master asks of a worker, and a worker of the master (`lease` with a SlotAsk, `release`).
+ *  Structured-cloneable values only. */
 import type { ConfigSnapshot, FileImage } from "../config/snapshot.ts";
 
 /** Identity that a worker started as root takes on before its first byte. */
@@ -53,4 +54,21 @@ export interface WorkerStatus {
   readonly shard: number;
   readonly generation: number;
   readonly sessions: number;
+}
+
+/** To a worker: an answer to its ask for slots. */
+export interface GrantArgs {
+  readonly key: string;
+  readonly count: number;
+}
+
+/** To a worker: others wait for slots that it holds; see SlotHolder. */
+export interface RecallArgs {
+  readonly key: string;
+  readonly keep: number;
+}
+
+/** To the master: slots given back, by key. */
+export interface ReleaseArgs {
+  readonly slots: readonly (readonly [key: string, count: number])[];
 }

@@ -14,6 +14,7 @@ const worker = new Worker({
   pid: process.pid,
   logWriter: pipeWriter(LOG_FD),
   hostsText: readHosts(),
+  call: (method, args) => rpc.call(method, args),
   fail(error) {
     process.stderr.write(`postern: worker: ${error.stack}\n`);
     process.exit(75);
@@ -27,7 +28,7 @@ methods.set("start", (args: StartArgs) => {
   return start?.(args as never, undefined);
 });
 
-const rpc = new Rpc((message, handle) => {
+const rpc: Rpc = new Rpc((message, handle) => {
   if (process.connected) process.send?.(message, handle as never);
 }, methods);
 process.on("message", (message, handle) => rpc.receive(message, handle));

@@ -1,7 +1,7 @@
 /** master/worker-process.ts: one forked worker as the master sees it: calls, its log pipe, its end. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { Rpc } from "./rpc.ts";
+import { type Methods, Rpc } from "./rpc.ts";
 
 const ENTRY = fileURLToPath(
   new URL(import.meta.url.endsWith(".ts") ? "./worker-entry.ts" : "./worker-entry.js", import.meta.url),
@@ -18,15 +18,15 @@ export interface WorkerLink {
   readonly ended: Promise<string>;
 }
 
-/** Starts a worker process; `onLog` gets whole chunks of its log pipe. */
-export function forkWorker(onLog: (chunk: Uint8Array) => void): WorkerLink {
+/** Starts a worker process, which may call `methods`; `onLog` gets whole chunks of its log pipe. */
+export function forkWorker(methods: Methods, onLog: (chunk: Uint8Array) => void): WorkerLink {
   const child: ChildProcess = fork(ENTRY, [], {
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "pipe", "ipc"],
   });
   const rpc = new Rpc((message, handle) => {
     if (child.connected) child.send(message as never, handle as never, () => undefined);
-  }, new Map());
+  }, methods);
   child.on("message", (message) => rpc.receive(message));
   child.stdio[3]?.on("data", onLog);
   const ended = new Promise<string>((resolve) => {

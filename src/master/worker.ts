@@ -6,9 +6,11 @@ import { resolve as resolvePath } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import { scopeOf } from "../config/load.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { createDns } from "../dns/create.ts";
 import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { type QueueId, QueueIdAllocator } from "../mail/queue-id.ts";
 import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts";
 import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
@@ -17,8 +19,19 @@ import type { QueueStore } from "../queue/store.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
+import { LeaseClient } from "./lease-client.ts";
 import { liveParameters, liveResolver } from "./live.ts";
-import type { CommitArgs, DrainArgs, FilesArgs, ListenArgs, QueueArgs, StartArgs, WorkerStatus } from "./protocol.ts";
+import type {
+  CommitArgs,
+  DrainArgs,
+  FilesArgs,
+  GrantArgs,
+  ListenArgs,
+  QueueArgs,
+  RecallArgs,
+  StartArgs,
+  WorkerStatus,
+} from "./protocol.ts";
 import { runQueueOperation } from "./queue-operations.ts";
 import type { Methods } from "./rpc.ts";
 
@@ -30,6 +43,8 @@ export interface WorkerHost {
   readonly pid: number;
   readonly logWriter: LineWriter;
   readonly hostsText: string;
+  /** Calls the master. */
+  call(method: string, args: unknown): Promise<unknown>;
   /** A failure that the worker cannot go on after. */
   fail(error: Error): void;
 }
@@ -39,6 +54,14 @@ interface Running {
   readonly store: QueueStore;
   readonly kit: WorkerKit;
   readonly qmgr: QueueManager;
+  readonly leases: LeaseClient;
+}
+
+interface SchedulerParts {
+  readonly kit: Omit<WorkerKit, "queue">;
+  readonly store: QueueStore;
+  readonly leases: LeaseClient;
+  readonly workers: number;
 }
 
 export class Worker {
@@ -65,6 +88,8 @@ export class Worker {
       ["queue", (args: QueueArgs) => this.queue(args)],
       ["adopt", (args: { shard: number }) => this.#need().store.adopt(args.shard)],
       ["status", () => this.status()],
+      ["granted", (args: GrantArgs) => this.#running?.leases.granted(args)],
+      ["recalled", (args: RecallArgs) => this.#running?.leases.recalled(args)],
       ["drain", (args: DrainArgs) => this.drain(args)],
     ]);
   }
@@ -84,9 +109,14 @@ export class Worker {
     const scheduler: { qmgr?: QueueManager } = {};
     const kit = { ...this.#makeKit(args, store, logFor), queue: queueDoor(store, scheduler) };
     this.#current = this.#build(args.snapshot, kit);
-    const qmgr = this.#makeScheduler(kit, store);
+    const leases = new LeaseClient({
+      call: (method, ask) => this.#host.call(method, ask),
+      clock,
+      warn: (text) => logFor(`${params.get("syslog_name")}/worker`).warning(printableUtf8(text)),
+    });
+    const qmgr = this.#makeScheduler({ kit, store, leases, workers: args.workers });
     scheduler.qmgr = qmgr;
-    this.#running = { args, store, kit, qmgr };
+    this.#running = { args, store, kit, qmgr, leases };
     for (const shard of args.adopt) await store.adopt(shard);
     qmgr.start();
   }
@@ -120,7 +150,7 @@ export class Worker {
       this.#acceptors.delete(key);
       void acceptor.close();
     }
-    this.#need().qmgr.poke();
+    this.#need().qmgr.reconfigure();
     if (old) void retire(old);
   }
 
@@ -204,7 +234,7 @@ export class Worker {
     };
   }
 
-  #makeScheduler(kit: Omit<WorkerKit, "queue">, store: QueueStore): QueueManager {
+  #makeScheduler({ kit, store, leases, workers }: SchedulerParts): QueueManager {
     const current = (): Generation => {
       if (!this.#current) throw new Error("No configuration is loaded");
       return this.#current;
@@ -221,6 +251,9 @@ export class Worker {
       logFor: (program) => kit.logFor(`postfix/${program}`),
       clock: kit.clock,
       random: Math.random,
+      maxproc: (transport) => maxprocOf(current().snapshot, transport),
+      workers,
+      leases,
     });
   }
 }
@@ -236,6 +269,11 @@ function queueDoor(store: QueueStore, scheduler: { readonly qmgr?: QueueManager 
     arrived: (message) => open().arrived(message),
     poke: () => open().poke(),
   };
+}
+
+/** The process limit that master.cf gives to a transport; undefined where it gives none. */
+function maxprocOf({ services }: ConfigSnapshot, transport: string): number | undefined {
+  return services.find(({ name, type }) => type === "unix" && name === transport)?.maxproc;
 }
 
 /** Closes a generation when its last session has ended. */

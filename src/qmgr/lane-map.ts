@@ -1,7 +1,9 @@
 /** qmgr/lane-map.ts: the lanes and transports in memory, and lane keys ("transport:nexthop"). */
 import type { Parameters } from "../config/parameters.ts";
+import type { SlotLeases } from "../mail/slot-lease.ts";
 import { Lane, Transport } from "./lane.ts";
-import { limitsOf } from "./limits.ts";
+import { limitsOf, type TransportLimits } from "./limits.ts";
+import { type SlotRule, Slots } from "./slots.ts";
 
 /** The lane of recipients whose next hop could not be found out: they are resolved again when due. */
 export const RETRY_LANE = "retry:";
@@ -18,19 +20,30 @@ export function parseLaneKey(key: string): { readonly transport: string; readonl
   return { transport: key.slice(0, colon), nexthop: key.slice(colon + 1) };
 }
 
+export interface LaneMapOptions {
+  readonly params: Parameters;
+  /** Number of workers that share every limit. */
+  readonly workers: number;
+  /** undefined: limits that cannot be shared hold for this worker alone. */
+  readonly leases: SlotLeases | undefined;
+  /** maxproc of a transport; undefined or 0: no limit. */
+  readonly maxproc: (transport: string) => number | undefined;
+  /** A lane, or lanes of a transport, may find slots now. */
+  readonly wakeLane: (lane: Lane) => void;
+  readonly wakeTransport: (transport: Transport) => void;
+}
+
 /** Created on demand, forgotten when idle. */
 export class LaneMap {
-  readonly #params: Parameters;
-  readonly #slots: (transport: string) => number | undefined;
+  readonly #options: LaneMapOptions;
   readonly #lanes = new Map<string, Lane>();
   /** One per transport that ever had mail: as many as master.cf has lines. */
   readonly #transports = new Map<string, Transport>();
   /** Lanes that are paused, to be opened when their time is over. */
   readonly #paused = new Set<Lane>();
 
-  constructor(params: Parameters, slots: (transport: string) => number | undefined) {
-    this.#params = params;
-    this.#slots = slots;
+  constructor(options: LaneMapOptions) {
+    this.#options = options;
   }
 
   get size(): number {
@@ -44,21 +57,69 @@ export class LaneMap {
   open(key: string): Lane {
     let lane = this.#lanes.get(key);
     if (!lane) {
-      const { transport, nexthop } = parseLaneKey(key);
-      lane = new Lane(key, this.transport(transport), nexthop);
+      lane = this.#create(key);
       this.#lanes.set(key, lane);
     }
     return lane;
   }
 
-  /** Limits are read once per transport: a new configuration makes a new scheduler. */
   transport(name: string): Transport {
     let transport = this.#transports.get(name);
     if (!transport) {
-      transport = new Transport({ name, limits: limitsOf(this.#params, name), slots: this.#slots(name) });
+      transport = this.#createTransport(name);
       this.#transports.set(name, transport);
     }
     return transport;
+  }
+
+  /** Reads the limits again. Throws ParameterError, nothing changed. */
+  reconfigure(): void {
+    const limits = Array.from(this.#transports.values(), (t) => [t, this.#limitsOf(t.name)] as const);
+    for (const [transport, now] of limits) {
+      transport.limits = now;
+      transport.slots.change(this.#transportRule(transport.name));
+    }
+    for (const lane of this.#lanes.values()) {
+      lane.limitsChanged();
+      lane.slots.change(this.#laneRule(lane.transport.limits));
+    }
+  }
+
+  #create(key: string): Lane {
+    const { transport: name, nexthop } = parseLaneKey(key);
+    const transport = this.transport(name);
+    const rule = this.#laneRule(transport.limits);
+    const lane: Lane = new Lane({
+      key,
+      transport,
+      nexthop,
+      slots: new Slots({ key, rule, wake: () => this.#options.wakeLane(lane) }),
+    });
+    return lane;
+  }
+
+  /** A transport's slots have its name as key: lane keys hold a colon. */
+  #createTransport(name: string): Transport {
+    const rule = this.#transportRule(name);
+    const slots = new Slots({ key: name, rule, wake: () => this.#options.wakeTransport(transport) });
+    const transport: Transport = new Transport(name, this.#limitsOf(name), slots);
+    return transport;
+  }
+
+  #limitsOf(name: string): TransportLimits {
+    return limitsOf(this.#options.params, name, this.#options.workers);
+  }
+
+  /** What is not leased is kept by the lane's window. */
+  #laneRule({ leased, concurrency, rateDelayMs }: TransportLimits): SlotRule {
+    const leases = leased ? this.#options.leases : undefined;
+    return { limit: leases ? concurrency : Number.POSITIVE_INFINITY, leases, restMs: leases ? rateDelayMs : 0 };
+  }
+
+  #transportRule(name: string): SlotRule {
+    const { maxproc, workers, leases } = this.#options;
+    const limit = maxproc(name) || Number.POSITIVE_INFINITY;
+    return { limit, leases: workers > 1 && Number.isFinite(limit) ? leases : undefined };
   }
 
   paused(lane: Lane): void {
@@ -93,6 +154,10 @@ export class LaneMap {
 
   forgetIfIdle(lane: Lane): void {
     if (lane.idle) this.#lanes.delete(lane.key);
+  }
+
+  transports(): IterableIterator<Transport> {
+    return this.#transports.values();
   }
 
   values(): IterableIterator<Lane> {

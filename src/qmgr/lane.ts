@@ -5,39 +5,36 @@
 import type { DeadReason, Job } from "./active.ts";
 import { Fifo } from "./fifo.ts";
 import type { TransportLimits } from "./limits.ts";
+import type { Slots } from "./slots.ts";
 
 /** One transport of master.cf: its limits and the slots that all its lanes share. */
 export class Transport {
   readonly name: string;
-  readonly limits: TransportLimits;
-  readonly #slots: number;
-  #inFlight = 0;
+  readonly slots: Slots;
+  limits: TransportLimits;
   /** Lanes that have work but found no slot, in the order they asked. */
   readonly waiting = new Set<Lane>();
 
-  constructor(options: { name: string; limits: TransportLimits; slots: number | undefined }) {
-    this.name = options.name;
-    this.limits = options.limits;
-    this.#slots = options.slots === undefined || options.slots === 0 ? Number.POSITIVE_INFINITY : options.slots;
+  constructor(name: string, limits: TransportLimits, slots: Slots) {
+    this.name = name;
+    this.limits = limits;
+    this.slots = slots;
   }
+}
 
-  get hasSlot(): boolean {
-    return this.#inFlight < this.#slots;
-  }
-
-  take(): void {
-    this.#inFlight++;
-  }
-
-  give(): void {
-    this.#inFlight--;
-  }
+export interface LaneParts {
+  readonly key: string;
+  readonly transport: Transport;
+  readonly nexthop: string;
+  readonly slots: Slots;
 }
 
 export class Lane {
   readonly key: string;
   readonly transport: Transport;
   readonly nexthop: string;
+  /** What the lane may have in flight beside its window: only leased ones are ever missing. */
+  readonly slots: Slots;
   readonly #jobs = new Fifo<Job>();
   /** The store may hold further due recipients of this lane. Only set while something is queued or in flight, whose end
    *  makes the scheduler look; else new mail would queue up behind a backlog that nobody reads. */
@@ -51,10 +48,11 @@ export class Lane {
   #pausedUntilMs = 0;
   #dead: DeadReason | undefined;
 
-  constructor(key: string, transport: Transport, nexthop: string) {
+  constructor({ key, transport, nexthop, slots }: LaneParts) {
     this.key = key;
     this.transport = transport;
     this.nexthop = nexthop;
+    this.slots = slots;
     this.#window = transport.limits.initialConcurrency;
   }
 
@@ -81,10 +79,16 @@ export class Lane {
 
   /** Nothing to remember: the lane may be forgotten. */
   get idle(): boolean {
-    return this.#inFlight === 0 && this.#recipients === 0 && !this.more && this.#pausedUntilMs === 0;
+    const empty = this.#inFlight === 0 && this.#recipients === 0 && !this.more;
+    return empty && this.#pausedUntilMs === 0 && this.slots.idle;
   }
 
-  /** Whether a delivery may start now, the transport's slots aside. */
+  /** How many deliveries may start now, slots aside. */
+  get startable(): number {
+    return this.ready ? Math.min(this.#window - this.#inFlight, this.#jobs.length) : 0;
+  }
+
+  /** Whether a delivery may start now, slots aside. */
   get ready(): boolean {
     return this.#recipients > 0 && this.#inFlight < this.#window && this.#pausedUntilMs === 0;
   }
@@ -151,6 +155,11 @@ export class Lane {
     this.#dead = undefined;
     this.#failedCohorts = 0;
     this.#window = this.transport.limits.initialConcurrency;
+  }
+
+  /** The transport's limits changed. */
+  limitsChanged(): void {
+    this.#window = Math.min(this.#window, this.transport.limits.concurrency);
   }
 
   #ended(nowMs: number): void {

@@ -26,3 +26,25 @@ test("limitsOf() the transport's own parameter wins, 0 is no limit", () => {
   assert.equal(limitsOf(params, "smtp").recipients, 7);
   assert.equal(limitsOf(params, "local").concurrency, 2, "local_destination_concurrency_limit");
 });
+
+for (const [limit, rateDelay, workers, concurrency, leased] of [
+  ["20", "0s", 1, 20, false],
+  ["20", "0s", 2, 10, false],
+  ["5", "0s", 2, 3, false],
+  ["4", "0s", 2, 2, false],
+  ["3", "0s", 2, 3, true],
+  ["1", "0s", 1, 1, false],
+  ["20", "1s", 2, 1, true],
+  ["20", "1s", 1, 1, false],
+  ["0", "0s", 4, Number.POSITIVE_INFINITY, false],
+] as const) {
+  test(`limitsOf() ${limit} with a rate delay of ${rateDelay} in each of ${workers} workers`, () => {
+    const params = parametersOf({
+      default_destination_concurrency_limit: limit,
+      default_destination_rate_delay: rateDelay,
+    });
+    const limits = limitsOf(params, "smtp", workers);
+    assert.deepEqual([limits.concurrency, limits.leased], [concurrency, leased]);
+    assert.ok(limits.initialConcurrency <= concurrency);
+  });
+}

@@ -1,4 +1,5 @@
-/** qmgr/limits.ts: the scheduling limits of one transport, read once (postconf(5): TRANSPORT_destination_…). */
+/** qmgr/limits.ts: the scheduling limits of one transport (postconf(5): TRANSPORT_destination_…), and what of them is one
+ *  worker's: limits are the server's, each worker has a share or leases its slots (design §4, Lanes across workers). */
 import { ParameterError, type Parameters } from "../config/parameters.ts";
 
 /** What one event changes, as a function of the present concurrency. */
@@ -6,7 +7,10 @@ export type Feedback = (concurrency: number) => number;
 
 export interface TransportLimits {
   readonly initialConcurrency: number;
+  /** Of one lane in this worker: its share, or all of it when `leased`. */
   readonly concurrency: number;
+  /** Too small to be divided, or at a fixed rate: the slots of a lane are counted over all workers. */
+  readonly leased: boolean;
   readonly recipients: number;
   readonly retryMs: number;
   readonly rateDelayMs: number;
@@ -15,19 +19,21 @@ export interface TransportLimits {
   readonly negative: Feedback;
 }
 
-/** The limits that hold for `transport`. 0 in the configuration becomes Infinity where it means "no limit". */
-export function limitsOf(params: Parameters, transport: string): TransportLimits {
+/** The limits that hold for `transport` in each of `workers`. 0 in the configuration becomes Infinity where it means "no
+ *  limit". Throws ParameterError. */
+export function limitsOf(params: Parameters, transport: string, workers = 1): TransportLimits {
   const rateDelayMs = params.forTransport(transport, "destination_rate_delay", "default_destination_rate_delay");
   const limit = params.forTransport(
     transport,
     "destination_concurrency_limit",
     "default_destination_concurrency_limit",
   );
-  const concurrency = rateDelayMs > 0 ? 1 : unlimited(limit);
+  const { concurrency, leased } = shareOf(rateDelayMs > 0 ? 1 : unlimited(limit), workers);
   const initial = params.forTransport(transport, "initial_destination_concurrency", "initial_destination_concurrency");
   return {
     initialConcurrency: Math.min(initial, concurrency),
     concurrency,
+    leased,
     recipients: unlimited(
       params.forTransport(transport, "destination_recipient_limit", "default_destination_recipient_limit"),
     ),
@@ -68,6 +74,13 @@ export function parseFeedback(text: string): Feedback {
   if (divisor === "concurrency") return (concurrency) => numerator / concurrency;
   if (divisor === "sqrt_concurrency") return (concurrency) => numerator / Math.sqrt(concurrency);
   return () => worst;
+}
+
+/** What one worker may use of a limit of the whole server. A limit that is not much above the number of workers would be
+ *  exceeded by rounding up, so its slots are leased. */
+function shareOf(limit: number, workers: number): Pick<TransportLimits, "concurrency" | "leased"> {
+  const leased = workers > 1 && limit < 2 * workers;
+  return { leased, concurrency: leased ? limit : Math.ceil(limit / workers) };
 }
 
 function unlimited(limit: number): number {

@@ -240,7 +240,7 @@ test("scheduler never exceeds a limit, never loses a recipient, settles each exa
       };
       const world = new World({
         deliver,
-        laneLimit: () => slots,
+        maxproc: () => slots,
         settings: {
           smtp_destination_concurrency_limit: "3",
           smtp_destination_recipient_limit: "2",

@@ -1,6 +1,7 @@
 /** qmgr/scheduler.ts: decides what is delivered when (SCHEDULER_README; design §4 Lanes, §5 steps 10-13). Knows no SMTP:
  *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
  *  the store and read again when there is room (due-reader.ts). */
+import { ParameterError } from "../config/parameters.ts";
 import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
@@ -8,7 +9,7 @@ import { TableError } from "../tables/table.ts";
 import { type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./active.ts";
 import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
-import type { Lane } from "./lane.ts";
+import type { Lane, Transport } from "./lane.ts";
 import { formatLaneKey, LaneMap, RETRY_LANE } from "./lane-map.ts";
 import { activeLine } from "./log-lines.ts";
 import { retryTimesOf } from "./retry.ts";
@@ -48,7 +49,7 @@ export class Scheduler implements QueueManager {
     const limit = params.get("qmgr_message_active_limit");
     this.#laneCap = Math.max(1, Math.floor(limit / LANE_SHARE));
     this.#active = new ActiveSet(limit);
-    this.#lanes = new LaneMap(params, (transport) => options.laneLimit?.(transport));
+    this.#lanes = this.#createLanes();
     this.#reader = new DueReader({
       store,
       clock,
@@ -87,6 +88,18 @@ export class Scheduler implements QueueManager {
     this.#reader.wake();
   }
 
+  reconfigure(): void {
+    try {
+      this.#lanes.reconfigure();
+    } catch (cause) {
+      if (!(cause instanceof ParameterError)) throw cause;
+      this.#options.log.error(`${cause.message}: the limits of transports stay as they were`);
+    }
+    for (const lane of this.#lanes.values()) this.#pump(lane);
+    for (const transport of this.#lanes.transports()) this.#pumpWaiting(transport);
+    this.poke();
+  }
+
   start(): void {
     this.#reader.wake();
   }
@@ -115,6 +128,18 @@ export class Scheduler implements QueueManager {
       reason: lane.dead?.text,
     }));
     return { activeMessages: this.#active.messages, activeRecipients: this.#active.recipients, lanes };
+  }
+
+  #createLanes(): LaneMap {
+    const { params, workers = 1, leases, maxproc } = this.#options;
+    return new LaneMap({
+      params,
+      workers,
+      leases,
+      maxproc: (transport) => maxproc?.(transport),
+      wakeLane: (lane) => this.#pump(lane),
+      wakeTransport: (transport) => this.#pumpWaiting(transport),
+    });
   }
 
   #createSettler(): Settler {
@@ -186,22 +211,29 @@ export class Scheduler implements QueueManager {
 
   /** Starts as many deliveries as the lane and its transport allow. */
   #pump(lane: Lane): void {
-    while (lane.ready && !this.#stopping) {
-      if (!lane.transport.hasSlot) {
-        lane.transport.waiting.add(lane);
-        return;
-      }
+    while (lane.ready && !this.#stopping && this.#takeSlots(lane)) {
       const job = lane.start();
-      if (!job) return;
-      lane.transport.take();
+      if (!job) throw new Error(`Lane ${lane.key} is ready without a job`);
       this.#deliveries++;
       void this.#deliver(lane, job);
     }
+    lane.slots.trim(this.#stopping ? 0 : lane.startable);
     if (lane.queuedRecipients < LANE_LOW && lane.more && lane.pausedUntilMs === 0) {
       lane.more = false;
       this.#reader.wake();
     }
     this.#lanes.forgetIfIdle(lane);
+  }
+
+  /** The lane's first, then the transport's, which so is never held by a lane that cannot use it. */
+  #takeSlots(lane: Lane): boolean {
+    const { slots, transport } = lane;
+    const want = lane.startable;
+    if (!slots.take(want)) return false;
+    if (transport.slots.take(want)) return true;
+    slots.untake();
+    transport.waiting.add(lane);
+    return false;
   }
 
   async #deliver(lane: Lane, job: Job): Promise<void> {
@@ -217,23 +249,33 @@ export class Scheduler implements QueueManager {
       log,
     });
     store.clearInFlight?.(queueId);
-    lane.transport.give();
+    lane.transport.slots.give();
+    lane.slots.give();
     this.#feedback(lane, tries);
     this.#active.tried(tries.length);
     this.#settler.report(job.active, tries, name);
+    // Lanes that wait for the transport come first, or one with a backlog would keep its slots for ever.
+    this.#serveWaiting(lane.transport);
     this.#pump(lane);
-    this.#pumpWaiting(lane);
+    this.#pumpWaiting(lane.transport);
     if (--this.#deliveries === 0) this.#drained?.();
   }
 
-  /** The slot that became free goes to the lane of this transport that waits longest. */
-  #pumpWaiting(lane: Lane): void {
-    const { transport } = lane;
-    for (const next of transport.waiting) {
-      if (!transport.hasSlot) return;
-      transport.waiting.delete(next);
+  /** Slots that are free go to the lanes of this transport that wait longest. */
+  #serveWaiting({ waiting, slots }: Transport): void {
+    for (const next of waiting) {
+      if (!slots.hasSlot) return;
+      waiting.delete(next);
       this.#pump(next);
     }
+  }
+
+  /** The same; then more slots are asked for, or those that nobody can use go back. */
+  #pumpWaiting(transport: Transport): void {
+    const { waiting, slots } = transport;
+    this.#serveWaiting(transport);
+    if (waiting.size > 0) slots.want(waiting.size);
+    slots.trim(0);
   }
 
   #feedback(lane: Lane, tries: readonly Try[]): void {

@@ -5,6 +5,7 @@ import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import type { QueueId } from "../mail/queue-id.ts";
+import type { SlotLeases } from "../mail/slot-lease.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { BounceComposer } from "./settle.ts";
@@ -24,8 +25,12 @@ export interface QueueManagerOptions {
   readonly clock: Clock;
   /** In [0, 1). */
   readonly random: () => number;
-  /** Most deliveries of one transport at a time (maxproc of master.cf); undefined or 0: no limit. */
-  readonly laneLimit?: ((transport: string) => number | undefined) | undefined;
+  /** Most deliveries of one transport at a time (maxproc of master.cf), over all workers; undefined or 0: no limit. */
+  readonly maxproc?: ((transport: string) => number | undefined) | undefined;
+  /** Number of workers that share every concurrency limit; default 1. */
+  readonly workers?: number | undefined;
+  /** Slots of limits that cannot be divided among the workers. */
+  readonly leases?: SlotLeases | undefined;
 }
 
 /** For the status page. */
@@ -52,6 +57,8 @@ export interface QueueManager {
   arrived(message: ClaimedMessage): void;
   /** Reads the queue again and gives dead destinations another chance: after flush, release, requeue. */
   poke(): void;
+  /** Reads the limits of transports again, after a reload; then as poke(). */
+  reconfigure(): void;
   /** Begins with the mail that is in the queue. */
   start(): void;
   /** Ends deliveries within a few seconds and gives back the rest. */

@@ -1,9 +1,10 @@
 /** qmgr/testdata/world.ts: a scheduler with a queue in memory, time by hand, and agents that do as the test says. */
-import { parametersOf } from "../../config/parameters.ts";
+import { type Parameters, parametersOf } from "../../config/parameters.ts";
 import { Log } from "../../log/log.ts";
 import { asAddress, domainOf, NULL_ADDRESS } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
+import type { SlotLeases } from "../../mail/slot-lease.ts";
 import { TableError } from "../../tables/table.ts";
 import { createQueueManager, type QueueManager } from "../create.ts";
 import { ManualClock } from "./manual-clock.ts";
@@ -12,19 +13,26 @@ import { MemoryStore } from "./memory-store.ts";
 export interface WorldOptions {
   readonly settings?: Readonly<Record<string, string>>;
   readonly deliver: (request: DeliveryRequest, signal: AbortSignal) => Promise<readonly RcptOutcome[]>;
-  readonly laneLimit?: (transport: string) => number | undefined;
+  readonly maxproc?: (transport: string) => number | undefined;
+  readonly workers?: number;
+  readonly leases?: SlotLeases;
+  readonly clock?: ManualClock;
   readonly resolverFails?: () => boolean;
   readonly bounceFails?: () => boolean;
 }
 
 export class World {
   readonly store = new MemoryStore();
-  readonly clock = new ManualClock();
+  readonly clock: ManualClock;
+  /** Settings of the moment; reconfigure() the queue after a change. */
+  settings: Readonly<Record<string, string>>;
   readonly lines: string[] = [];
   readonly queue: QueueManager;
   #ids = 0;
 
   constructor(options: WorldOptions) {
+    this.clock = options.clock ?? new ManualClock();
+    this.settings = options.settings ?? {};
     const sink = (r: { tag: string; text: string }) => this.lines.push(`${r.tag}: ${r.text}`);
     const logFor = (program: string) => new Log({ sink, now: () => 0, tag: `postfix/${program}`, id: 1 });
     const agent: DeliveryAgent = { deliver: options.deliver, close: async () => {} };
@@ -50,13 +58,22 @@ export class World {
         },
       },
       nextQueueId: () => this.nextId(),
-      params: parametersOf(options.settings ?? {}),
+      params: this.#params(),
       log: logFor("qmgr"),
       logFor,
       clock: this.clock,
       random: () => 0.5,
-      laneLimit: options.laneLimit,
+      maxproc: options.maxproc,
+      workers: options.workers,
+      leases: options.leases,
     });
+  }
+
+  /** Limits of transports follow `settings`, as they follow a reload. */
+  #params(): Parameters {
+    const params = parametersOf(this.settings);
+    params.forTransport = (...args) => parametersOf(this.settings).forTransport(...args);
+    return params;
   }
 
   nextId(): QueueId {
