@@ -1,6 +1,7 @@
 /** test/lanes.test.ts: limits that hold over all workers: two real workers, a next hop that counts. */
 import assert from "node:assert/strict";
 import { after, afterEach, before, describe, test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Conversation } from "./testbed/conversation.ts";
 import { CountingSink } from "./testbed/counting-sink.ts";
 import { freePort, TestServer } from "./testbed/server.ts";
@@ -12,10 +13,11 @@ describe("two workers", { concurrency: false, timeout: 90_000 }, () => {
   let sink: CountingSink;
   let server: TestServer;
   let port: number;
+  let capped: number;
 
   before(async () => {
     sink = await CountingSink.start(DELAY_MS);
-    port = await freePort();
+    [port, capped] = [await freePort(), await freePort()];
     const route = (name: string) => `{${name}.test=${name}:[127.0.0.1]:${sink.port}}`;
     server = new TestServer({
       mainCf: `compatibility_level = 3.10
@@ -27,6 +29,7 @@ two_destination_concurrency_limit = 2
 slow_destination_rate_delay = 1s
 postern_workers = 2`,
       masterCf: `${port} inet n - n - - smtpd
+${capped} inet n - n - 3 smtpd
 alone unix - - n - 1 smtp
 two unix - - n - - smtp
 slow unix - - n - - smtp
@@ -100,5 +103,21 @@ many unix - - n - - smtp
     assert.equal((await server.run(["reload"])).code, 0);
     await sink.took(await sendToBoth("many.test"));
     assert.equal(sink.mostBusy, 1);
+  });
+
+  test("maxproc of an inet service: more connections wait for the end of a session, whichever worker has it", async () => {
+    const greeted: Conversation[] = [];
+    const opening = Array.from({ length: 12 }, () =>
+      Conversation.open(capped).then((client) => {
+        greeted.push(client);
+      }),
+    );
+    for (let done = 0; done < 12; done += 3) {
+      for (const end = Date.now() + 5000; greeted.length < 3 && Date.now() < end; ) await sleep(10);
+      await sleep(100);
+      assert.equal(greeted.length, 3, `after ${done} sessions`);
+      for (const client of greeted.splice(0)) assert.match(await client.say("QUIT"), /^221 /);
+    }
+    await Promise.all(opening);
   });
 });

@@ -34,6 +34,7 @@ import type {
 } from "./protocol.ts";
 import { runQueueOperation } from "./queue-operations.ts";
 import type { Methods } from "./rpc.ts";
+import { SessionCaps } from "./session-caps.ts";
 
 /** Session ids of worker k are k, k+STRIDE, …: unique over all workers, as log parsers key on `[pid]`. */
 const SESSION_ID_STRIDE = 256;
@@ -55,6 +56,7 @@ interface Running {
   readonly kit: WorkerKit;
   readonly qmgr: QueueManager;
   readonly leases: LeaseClient;
+  readonly caps: SessionCaps;
 }
 
 interface SchedulerParts {
@@ -116,18 +118,26 @@ export class Worker {
     });
     const qmgr = this.#makeScheduler({ kit, store, leases, workers: args.workers });
     scheduler.qmgr = qmgr;
-    this.#running = { args, store, kit, qmgr, leases };
+    const caps = new SessionCaps({ workers: args.workers, leases });
+    caps.configure(args.snapshot);
+    this.#running = { args, store, kit, qmgr, leases, caps };
     for (const shard of args.adopt) await store.adopt(shard);
     qmgr.start();
   }
 
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {
     const serviceName = key.split("|")[0] ?? "";
-    const log = this.#need().kit.logFor("postfix/worker");
+    const { kit, caps } = this.#need();
+    const log = kit.logFor("postfix/worker");
     const accept = (socket: AcceptedSocket) => {
-      const smtpd = this.#current?.smtpds.get(serviceName);
-      if (smtpd) smtpd.accept(socket);
-      else socket.destroy();
+      const start = () => {
+        const smtpd = this.#current?.smtpds.get(serviceName);
+        if (smtpd) smtpd.accept(socket);
+        else socket.destroy();
+      };
+      if (caps.admit(serviceName, socket, start)) return;
+      socket.destroy();
+      log.warning(`service "${serviceName}" has reached its process limit: a connection was closed`);
     };
     const acceptor = await acceptOn(handle as never, accept, (error) => log.warning(`accept: ${error.message}`));
     this.#acceptors.set(key, acceptor);
@@ -150,7 +160,9 @@ export class Worker {
       this.#acceptors.delete(key);
       void acceptor.close();
     }
-    this.#need().qmgr.reconfigure();
+    const { qmgr, caps } = this.#need();
+    caps.configure(next.snapshot);
+    qmgr.reconfigure();
     if (old) void retire(old);
   }
 
@@ -182,6 +194,7 @@ export class Worker {
   async drain({ graceMs }: DrainArgs): Promise<void> {
     for (const acceptor of this.#acceptors.values()) void acceptor.close();
     this.#acceptors.clear();
+    this.#running?.caps.close();
     const sessions = [...(this.#current?.smtpds.values() ?? [])].map((smtpd) => smtpd.drain(graceMs));
     await Promise.all(sessions);
     const running = this.#running;

@@ -1,0 +1,109 @@
+/** master/session-caps.ts: an explicit maxproc of an inet service caps its sessions over all workers (design §7). As in
+ *  Postfix a connection above the cap waits for the end of another, without a greeting; only so many may wait, the next
+ *  are turned away. postscreen, one process for all in Postfix, has no cap: its maxproc of 1 means something else. */
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import type { SlotLeases } from "../mail/slot-lease.ts";
+import type { AcceptedSocket } from "../net/listener.ts";
+import { type SlotRule, Slots } from "../qmgr/slots.ts";
+
+/** Connections of one service that may wait in one worker: Postfix's inet_listen_backlog. */
+const MOST_WAITING = 100;
+/** Leased slots that are asked for, and kept, at a time: sessions come faster than the master should be asked. */
+const BATCH = 8;
+
+export interface SessionCapsOptions {
+  readonly workers: number;
+  readonly leases: SlotLeases;
+}
+
+interface Waiting {
+  readonly socket: AcceptedSocket;
+  readonly start: () => void;
+}
+
+interface Cap {
+  readonly slots: Slots;
+  /** Oldest first; one whose client has gone is not among them. */
+  readonly waiting: Set<Waiting>;
+}
+
+export class SessionCaps {
+  readonly #options: SessionCapsOptions;
+  /** By service; stays when the service loses its cap, for the sessions that count. */
+  readonly #caps = new Map<string, Cap>();
+  #capped: ReadonlySet<string> = new Set();
+
+  constructor(options: SessionCapsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes over the caps of a configuration. Sessions that began without one are not counted. */
+  configure({ services }: Pick<ConfigSnapshot, "services">): void {
+    const capped = new Set<string>();
+    for (const { name, type, command, maxproc } of services) {
+      if (type !== "inet" || command !== "smtpd" || !maxproc) continue;
+      capped.add(name);
+      const cap = this.#caps.get(name);
+      if (cap) cap.slots.change(this.#rule(maxproc));
+      else this.#caps.set(name, this.#create(name, maxproc));
+    }
+    this.#capped = capped;
+    for (const [name, cap] of this.#caps) {
+      if (capped.has(name)) serve(cap);
+      else for (const next of cap.waiting) begin(cap, next);
+    }
+  }
+
+  /** Calls `start` now, or when the socket has had its turn. False: too many wait, `start` will not be called. */
+  admit(service: string, socket: AcceptedSocket, start: () => void): boolean {
+    const cap = this.#capped.has(service) ? this.#caps.get(service) : undefined;
+    if (!cap) {
+      start();
+      return true;
+    }
+    if (cap.waiting.size >= MOST_WAITING) return false;
+    const entry: Waiting = { socket, start };
+    cap.waiting.add(entry);
+    // The session listens for itself later; until then nobody else does.
+    socket.once("error", () => socket.destroy()).once("close", () => cap.waiting.delete(entry));
+    serve(cap);
+    return true;
+  }
+
+  /** Ends connections that wait: the worker stops. */
+  close(): void {
+    for (const { waiting } of this.#caps.values()) {
+      for (const { socket } of waiting) socket.destroy();
+      waiting.clear();
+    }
+  }
+
+  #create(name: string, maxproc: number): Cap {
+    const slots = new Slots({ key: `inet ${name}`, rule: this.#rule(maxproc), wake: () => serve(cap) });
+    const cap: Cap = { slots, waiting: new Set() };
+    return cap;
+  }
+
+  #rule(limit: number): SlotRule {
+    return { limit, leases: this.#options.workers > 1 ? this.#options.leases : undefined, spare: BATCH };
+  }
+}
+
+/** Starts sessions as far as there are slots. */
+function serve(cap: Cap): void {
+  const { slots, waiting } = cap;
+  for (const next of waiting) {
+    if (!slots.take(Math.max(BATCH, waiting.size))) break;
+    next.socket.once("close", () => {
+      slots.give();
+      serve(cap);
+    });
+    begin(cap, next);
+  }
+  slots.trim(0);
+}
+
+function begin({ waiting }: Cap, next: Waiting): void {
+  waiting.delete(next);
+  next.start();
+}
