@@ -35,7 +35,7 @@ export const QMGR_PARAMETERS = {
   default_destination_concurrency_limit: int(
     "20",
     SINCE_ZERO,
-    "Most parallel deliveries to one destination, per worker; 0: no limit. TRANSPORT_destination_concurrency_limit overrides it.",
+    "Most parallel deliveries to one destination; 0: no limit. TRANSPORT_destination_concurrency_limit overrides it.",
   ),
   default_destination_recipient_limit: int(
     "50",
