@@ -3,6 +3,8 @@ import { readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
+import { ownNetworks } from "../net/interfaces.ts";
+import { promptPassword } from "./password-prompt.ts";
 import { runPostconf } from "./postconf.ts";
 import type { Command, Terminal } from "./terminal.ts";
 import { runUser } from "./user.ts";
@@ -16,6 +18,7 @@ function readConfiguration(directory: string) {
     hostname: hostname(),
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
+    interfaces: ownNetworks(),
   });
 }
 
@@ -32,6 +35,7 @@ export const user: Command = (args, terminal) =>
     stdout: { write: terminal.stdout },
     stderr: { write: terminal.stderr },
     userFile: () => userFile(terminal),
+    ...(process.stdin.isTTY && { promptPassword }),
   });
 
 async function userFile(terminal: Terminal): Promise<string> {

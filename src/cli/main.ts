@@ -36,6 +36,12 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
 DIR holds main.cf and master.cf; without -c it is $MAIL_CONFIG, else /etc/postern.
 `;
 
+/** A reader that has seen enough (`mailq | head`) is no error. */
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(EXIT.done);
+});
+
 /** Runs one command line; resolves to the exit code. Called as `mailq`, the program name is the command. */
 export async function main(argv: readonly string[], programName: string): Promise<number> {
   const options = parseGlobalOptions(argv);

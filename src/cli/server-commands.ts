@@ -14,14 +14,14 @@ import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs in the foreground until SIGTERM or SIGINT; prints "postern: ready" once every listener accepts. */
-export const startForeground: Command = async (_args, terminal) => {
+export const startForeground: Command = async (args, terminal) => {
   let master: Master;
   try {
     master = await Master.start({
       configDirectory: resolve(terminal.configDirectory),
       mailVersion: VERSION,
       say: (line) => terminal.stderr(`${line}\n`),
-      defaultLog: "/dev/stdout",
+      defaultLog: args.includes("--background") ? undefined : "/dev/stdout",
     });
   } catch (error) {
     return failed(terminal, "start", (error as Error).message, exitCodeOf(error));
@@ -51,7 +51,7 @@ export function onSignals(master: Master): void {
 export const start: Command = (_args, terminal) =>
   new Promise((done) => {
     const bin = new URL("../../bin/postern.js", import.meta.url).pathname;
-    const child = spawn(process.execPath, [bin, "-c", terminal.configDirectory, "start-fg"], {
+    const child = spawn(process.execPath, [bin, "-c", terminal.configDirectory, "start-fg", "--background"], {
       detached: true,
       stdio: ["ignore", "pipe", "inherit"],
     });

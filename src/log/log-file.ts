@@ -33,7 +33,9 @@ export class LogFile implements LineWriter {
   }
 
   #open(): WriteStream {
-    const stream = createWriteStream(this.#path, { flags: "a", mode: 0o600 });
+    // Standard output may be a socket, which cannot be opened by name.
+    const target = this.#path === "/dev/stdout" ? { fd: 1, autoClose: false } : { flags: "a", mode: 0o600 };
+    const stream = createWriteStream(this.#path, target);
     stream.on("error", this.#onError);
     return stream;
   }

@@ -24,7 +24,7 @@ test("parseQueueId() takes no text that is not a queue id", () => {
 test("the forms match what log parsers expect", () => {
   const p = { micros: 1_795_500_000_123_456, shard: 1 };
   assert.match(formatShortQueueId(p), /^[0-9A-F]{6,}$/);
-  assert.match(formatLongQueueId(p), /^[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,}z[0-9B-DF-HJ-NP-TV-Yb-df-hj-np-tv-y]+$/);
+  assert.match(formatLongQueueId(p), /^[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]+$/);
 });
 
 test("QueueIdAllocator never repeats an id when the clock stands still or goes back", () => {

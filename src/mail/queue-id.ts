@@ -16,7 +16,7 @@ export const MAX_SHARDS = 256;
 const LONG_DIGITS = "0123456789BCDFGHJKLMNPQRSTVWXYZbcdfghjklmnpqrstvwxyz";
 const SHORT_ID = /^([0-9A-F]{5})([0-9A-F]{7,9})([0-9A-F]{2})$/;
 const LONG_ID =
-  /^([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{6})([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{4})z([0-9B-DF-HJ-NP-TV-Yb-df-hj-np-tv-y]{1,3})$/;
+  /^([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{6})([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{4})z([0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]{1,3})$/;
 
 /** Allocates queue ids for one shard. Strictly increasing: two in the same microsecond get the next one. */
 export class QueueIdAllocator {

@@ -4,10 +4,12 @@
 import { compileAccess } from "../access/compile.ts";
 import { systemClock } from "../base/clock.ts";
 import { checkSnapshot } from "../config/check.ts";
+import { ParameterError } from "../config/declare.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { Log } from "../log/log.ts";
+import { ownNetworks } from "../net/interfaces.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { checkUsers } from "../sasl/check-users.ts";
 import { checkSasl } from "../sasl/select.ts";
@@ -26,20 +28,28 @@ export interface CheckOptions {
 
 /** All problems, sorted by file and line. */
 export async function checkConfiguration(options: CheckOptions): Promise<readonly Problem[]> {
-  const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0 });
+  const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0, interfaces: ownNetworks() });
   return inOrder([...problems, ...(snapshot ? checkLoaded(snapshot) : [])]);
 }
 
 /** Problems of a snapshot that could be read. */
 export function checkLoaded(snapshot: ConfigSnapshot): readonly Problem[] {
   const found = [...checkSnapshot(snapshot)];
-  // Values that cannot be parsed were reported above, and would throw below.
-  if (found.some((problem) => problem.severity === "error")) return found;
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   for (const service of snapshot.services) {
-    if (service.type === "inet" && service.command === "smtpd") found.push(...checkService(snapshot, service));
+    if (service.type === "inet" && service.command === "smtpd") found.push(...checkReadable(snapshot, service));
   }
   return inOrder(found);
+}
+
+/** A value that cannot be parsed was reported by checkSnapshot(); what does not need it is checked all the same. */
+function checkReadable(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
+  try {
+    return checkService(snapshot, service);
+  } catch (error) {
+    if (error instanceof ParameterError) return [];
+    throw error;
+  }
 }
 
 const ADDRESS_LISTS = ["mynetworks", "debug_peer_list", "smtpd_sasl_exceptions_networks"] as const;

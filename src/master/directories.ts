@@ -53,6 +53,9 @@ export function orphanShards(dirs: QueueDirectories, workers: number): readonly 
 /** The account that workers run as; undefined when the master is not root, and everything runs as who started it. */
 export function workerUser(params: Parameters, uid: number): WorkerUser | undefined {
   if (uid !== 0) return undefined;
+  if (String(params.get("postern_workers")) === "0") {
+    throw new StartError("postern_workers = 0 is refused as root: nothing would give up privileges; set 1 or more");
+  }
   const name = params.get("mail_owner");
   for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
     const [login, , id, group] = line.split(":");

@@ -1,8 +1,9 @@
 /** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
  *  Reads no byte from the network but its control socket. */
 import { randomBytes } from "node:crypto";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
+import { join } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { formatProblem } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
@@ -14,6 +15,7 @@ import { Log } from "../log/log.ts";
 import { LogFile } from "../log/log-file.ts";
 import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
+import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
 import { checkLoaded, inOrder } from "./check.ts";
 import { answerControl } from "./control.ts";
@@ -27,6 +29,7 @@ import {
 } from "./directories.ts";
 import { FileWatch } from "./file-watch.ts";
 import { Fleet } from "./fleet.ts";
+import { inProcessWorker } from "./in-process-worker.ts";
 import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
@@ -43,8 +46,8 @@ export interface MasterOptions {
   readonly say: (line: string) => void;
   /** Workers stay root: only for the demo in a checkout that nobody but root can read. */
   readonly workersAsRoot?: boolean;
-  /** Where the log goes when maillog_file is empty. */
-  readonly defaultLog: string;
+  /** Where the log goes when maillog_file is empty; undefined: data_directory/maillog. */
+  readonly defaultLog: string | undefined;
 }
 
 interface Loaded {
@@ -79,7 +82,7 @@ export class Master {
     this.#params = scopeOf(loaded.snapshot);
     this.#dirs = queueDirectories(this.#params);
     this.#user = accountOf(options, this.#params);
-    this.#logFile = new LogFile(this.#params.get("maillog_file") || options.defaultLog, (error) =>
+    this.#logFile = new LogFile(logPath(this.#params, options), (error) =>
       options.say(`postern: log: ${error.message}`),
     );
     const host = this.#params.get("myhostname");
@@ -183,9 +186,10 @@ export class Master {
   #makeFleet(host: string): Fleet {
     const workers = workerCount(this.#params.get("postern_workers"));
     const orphans = orphanShards(this.#dirs, workers);
+    const spawn = String(this.#params.get("postern_workers")) === "0" ? inProcessWorker : forkWorker;
     return new Fleet({
       workers,
-      spawn: (methods) => forkWorker(methods, (chunk) => this.#logFile.write(chunk)),
+      spawn: (methods) => spawn(methods, (chunk) => this.#logFile.write(chunk)),
       startArgs: (shard) => ({
         snapshot: this.#loaded.snapshot,
         shard,
@@ -212,6 +216,15 @@ export class Master {
   }
 }
 
+function logPath(params: Parameters, { defaultLog, say }: MasterOptions): string {
+  const set = params.get("maillog_file") || defaultLog;
+  if (set !== undefined) return set;
+  const path = join(params.get("data_directory"), "maillog");
+  mkdirSync(params.get("data_directory"), { recursive: true, mode: 0o700 });
+  say(`postern: the log is ${path}; maillog_file names another`);
+  return path;
+}
+
 function accountOf(options: MasterOptions, params: Parameters): WorkerUser | undefined {
   return options.workersAsRoot ? undefined : workerUser(params, process.getuid?.() ?? 0);
 }
@@ -227,6 +240,7 @@ async function load(
     hostname: systemHostname(),
     mailVersion: options.mailVersion,
     readFile: async (path) => readFileSync(path),
+    interfaces: ownNetworks(),
   });
   if (!snapshot) return { problems: inOrder(problems), loaded: undefined };
   // Its problems are among those of checkLoaded().

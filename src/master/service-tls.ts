@@ -3,6 +3,7 @@ import { isAbsolute, join } from "node:path";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, FileImage, Problem, SourceRef } from "../config/snapshot.ts";
 import { createServerTls, type FileBytes, type ServerTls } from "../net/tls-context.ts";
+import { serverTlsInput } from "../smtpd/create.ts";
 
 export interface ServiceTlsInput {
   readonly params: Parameters;
@@ -13,21 +14,8 @@ export interface ServiceTlsInput {
 
 /** The context, a problem in words, or undefined where the service speaks no TLS. */
 export function serviceTls(input: ServiceTlsInput): ServerTls | { readonly problem: string } | undefined {
-  const { params } = input;
-  const wrapper = params.get("smtpd_tls_wrappermode");
-  if (params.get("smtpd_tls_security_level") === "none" && !wrapper) return undefined;
-  if (params.get("smtpd_tls_security_level") === "" && !wrapper && !params.get("smtpd_use_tls")) return undefined;
-  const mandatory = wrapper || params.get("smtpd_tls_security_level") === "encrypt";
-  return createServerTls({
-    chainFiles: params.get("smtpd_tls_chain_files"),
-    pairs: certificatePairs(params),
-    protocols: params.get(mandatory ? "smtpd_tls_mandatory_protocols" : "smtpd_tls_protocols"),
-    grade: params.get(mandatory ? "smtpd_tls_mandatory_ciphers" : "smtpd_tls_ciphers"),
-    excludeCiphers: params.get("smtpd_tls_exclude_ciphers"),
-    preferServerOrder: params.get("tls_preempt_cipherlist"),
-    ticketKeys: input.ticketKeys,
-    read: (path) => readImage(input, path),
-  });
+  const wanted = serverTlsInput(input.params, { ticketKeys: input.ticketKeys, read: (path) => readImage(input, path) });
+  return wanted && createServerTls(wanted);
 }
 
 /** Problems of a service's TLS files, at the service's line. */
@@ -46,14 +34,6 @@ export function checkTls(params: Parameters, snapshot: ConfigSnapshot, at: Sourc
       hint: "set smtpd_tls_chain_files to a file with key and certificate",
     },
   ];
-}
-
-function certificatePairs(params: Parameters): readonly { readonly certFile: string; readonly keyFile: string }[] {
-  const pairs = [
-    { certFile: params.get("smtpd_tls_cert_file"), keyFile: params.get("smtpd_tls_key_file") },
-    { certFile: params.get("smtpd_tls_eccert_file"), keyFile: params.get("smtpd_tls_eckey_file") },
-  ];
-  return pairs.filter((pair) => pair.certFile !== "" && pair.certFile !== "none");
 }
 
 function readImage(input: ServiceTlsInput, path: string): FileBytes {

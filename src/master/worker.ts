@@ -1,7 +1,6 @@
 /** master/worker.ts: one worker: the whole pipeline over one queue shard. Driven by the master through the methods below;
  *  the same class runs in the master's own process when postern_workers = 0. */
 
-import { networkInterfaces } from "node:os";
 import { resolve as resolvePath } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
@@ -12,6 +11,7 @@ import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { type QueueId, QueueIdAllocator } from "../mail/queue-id.ts";
+import { ownAddresses } from "../net/interfaces.ts";
 import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts";
 import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
@@ -293,8 +293,4 @@ function maxprocOf({ services }: ConfigSnapshot, transport: string): number | un
 async function retire(old: Generation): Promise<void> {
   await Promise.all([...old.smtpds.values()].map((smtpd) => smtpd.idle()));
   await old.close();
-}
-
-function ownAddresses(): readonly string[] {
-  return Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((i) => i.address));
 }

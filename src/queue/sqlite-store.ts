@@ -211,7 +211,7 @@ class SqliteStore implements QueueStore, ShardAccess {
     try {
       run();
     } catch (error) {
-      if (!this.#markFailed) this.#options.log.warning(`warning: ${asQueueError("in-flight marks", error).message}`);
+      if (!this.#markFailed) this.#options.log.warning(`${asQueueError("in-flight marks", error).message}`);
       this.#markFailed = true;
     }
   }

@@ -121,15 +121,15 @@ export class StoreClient {
   }
 
   #tell(note: Note): void {
-    if (note.severity === "error") this.#log.error(`error: ${note.text}`);
-    else this.#log.warning(`warning: ${note.text}`);
+    if (note.severity === "error") this.#log.error(note.text);
+    else this.#log.warning(note.text);
   }
 
   /** From here on everything is refused: without the thread nothing can be kept. */
   #end(why: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
-    if (this.#waiting.size > 0) this.#log.error(`error: ${why.split("\n", 1)[0]}`);
+    if (this.#waiting.size > 0) this.#log.error(why.split("\n", 1)[0] ?? why);
     for (const waiting of this.#waiting.values()) waiting.reject(new QueueError(why, {}));
     this.#waiting.clear();
   }

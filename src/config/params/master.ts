@@ -1,5 +1,5 @@
 /** config/params/master.ts: parameters of the process tree and of a service as a whole. */
-import { bool, type Declaration, int, word } from "../declare.ts";
+import { type Declaration, int, word } from "../declare.ts";
 
 const workers = int("auto", { min: 0, max: 64 }, "", {});
 
@@ -18,11 +18,6 @@ export const MASTER_PARAMETERS = {
     "",
     ["", "submission", "mx"],
     "What an smtpd service is for. Empty: submission where SASL is on and strangers end in reject, else mx.",
-    { origin: "postern" },
-  ),
-  postern_allow_open_relay: bool(
-    "no",
-    "Start although a stranger can relay through a service. Without it such a configuration is refused.",
     { origin: "postern" },
   ),
 } satisfies Record<string, Declaration<unknown>>;
