@@ -2,8 +2,7 @@
 import { Scheduler } from "./scheduler.ts";
 import type { QueueManager, QueueManagerOptions } from "./scheduling.ts";
 
-export type { LaneStatus, QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
-export type { BounceComposer } from "./settle.ts";
+export type { QueueManager } from "./scheduling.ts";
 
 /** Creates the scheduler of one worker; it does nothing before start(), or before mail arrives. */
 export function createQueueManager(options: QueueManagerOptions): QueueManager {

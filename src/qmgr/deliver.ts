@@ -13,7 +13,7 @@ export interface Try {
 }
 
 /** A deferral that is our own decision: no connection was made. */
-export function deferredHere(recipientId: number, reason: DeadReason): RcptOutcome {
+function deferredHere(recipientId: number, reason: DeadReason): RcptOutcome {
   return { recipientId, kind: "deferred", ...reason, relay: "none", connectMs: 0, transmitMs: 0 };
 }
 

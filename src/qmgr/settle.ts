@@ -244,7 +244,7 @@ export class Settler {
 }
 
 /** Splits a whole message behind the empty line that ends its header block; all header if there is none. */
-export function splitContent(content: Uint8Array): { readonly header: Uint8Array; readonly body: Uint8Array } {
+function splitContent(content: Uint8Array): { readonly header: Uint8Array; readonly body: Uint8Array } {
   const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const end = bytes.indexOf("\r\n\r\n");
   const at = end < 0 ? bytes.length : end + 4;

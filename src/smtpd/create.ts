@@ -6,7 +6,7 @@ import type { Smtpd, SmtpdOptions } from "./options.ts";
 import { Session } from "./session.ts";
 import { readSettings, type SmtpdSettings } from "./settings.ts";
 
-export type { ClientMatcher, Smtpd, SmtpdOptions } from "./options.ts";
+export type { Smtpd, SmtpdOptions } from "./options.ts";
 export { serverTlsInput } from "./tls-session.ts";
 
 /** How long drain() lets a transaction go on. */

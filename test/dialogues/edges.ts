@@ -10,7 +10,7 @@ import { parametersOf } from "../../src/config/parameters.ts";
 import { Log } from "../../src/log/log.ts";
 import { QueueIdAllocator } from "../../src/mail/queue-id.ts";
 import { reply } from "../../src/mail/reply.ts";
-import { createServerTls } from "../../src/net/tls-context.ts";
+import { createServerTls, type ServerTls } from "../../src/net/tls-context.ts";
 import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
 import { createSmtpd, type Smtpd, type SmtpdOptions } from "../../src/smtpd/create.ts";
 
@@ -123,10 +123,15 @@ function tinySasl(): SaslBackend {
   };
 }
 
-/** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
-export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
-  const log: string[] = [];
-  const messages: KeptMessage[] = [];
+const PLAIN_RESOLVER: SmtpdOptions["resolver"] = {
+  rewrite: (address) => address,
+  classOf: () => "default",
+  route: (recipient) => ({ transport: "smtp", nexthop: "", recipient }),
+  unlistedIn: () => undefined,
+  hasSenderRouting: () => false,
+};
+
+function testTls(): ServerTls {
   const read = (path: string) => ({ bytes: readFileSync(new URL(path, TESTDATA)) });
   const tls = createServerTls({
     chainFiles: ["chain.pem"],
@@ -138,6 +143,14 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     read,
   });
   if ("problem" in tls) throw new Error(tls.problem);
+  return tls;
+}
+
+/** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
+export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
+  const log: string[] = [];
+  const messages: KeptMessage[] = [];
+  const tls = testTls();
   let nextId = 1;
   const queueIds = new QueueIdAllocator({ nowMicros: systemClock.nowMicros, shard: 1, long: false, floorMicros: 0 });
   const options: SmtpdOptions = {
@@ -149,13 +162,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     announce: (backend) => backend.mechanisms(),
     cleanup: keepingCleanup(messages),
     nextQueueId: () => queueIds.next(),
-    resolver: {
-      rewrite: (address) => address,
-      classOf: () => "default",
-      route: (recipient) => ({ transport: "smtp", nexthop: "", recipient }),
-      unlistedIn: () => undefined,
-      hasSenderRouting: () => false,
-    },
+    resolver: PLAIN_RESOLVER,
     dns: undefined,
     tls: settings.notls ? undefined : tls,
     freeBytes: () => Number(settings.free ?? 1e12),

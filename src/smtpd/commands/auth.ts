@@ -17,7 +17,7 @@ const HIDDEN = "********";
 export const LIMIT_EXCEEDED = answer(500, "5.5.6", "SASL response limit exceeded");
 
 /** Why AUTH is refused now, or undefined. */
-export function checkAuth(session: Session): Reply | undefined {
+function checkAuth(session: Session): Reply | undefined {
   const ungreeted = checkGreeted(session);
   if (ungreeted) return ungreeted;
   if (session.options.sasl === undefined) return reply(503, "5.5.1", "Error: authentication not enabled");

@@ -8,7 +8,7 @@ import type { Transaction } from "../transaction.ts";
 import { applyVerdict, logNotice } from "../verdict.ts";
 
 /** Why DATA is refused now, or undefined. */
-export function checkData(session: Session, args: string): Reply | undefined {
+function checkData(session: Session, args: string): Reply | undefined {
   if (session.transaction === undefined) return reply(503, "5.5.1", "Error: need RCPT command");
   if (session.transaction.recipientCount === 0) return reply(554, "5.5.1", "Error: no valid recipients"); // SMTP-23
   if (args !== "") return reply(501, "5.5.4", "Syntax: DATA");

@@ -17,7 +17,7 @@ export async function runEhlo(session: Session, args: string): Promise<HandlerRe
 }
 
 /** The reply for the session as it is: it differs before and after STARTTLS (AUTH-01, TLS-03). */
-export function ehloReply(session: Session): Reply {
+function ehloReply(session: Session): Reply {
   const { settings } = session;
   const keep = (keyword: string) => !settings.discardKeywords.has(keyword);
   const lines = [settings.hostname];

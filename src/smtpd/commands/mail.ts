@@ -10,7 +10,7 @@ import { applyVerdict, refuse } from "../verdict.ts";
 import { checkGreeted } from "./helo.ts";
 
 /** Why MAIL is refused now, whatever it says. */
-export function checkMail(session: Session): Reply | undefined {
+function checkMail(session: Session): Reply | undefined {
   const ungreeted = checkGreeted(session);
   if (ungreeted) return ungreeted;
   if (session.transaction) return reply(503, "5.5.1", "Error: nested MAIL command"); // SMTP-24

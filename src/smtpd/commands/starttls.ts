@@ -4,7 +4,7 @@ import { type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 
 /** Why STARTTLS is refused now, or undefined. */
-export function checkStartTls(session: Session, args: string): Reply | undefined {
+function checkStartTls(session: Session, args: string): Reply | undefined {
   if (args !== "") return reply(501, "5.5.4", "Syntax: STARTTLS"); // TLS-04
   if (session.tls) return reply(554, "5.5.1", "Error: TLS already active"); // TLS-03
   if (session.settings.tlsLevel === "none" || session.settings.discardKeywords.has("STARTTLS")) {

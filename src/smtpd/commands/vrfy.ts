@@ -8,7 +8,7 @@ import { applyVerdict } from "../verdict.ts";
 import { checkGreeted } from "./helo.ts";
 
 /** Why VRFY is refused now, whatever it asks. */
-export function checkVrfy(session: Session): Reply | undefined {
+function checkVrfy(session: Session): Reply | undefined {
   const ungreeted = checkGreeted(session);
   if (ungreeted) return ungreeted;
   return session.settings.vrfyDisabled ? reply(502, "5.5.1", "VRFY command is disabled") : undefined;
