@@ -75,7 +75,9 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
 
 function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceEntry): readonly Problem[] {
   const image = snapshot.files.get(path);
-  if (image && !("error" in image)) return checkUsers(Buffer.from(image.bytes).toString("utf8"), path);
+  // A file that cannot be read was reported with the line that names it.
+  if (image && "error" in image) return [];
+  if (image) return checkUsers(Buffer.from(image.bytes).toString("utf8"), path);
   const text = `no login is possible: the user file ${path} cannot be read, every AUTH gets 454`;
   return [{ severity: "warning", at: service.at, text, hint: "add the first user: postern user add LOGIN" }];
 }

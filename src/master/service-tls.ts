@@ -20,12 +20,15 @@ export function serviceTls(input: ServiceTlsInput): ServerTls | { readonly probl
 
 /** Problems of a service's TLS files, at the service's line. */
 export function checkTls(params: Parameters, snapshot: ConfigSnapshot, at: SourceRef): readonly Problem[] {
-  const made = serviceTls({
-    params,
-    configDirectory: snapshot.configDirectory,
-    image: (path) => snapshot.files.get(path),
-  });
-  if (!made || !("problem" in made)) return [];
+  let unreadable = false;
+  const image = (path: string) => {
+    const found = snapshot.files.get(path);
+    unreadable ||= found !== undefined && "error" in found;
+    return found;
+  };
+  const made = serviceTls({ params, configDirectory: snapshot.configDirectory, image });
+  // A file that cannot be read was reported with the line that names it.
+  if (!made || !("problem" in made) || unreadable) return [];
   return [
     {
       severity: "error",
