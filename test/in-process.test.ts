@@ -18,7 +18,10 @@ smtpd_relay_restrictions = permit_mynetworks, reject`,
   await server.start();
   const client = await Conversation.open(port);
   await client.say("EHLO client.example");
-  assert.match(await client.send({ from: "a@example.org", to: "b@elsewhere.test", content: "Subject: x\r\n\r\ny" }), /^250 /);
+  assert.match(
+    await client.send({ from: "a@example.org", to: "b@elsewhere.test", content: "Subject: x\r\n\r\ny" }),
+    /^250 /,
+  );
   await server.logged(/status=sent[\s\S]*: removed/);
   client.close();
 });
