@@ -31,6 +31,7 @@ import { FileWatch } from "./file-watch.ts";
 import { Fleet } from "./fleet.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
 import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
+import { pinRestartParameters } from "./pinned.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
 import { workerCount } from "./worker-count.ts";
@@ -155,10 +156,13 @@ export class Master {
   async #reload(): Promise<void> {
     const { configDirectory, mailVersion } = this.#options;
     try {
-      const { problems, loaded } = await load(this.#options, this.#loaded.snapshot.generation + 1);
+      const { problems, loaded: read } = await load(this.#options, this.#loaded.snapshot.generation + 1);
       for (const problem of problems) this.#log.warning(formatProblem(problem));
       const error = problems.find((problem) => problem.severity === "error");
-      if (!loaded || error) throw new StartError(error ? formatProblem(error) : "nothing could be read");
+      if (!read || error) throw new StartError(error ? formatProblem(error) : "nothing could be read");
+      const { snapshot, kept } = pinRestartParameters(this.#loaded.snapshot, read.snapshot);
+      for (const name of kept) this.#log.warning(`${name} has changed: stop and start to use the new value`);
+      const loaded = { ...read, snapshot };
       await reload({
         ...loaded,
         sockets: this.#sockets,
