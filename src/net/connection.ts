@@ -197,12 +197,19 @@ export class Connection {
     return new Promise((resolve) => {
       socket.once("close", resolve);
       this.#deadline.arm(LINGER_MS);
-      if (this.#ended || !this.inputPending) return socket.destroySoon();
+      if (this.#ended || !this.inputPending) return this.#closeSent(socket);
       // Unread input would turn close() into a reset that may overtake our last reply.
       socket.end();
       socket.once("end", () => socket.destroy());
       socket.resume();
     });
+  }
+
+  /** Closes as soon as everything is sent; at once if the kernel has it already, so that a short reply and the end of
+   *  the connection reach the client together and shutdown(2) is spared. TLS has its close_notify to send. */
+  #closeSent(socket: Socket): void {
+    if (socket.writableLength === 0 && !(socket instanceof TLSSocket)) socket.destroy();
+    else socket.destroySoon();
   }
 
   /** Closes at once, unsent output is lost. */
