@@ -24,6 +24,12 @@ export interface Facts {
   readonly queueId: string | undefined;
   /** The session sent commands before their turn (reject_unauth_pipelining). */
   readonly earlyTalker: boolean;
+  /** The ETRN argument (RFC 1985), at stage etrn. */
+  readonly etrnDomain?: string | undefined;
+  /** One value for all policy requests of one message, another for the next (SMTPD_POLICY_README `instance`). */
+  readonly instance?: string | undefined;
+  /** The service is under stress (`stress` = "yes"). */
+  readonly stress?: boolean | undefined;
 }
 
 /** Where a rule stands: the restriction as written and where. */
@@ -76,6 +82,8 @@ export interface AccessSession {
   atVrfy(facts: Facts): Promise<Verdict>;
   atData(facts: Facts): Promise<Verdict>;
   atEndOfData(facts: Facts): Promise<Verdict>;
+  /** ETRN: client, helo and etrn lists (postfix.md §2.1). */
+  atEtrn(facts: Facts): Promise<Verdict>;
 }
 
 /** The compiled lists of one service in one config generation. */

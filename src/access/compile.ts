@@ -2,7 +2,9 @@
  *  them (postfix.md §2.2). The policy it returns is immutable and shared by all sessions of the service. */
 import type { Parameters } from "../config/parameters.ts";
 import type { Problem } from "../config/snapshot.ts";
+import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
+import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessPolicy, Stage } from "./access.ts";
@@ -17,6 +19,8 @@ export interface AccessDeps {
   readonly log: Log;
   /** $mynetworks. May throw or reject TableError: the client then gets 451. */
   readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
+  readonly dns?: Dns | undefined;
+  readonly policy?: PolicyServers | undefined;
 }
 
 export interface CompiledAccess {

@@ -87,6 +87,23 @@ class Evaluator implements AccessSession {
     return this.#afterRecipients("end_of_data", facts, { name: "END-OF-MESSAGE", replyClass: "End-of-data" });
   }
 
+  /** Client and helo lists as for RCPT, then the etrn list. */
+  async atEtrn(facts: Facts): Promise<Verdict> {
+    if (this.#denied) return this.#stillDenied(this.#denied);
+    const walk = this.#walk(facts, this.#lists.delayReject ? undefined : this.#afterHelo);
+    if (this.#lists.delayReject) {
+      for (const run of [this.#runClient, this.#runHelo]) {
+        const end = await run.call(this, walk);
+        if (isRefused(end)) return verdictOf(walk, end);
+      }
+    }
+    walk.beginStage();
+    const end = await this.#runList(walk, "etrn", { name: facts.etrnDomain ?? "", replyClass: "Etrn command" });
+    if (isRefused(end)) return verdictOf(walk, end);
+    const deferred = walk.takeDeferIfPermit();
+    return verdictOf(walk, isRefused(deferred) ? deferred : end);
+  }
+
   async #recipient(facts: Facts): Promise<Verdict> {
     if (this.#denied) return this.#stillDenied(this.#denied);
     // RFC 5321 §4.5.1: <postmaster> without a domain is always reachable.

@@ -6,7 +6,7 @@ import type { Problem, SourceRef } from "../config/snapshot.ts";
 import { printableAscii } from "../mail/printable.ts";
 import type { RuleRef, Stage } from "./access.ts";
 import { CONFIGURATION_ERROR } from "./reply-text.ts";
-import type { Outcome, Rule, Services, ValueOrigin } from "./restriction.ts";
+import type { ArgumentKind, Outcome, Rule, Services, ValueOrigin } from "./restriction.ts";
 import { findWord } from "./words.ts";
 
 /** The word that a bare `type:table` stands for; undefined where it must be said. */
@@ -20,6 +20,14 @@ const BARE_TABLE_WORD: Readonly<Record<Stage, string | undefined>> = {
   data: undefined,
   end_of_data: undefined,
 };
+
+const ARGUMENT_FORM: Readonly<Record<Exclude<ArgumentKind, "none">, { readonly fits: RegExp; readonly form: string }>> =
+  {
+    table: { fits: /:/, form: "maptype:mapname" },
+    service: { fits: /:/, form: "inet:host:port, unix:path, or { endpoint, name = value ... }" },
+    domain: { fits: /./, form: "a domain name" },
+    text: { fits: /./, form: "an argument" },
+  };
 
 /** Table values that are lists are kept compiled, this many of them. */
 const MAX_CACHED_VALUES = 1000;
@@ -107,8 +115,9 @@ export class ListCompiler {
     }
     if (found.kind === "word") {
       if (found.word.argument === "none") return { rule: this.#make(token, "", place), used: 1 };
-      if (next?.includes(":")) return { rule: this.#make(token, next, place), used: 2 };
-      const reason = `restriction ${token}: bad argument "${next ?? ""}": need maptype:mapname`;
+      const needed = ARGUMENT_FORM[found.word.argument];
+      if (next !== undefined && needed.fits.test(next)) return { rule: this.#make(token, next, place), used: 2 };
+      const reason = `restriction ${token}: bad argument "${next ?? ""}": need ${needed.form}`;
       return { rule: this.#broken(token, place, reason), used: 2 };
     }
     if (token.includes(":")) return { rule: this.#bareTable(token, place), used: 1 };

@@ -2,8 +2,10 @@
  *  A restriction is a function from a Context to an Outcome; what an outcome means for the list is the evaluator's. */
 
 import type { Parameters } from "../config/parameters.ts";
+import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { Reply } from "../mail/reply.ts";
+import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessNotice, Effect, Facts, RuleRef, Stage } from "./access.ts";
@@ -74,6 +76,10 @@ export interface Services {
   readonly resolver: AddressResolver;
   readonly log: Log;
   readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
+  /** The name service; undefined where there is none (smtpd_peername_lookup does not switch it off for restrictions). */
+  readonly dns?: Dns | undefined;
+  /** Policy servers; undefined in tests without them: the rule then answers as if the server were unreachable. */
+  readonly policy?: PolicyServers | undefined;
   /** A table's right-hand side that is a restriction list; compiled once and kept. */
   compileValue(value: string, origin: ValueOrigin): readonly Rule[];
 }
@@ -84,10 +90,14 @@ export interface ValueOrigin {
   readonly ref: RuleRef;
 }
 
+/** "table": `maptype:mapname`; "service": `inet:host:port`, `unix:path` or `{ inet:… , name = value … }`;
+ *  "domain": a DNS list with its optional `=filter`; "text": anything. */
+export type ArgumentKind = "none" | "table" | "service" | "domain" | "text";
+
 /** One restriction word: how it is called, what argument it takes, how a rule is made of it. */
 export interface Word {
   readonly names: readonly [string, ...string[]];
-  readonly argument: "none" | "table";
+  readonly argument: ArgumentKind;
   /** `argument` is "" for words that take none. */
   build(services: Services, rule: { readonly argument: string; readonly ref: RuleRef }): Evaluate;
 }

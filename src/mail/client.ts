@@ -29,6 +29,20 @@ export interface TlsSession {
   readonly keyExchange?: string | undefined;
   readonly serverName?: string | undefined;
   readonly reused: boolean;
+  /** The client's certificate; undefined if it sent none. */
+  readonly peer?: TlsPeer | undefined;
+}
+
+/** A client certificate (smtpd_tls_ask_ccert). Fingerprints are upper-case hex pairs with colons, under
+ *  smtpd_tls_fingerprint_digest, as tables of relay_clientcerts spell them. */
+export interface TlsPeer {
+  /** Subject and issuer common names, printable; "" if there is none. */
+  readonly subject: string;
+  readonly issuer: string;
+  readonly certFingerprint: string;
+  readonly publicKeyFingerprint: string;
+  /** The chain ends at a CA of smtpd_tls_CAfile or smtpd_tls_CApath. */
+  readonly trusted: boolean;
 }
 
 /** Who logged in. */

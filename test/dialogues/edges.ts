@@ -80,6 +80,7 @@ function tinyPolicy(): AccessPolicy {
       atMail: (facts) => check(facts.sender),
       atRcpt: (facts) => check(facts.recipient),
       atVrfy: (facts) => check(facts.recipient),
+      atEtrn: (facts) => check(facts.recipient),
       atData: (facts) => check(facts.sender?.startsWith("data-") ? `denied ${facts.sender}` : undefined),
       atEndOfData: (facts) => check(facts.sender?.startsWith("eod-") ? `denied ${facts.sizeBytes}` : undefined),
     }),
