@@ -82,12 +82,12 @@ test("postern_workers is a number of processes or auto", () => {
 test("compatibility_level decides the defaults that depend on it", () => {
   const at = (level: string) => {
     const params = parametersOf({ compatibility_level: level });
-    return [params.get("smtputf8_enable"), params.get("mynetworks_style"), params.get("respectful_logging")];
+    return [params.get("smtputf8_enable"), params.get("mynetworks_style")];
   };
-  assert.deepEqual(at("0"), [false, "subnet", false]);
-  assert.deepEqual(at("1"), [true, "subnet", false]);
-  assert.deepEqual(at("3.5.9"), [true, "host", false]);
-  assert.deepEqual(at("3.6"), [true, "host", true]);
+  assert.deepEqual(at("0"), [false, "subnet"]);
+  assert.deepEqual(at("1"), [true, "subnet"]);
+  assert.deepEqual(at("3.5.9"), [true, "host"]);
+  assert.deepEqual(at("3.6"), [true, "host"]);
   assert.throws(
     () => parametersOf({ compatibility_level: "new" }).get("compatibility_level"),
     /bad compatibility level/,

@@ -26,7 +26,7 @@ export interface ServiceEntry {
   readonly chroot: boolean;
   /** Seconds; 0 = never. */
   readonly wakeup: number;
-  /** undefined: `-`, the default_process_limit applies; 0: no limit. */
+  /** undefined: `-`, no limit either; 0: no limit. */
   readonly maxproc: number | undefined;
   /** Program name: "smtpd", "smtp", "pipe" … */
   readonly command: string;

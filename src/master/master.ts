@@ -88,7 +88,8 @@ export class Master {
     );
     const host = this.#params.get("myhostname");
     this.#batch = new LineBatch(this.#logFile, host.split(".")[0] ?? host, systemClock);
-    this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag: "postfix/master", id: process.pid });
+    const tag = `${this.#params.get("syslog_name")}/master`;
+    this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag, id: process.pid });
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
     this.stopped = new Promise((resolve) => {

@@ -128,7 +128,7 @@ export class Worker {
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {
     const serviceName = key.split("|")[0] ?? "";
     const { kit, caps } = this.#need();
-    const log = kit.logFor("postfix/worker");
+    const log = kit.logFor(`${this.#syslogName}/worker`);
     const accept = (socket: AcceptedSocket) => {
       const start = () => {
         const smtpd = this.#current?.smtpds.get(serviceName);
@@ -206,6 +206,10 @@ export class Worker {
     this.#batch?.flush();
   }
 
+  get #syslogName(): string {
+    return this.#current?.params.get("syslog_name") ?? "postfix";
+  }
+
   #need(): Running {
     if (!this.#running) throw new Error("The worker has not started");
     return this.#running;
@@ -260,8 +264,8 @@ export class Worker {
       bounces: { failure: (input) => current().bounces.failure(input) },
       nextQueueId: kit.nextQueueId as () => QueueId,
       params,
-      log: kit.logFor("postfix/qmgr"),
-      logFor: (program) => kit.logFor(`postfix/${program}`),
+      log: kit.logFor(`${this.#syslogName}/qmgr`),
+      logFor: (program) => kit.logFor(`${this.#syslogName}/${program}`),
       clock: kit.clock,
       random: Math.random,
       maxproc: (transport) => maxprocOf(current().snapshot, transport),

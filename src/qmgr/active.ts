@@ -38,13 +38,18 @@ const ACTIVE_BYTES = 64 * 1024 * 1024;
 
 /** The active messages, counted against $qmgr_message_active_limit and a bound on their bytes. */
 export class ActiveSet {
-  readonly #limit: number;
+  #limit: number;
   readonly #messages = new Set<ActiveMessage>();
   #bytes = 0;
   #recipients = 0;
 
   constructor(limit: number) {
     this.#limit = limit;
+  }
+
+  /** A smaller limit lets what is active finish. */
+  set limit(messages: number) {
+    this.#limit = messages;
   }
 
   get full(): boolean {

@@ -10,7 +10,7 @@ export interface DueReaderOptions {
   readonly clock: Clock;
   readonly log: Log;
   /** Longest time between two looks. */
-  readonly intervalMs: number;
+  readonly intervalMs: () => number;
   /** Lanes that may stand in front of the others without being readable (dead, full). */
   readonly lanesInMemory: () => number;
   /** How many recipients of the lane may be claimed now; 0 marks the lane, so it asks again when it has room. */
@@ -77,7 +77,7 @@ export class DueReader {
         this.#again = false;
         await this.#look();
       }
-      this.wakeAt(clock.now() + intervalMs);
+      this.wakeAt(clock.now() + intervalMs());
     } catch (cause) {
       this.#again = false;
       log.warning(`cannot read the queue, trying again: ${printableUtf8(String(cause))}`);

@@ -78,6 +78,18 @@ test("scheduler soft_bounce defers failures", async () => {
   assert.equal(world.store.waiting.length, 1);
 });
 
+test("scheduler soft_bounce and the active limit follow a reload", async () => {
+  const world = new World({ deliver: refused, settings: { soft_bounce: "yes", qmgr_message_active_limit: "1" } });
+  await world.send(["a@x.test"]);
+  await settled();
+  world.settings = { qmgr_message_active_limit: "5000" };
+  world.queue.reconfigure();
+  await world.send(["b@x.test"]);
+  await settled();
+  const status = world.lines.flatMap((line) => /to=<(.)@x.test>.*status=(\w+)/.exec(line)?.slice(1).join(" ") ?? []);
+  assert.deepEqual(status, ["a SOFTBOUNCE", "b bounced"]);
+});
+
 test("scheduler tries again after as long as the message is old, then returns it", async () => {
   let tries = 0;
   const deliver = (r: DeliveryRequest) => {

@@ -1,7 +1,7 @@
 /** qmgr/scheduler.ts: decides what is delivered when (SCHEDULER_README; design §4 Lanes, §5 steps 10-13). Knows no SMTP:
  *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
  *  the store and read again when there is room (due-reader.ts). */
-import { ParameterError } from "../config/parameters.ts";
+import { ParameterError, type Parameters } from "../config/parameters.ts";
 import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
@@ -14,7 +14,7 @@ import { formatLaneKey, LaneMap, RETRY_LANE } from "./lane-map.ts";
 import { activeLine } from "./log-lines.ts";
 import { retryTimesOf } from "./retry.ts";
 import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
-import { Settler } from "./settle.ts";
+import { Settler, type SettleSettings } from "./settle.ts";
 
 /** A lane reads from the store when it holds fewer recipients than this … */
 const LANE_LOW = 250;
@@ -32,7 +32,8 @@ export class Scheduler implements QueueManager {
   readonly #options: QueueManagerOptions;
   readonly #lanes: LaneMap;
   readonly #active: ActiveSet;
-  readonly #laneCap: number;
+  #laneCap: number;
+  #settings: SettleSettings;
   readonly #settler: Settler;
   readonly #reader: DueReader;
   readonly #abort = new AbortController();
@@ -47,14 +48,15 @@ export class Scheduler implements QueueManager {
     const { params, store, clock, log } = options;
     this.#options = options;
     const limit = params.get("qmgr_message_active_limit");
-    this.#laneCap = Math.max(1, Math.floor(limit / LANE_SHARE));
+    this.#laneCap = laneCapOf(limit);
     this.#active = new ActiveSet(limit);
+    this.#settings = settingsOf(params);
     this.#lanes = this.#createLanes();
     this.#reader = new DueReader({
       store,
       clock,
       log,
-      intervalMs: params.get("queue_run_delay"),
+      intervalMs: () => params.get("queue_run_delay"),
       lanesInMemory: () => this.#lanes.size,
       spaceFor: (lane) => this.#spaceFor(lane),
       mayHaveMore: (lane) => this.#mayHaveMore(lane),
@@ -90,10 +92,15 @@ export class Scheduler implements QueueManager {
 
   reconfigure(): void {
     try {
+      const { params } = this.#options;
+      this.#settings = settingsOf(params);
+      const limit = params.get("qmgr_message_active_limit");
+      this.#active.limit = limit;
+      this.#laneCap = laneCapOf(limit);
       this.#lanes.reconfigure();
     } catch (cause) {
       if (!(cause instanceof ParameterError)) throw cause;
-      this.#options.log.error(`${cause.message}: the limits of transports stay as they were`);
+      this.#options.log.error(`${cause.message}: the scheduler's limits and times stay as they were`);
     }
     for (const lane of this.#lanes.values()) this.#pump(lane);
     for (const transport of this.#lanes.transports()) this.#pumpWaiting(transport);
@@ -143,12 +150,9 @@ export class Scheduler implements QueueManager {
   }
 
   #createSettler(): Settler {
-    const { params } = this.#options;
     return new Settler({
       ...this.#options,
-      times: retryTimesOf(params),
-      softBounce: params.get("soft_bounce"),
-      delayDigits: params.get("delay_logging_resolution_limit"),
+      settings: () => this.#settings,
       laneOf: (recipient, sender) => this.laneOf(recipient, sender),
       arrived: (message) => this.arrived(message),
       dueAt: (dueMs) => this.#reader.wakeAt(dueMs),
@@ -384,4 +388,16 @@ export class Scheduler implements QueueManager {
 function suspended(reason: DeadReason): DeadReason {
   const text = reason.text.replace(/^delivery temporarily suspended: /, "");
   return { dsn: reason.dsn, text: `delivery temporarily suspended: ${text}` };
+}
+
+function laneCapOf(activeLimit: number): number {
+  return Math.max(1, Math.floor(activeLimit / LANE_SHARE));
+}
+
+function settingsOf(params: Parameters): SettleSettings {
+  return {
+    times: retryTimesOf(params),
+    softBounce: params.get("soft_bounce"),
+    delayDigits: params.get("delay_logging_resolution_limit"),
+  };
 }

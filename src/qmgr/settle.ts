@@ -26,6 +26,13 @@ export interface BounceComposer {
   }): Promise<ComposedMessage | undefined>;
 }
 
+/** What the configuration says about outcomes. */
+export interface SettleSettings {
+  readonly times: RetryTimes;
+  readonly softBounce: boolean;
+  readonly delayDigits: number;
+}
+
 export interface SettlerOptions {
   readonly store: QueueStore;
   readonly bounces: BounceComposer;
@@ -35,9 +42,8 @@ export interface SettlerOptions {
   readonly random: () => number;
   readonly log: Log;
   readonly logFor: (program: string) => Log;
-  readonly times: RetryTimes;
-  readonly softBounce: boolean;
-  readonly delayDigits: number;
+  /** Asked at each use: a reload changes them. */
+  readonly settings: () => SettleSettings;
   /** A bounce was committed and claimed. */
   readonly arrived: (message: ClaimedMessage) => void;
   /** A recipient will be due then. */
@@ -115,7 +121,7 @@ export class Settler {
     outcome: RcptOutcome,
     at: { readonly nowMs: number; readonly log: Log },
   ): RcptOutcome {
-    const soft = this.#options.softBounce && outcome.kind === "bounced";
+    const soft = this.#options.settings().softBounce && outcome.kind === "bounced";
     const counted: RcptOutcome = soft ? { ...outcome, kind: "deferred", dsn: `4${outcome.dsn.slice(1)}` } : outcome;
     const line = deliveryLine({
       envelope: active.message.envelope,
@@ -124,7 +130,7 @@ export class Settler {
       status: soft ? "SOFTBOUNCE" : counted.kind,
       activeMs: active.activeMs,
       nowMs: at.nowMs,
-      digits: this.#options.delayDigits,
+      digits: this.#options.settings().delayDigits,
     });
     at.log.info(line);
     return counted;
@@ -141,7 +147,7 @@ export class Settler {
       active.failed.push({ recipient, outcome });
       return false;
     }
-    if (isExpired(this.#options.times, envelope, this.#options.clock.now())) {
+    if (isExpired(this.#options.settings().times, envelope, this.#options.clock.now())) {
       active.failed.push({ recipient, outcome: { ...outcome, kind: "bounced" } });
       return true;
     }
@@ -150,8 +156,8 @@ export class Settler {
   }
 
   #deferral(envelope: Envelope, id: number, reason: string): Deferral {
-    const { times, clock, random } = this.#options;
-    const dueMs = nextTryMs(times, { arrivalMs: envelope.arrivalMs, nowMs: clock.now() }, random());
+    const { settings, clock, random } = this.#options;
+    const dueMs = nextTryMs(settings().times, { arrivalMs: envelope.arrivalMs, nowMs: clock.now() }, random());
     return { id, dueMs, reason: reason.slice(0, MAX_REASON) };
   }
 

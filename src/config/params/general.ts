@@ -54,13 +54,9 @@ export const GENERAL_PARAMETERS = {
   smtputf8_enable: bool(NEW_AT_1, "Announce SMTPUTF8 (RFC 6531) and accept addresses and headers in UTF-8."),
   stress: text("", "Set by the server to yes while all sessions of a service are in use; read as ${stress?{a}:{b}}."),
   message_size_limit: int("10240000", { min: 0 }, "The largest message in bytes, envelope included. 0 means no limit."),
-  default_process_limit: int("100", { min: 1 }, "Sessions or deliveries of a master.cf service whose maxproc is -.", {
-    restart: true,
-  }),
   mail_name: text("Postern", "The product name in the banner and in Received headers."),
   mail_version: text("", "The version of this server. Computed."),
   mail_owner: text("postern", "The account that workers run as when the master is started as root.", { restart: true }),
-  setgid_group: text("postdrop", "The group that may submit mail on this machine.", { restart: true }),
   queue_directory: file("/var/spool/postern", "The directory of the mail queue. Relative file names start here.", {
     restart: true,
   }),

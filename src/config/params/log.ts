@@ -1,5 +1,5 @@
 /** config/params/log.ts: parameters of the mail log. */
-import { bool, type Declaration, file, int, list, text, word } from "../declare.ts";
+import { bool, type Declaration, file, list, text, word } from "../declare.ts";
 
 const FACILITIES = [
   "auth",
@@ -41,11 +41,6 @@ export const LOG_PARAMETERS = {
   debug_peer_list: list(
     "",
     "Clients and servers whose whole dialogue is logged: names, addresses, net/mask, type:table.",
-  ),
-  debug_peer_level: int("2", { min: 1 }, "How much more is logged for debug_peer_list."),
-  respectful_logging: bool(
-    "${{$compatibility_level} <level {3.6} ? {no} : {yes}}",
-    "Log allowlist and denylist instead of the older words.",
   ),
   postern_explain_log: bool(
     "yes",

@@ -69,10 +69,11 @@ export class World {
     });
   }
 
-  /** Limits of transports follow `settings`, as they follow a reload. */
+  /** Values follow `settings`, as they follow a reload. */
   #params(): Parameters {
     const params = parametersOf(this.settings);
     params.forTransport = (...args) => parametersOf(this.settings).forTransport(...args);
+    params.get = (name) => parametersOf(this.settings).get(name);
     return params;
   }
 
