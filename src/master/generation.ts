@@ -36,7 +36,13 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Built
   const params = scopeOf(snapshot);
   const files = new SnapshotFiles(snapshot.files);
   const log = kit.logFor(`${params.get("syslog_name")}/worker`);
-  const tables = createTableOpener({ files, log, configDirectory: snapshot.configDirectory });
+  const tables = createTableOpener({
+    files,
+    log,
+    configDirectory: snapshot.configDirectory,
+    clock: kit.clock,
+    parameter: (name) => params.text(name),
+  });
   const problems: Problem[] = [];
   const smtpds = new Map<string, Smtpd>();
   const closers: (() => Promise<void>)[] = [];
@@ -59,6 +65,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Built
     async close() {
       for (const close of closers) await close();
       for (const agent of agents.values()) await agent.close();
+      await tables.close?.();
     },
   };
   return { generation, problems };

@@ -1,23 +1,16 @@
 /** tables/open.ts: turns "type:name" into a table. A table that cannot be opened is a table too: every get() throws, so a
  *  broken reference defers mail and never lets it through. */
 import { resolve } from "node:path";
-import type { Log } from "../log/log.ts";
 import { openCidr } from "./cidr.ts";
 import { inlineRules, openInline, openStatic } from "./inline.ts";
+import type { Opener, OpenerContext, TableOpenerOptions } from "./opener.ts";
 import { openRegexp } from "./regexp.ts";
 import { type SourceLine, sourceLines } from "./source-lines.ts";
-import { type FileSource, type LookupTable, TableError, type TableOpener } from "./table.ts";
+import { type LookupTable, TableError, type TableOpener } from "./table.ts";
 import { mapTable, parseTextTable } from "./text.ts";
 import { openUnix } from "./unix.ts";
 
-export interface TableOpenerOptions {
-  readonly files: FileSource;
-  readonly log: Log;
-  /** Relative table names are relative to it. */
-  readonly configDirectory: string;
-}
-
-type Opener = (ref: string, name: string, options: TableOpenerOptions) => LookupTable;
+export type { Opener, OpenerContext, TableOpenerOptions } from "./opener.ts";
 
 /** Indexed types are read from their source text, so postmap is not needed. */
 const TEXT_TYPES = ["texthash", "hash", "btree", "lmdb", "cdb", "dbm", "sdbm"];
@@ -39,26 +32,40 @@ export const TABLE_TYPES: readonly string[] = [...OPENERS.keys(), "proxy"];
 /** The tables of one config generation; each reference is opened once and kept. */
 export function createTableOpener(options: TableOpenerOptions): TableOpener {
   const cache = new Map<string, LookupTable>();
-  return {
+  const opener: TableOpener = {
     files: options.files,
     open(ref) {
       const known = cache.get(ref);
       if (known) return known;
-      const table = openOrBroken(ref, options);
+      const plain = ref.replace(/^(?:proxy:)+/, "");
+      const table =
+        plain === ref ? openOrBroken(ref, { ...options, tables: opener }) : renamed(opener.open(plain), ref);
       cache.set(ref, table);
       return table;
     },
+    async close() {
+      const tables = new Set(cache.values());
+      cache.clear();
+      await Promise.all(Array.from(tables, (table) => table.close?.()));
+    },
   };
+  return opener;
 }
 
-function openOrBroken(ref: string, options: TableOpenerOptions): LookupTable {
+function openOrBroken(ref: string, options: OpenerContext): LookupTable {
   try {
-    return { ...openTyped(ref.replace(/^(?:proxy:)+/, ""), options), ref };
+    return openTyped(ref, options);
   } catch (cause) {
     if (!(cause instanceof TableError)) throw cause;
     options.log.warning(`${ref} is unavailable. ${cause.message}`);
     return brokenTable(ref, cause.message);
   }
+}
+
+/** The same table under the name it was asked for. The one behind it closes itself. */
+function renamed(table: LookupTable, ref: string): LookupTable {
+  const { partialKeys, entries, problem } = table;
+  return { ref, partialKeys, entries, problem, get: (key) => table.get(key) };
 }
 
 /** A table whose every lookup throws TableError. */
@@ -73,7 +80,7 @@ function brokenTable(ref: string, problem: string): LookupTable {
   };
 }
 
-function openTyped(ref: string, options: TableOpenerOptions): LookupTable {
+function openTyped(ref: string, options: OpenerContext): LookupTable {
   const colon = ref.indexOf(":");
   if (colon <= 0) return refuse(`open dictionary: expecting "type:name" form instead of "${ref}"`);
   const type = ref.slice(0, colon);

@@ -18,6 +18,8 @@ export interface LookupTable {
   readonly entries?: ReadonlyMap<string, string> | undefined;
   /** Why every get() throws, where that is known when the table is opened; for check and for optional defaults. */
   readonly problem?: string | undefined;
+  /** Ends connections, workers, file handles. A get() after it may throw TableError. Never rejects. */
+  close?(): Promise<void>;
 }
 
 /** Text tables come from the config snapshot's file images, so unprivileged workers need not read them. */
@@ -32,4 +34,6 @@ export interface TableOpener {
   open(ref: string): LookupTable;
   /** Where tables are read from; pattern lists read their `/file` items there. */
   readonly files?: FileSource | undefined;
+  /** Closes every table it opened. */
+  close?(): Promise<void>;
 }
