@@ -8,12 +8,12 @@ import { scopeOf } from "./scope.ts";
 import type { ConfigSnapshot, Problem } from "./snapshot.ts";
 
 /** Table types of Postfix that tables/ cannot open. */
-const UNSUPPORTED =
-  /(?:^|[\s,{!])(?:proxy:)?(ldap|mysql|pgsql|sqlite|mongodb|memcache|nis|nisplus|netinfo|environ|internal|tcp|socketmap|unionmap|pipemap|randmap):\S/g;
+const UNSUPPORTED = /(?:^|[\s,{!])(?:proxy:)?(mongodb|nis|nisplus|netinfo|internal):\S/g;
 
 /** Parameters whose every word with a colon is a table. */
 const MAPS = /(?:_maps|_checks)$/;
-const KNOWN = /^(?:proxy:)*(?:texthash|hash|btree|lmdb|cdb|dbm|sdbm|static|inline|cidr|regexp|pcre|unix|fail)$/;
+const KNOWN =
+  /^(?:proxy:)*(?:texthash|hash|btree|lmdb|cdb|dbm|sdbm|static|inline|cidr|regexp|pcre|unix|fail|environ|unionmap|pipemap|randmap|sqlite|pgsql|mysql|ldap|memcache|tcp|socketmap)$/;
 
 export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
   const problems: Problem[] = [];

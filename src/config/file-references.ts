@@ -20,6 +20,9 @@ export interface FileReference {
 /** Types whose content is a text file at this path; indexed types are read from their source (design §4). */
 const TEXT_TABLE = /(?:^|[\s,{!])(?:proxy:)?(?:hash|btree|lmdb|cdb|dbm|sdbm|texthash|cidr|regexp|pcre):([^\s,{}]+)/g;
 
+/** Database clients whose settings stand in a file; any other name means parameters of main.cf. */
+const SETTINGS_FILE = /(?:^|[\s,{!])(?:proxy:)?(?:pgsql|mysql|sqlite|ldap|memcache):([/.][^\s,{}]*)/g;
+
 /** unix:passwd.byname and unix:group.byname. */
 const SYSTEM_TABLE = /(?:^|[\s,{!])(?:proxy:)?unix:(passwd|group)\.by/g;
 
@@ -94,7 +97,8 @@ function isKeyParameter(name: string, type: string | undefined): boolean {
 /** The files behind `type:path` words of any text. */
 function tablePaths(text: string): readonly string[] {
   const system = Array.from(text.matchAll(SYSTEM_TABLE), (match) => `/etc/${match[1]}`);
-  return [...Array.from(text.matchAll(TEXT_TABLE), (match) => match[1] ?? ""), ...system];
+  const named = [TEXT_TABLE, SETTINGS_FILE].flatMap((of) => Array.from(text.matchAll(of), (match) => match[1] ?? ""));
+  return [...named, ...system];
 }
 
 /** The `/file` and `!/file` words of a pattern list. Throws ParameterError. */
