@@ -50,6 +50,10 @@ export const ACCESS_PARAMETERS = {
     "Tables from sender address to the logins that own it, for reject_sender_login_mismatch and its kin.",
   ),
   smtpd_null_access_lookup_key: text("<>", "The key under which check_sender_access looks up the null sender."),
+  smtpd_log_access_permit_actions: list(
+    "",
+    "Permit actions that are logged, as words (`permit_mynetworks`, `OK`) and type:table; static:all logs each.",
+  ),
   show_user_unknown_table_name: bool("yes", 'Name the recipient table in "User unknown" replies.'),
   allow_untrusted_routing: bool(
     "no",

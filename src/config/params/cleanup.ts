@@ -18,6 +18,11 @@ export const CLEANUP_PARAMETERS = {
     "The most bytes of all header fields of one message together; a larger header is refused with 552 5.3.4.",
     { origin: "postern" },
   ),
+  content_filter: text(
+    "",
+    "transport:nexthop that gets every message first. The FILTER action overrides it for a message. Set it empty with -o " +
+      "for the service where the filter hands mail back.",
+  ),
   always_add_missing_headers: bool(
     "no",
     "Add Date, From and Message-ID where they are missing also on services whose role is mx. Submission services always do.",

@@ -6,6 +6,10 @@ const SINCE_ZERO = { min: 0 };
 
 export const QMGR_PARAMETERS = {
   qmgr_message_active_limit: int("20000", { min: 1 }, "Most messages that are being scheduled at one time per worker."),
+  default_filter_nexthop: text(
+    "",
+    "Next hop of content_filter and FILTER where they name a transport only. Empty: the recipient's domain.",
+  ),
   minimal_backoff_time: time("300s", "s", { min: 1000 }, "Shortest time between two tries of a deferred recipient."),
   maximal_backoff_time: time("4000s", "s", { min: 1000 }, "Longest time between two tries of a deferred recipient."),
   maximal_queue_lifetime: time(

@@ -47,6 +47,13 @@ export const REWRITE_PARAMETERS = {
     "Tables of all local recipients; others are refused. Empty: every local address is taken.",
   ),
   relay_recipient_maps: list("", "Tables of all recipients in $relay_domains; others are refused. Empty: no check."),
+  relocated_maps: list(
+    "",
+    "Tables from old to new address. Mail to an old one is refused with 5.1.6 and `User has moved to` the new one.",
+  ),
+  canonical_maps: list("", "Tables address → address. What stands in them counts as an existing address."),
+  recipient_canonical_maps: list("", "As canonical_maps, for recipients; what stands in them exists."),
+  sender_canonical_maps: list("", "As canonical_maps, for senders; reject_unlisted_sender takes them as existing."),
   virtual_alias_domains: list("$virtual_alias_maps", "Domains whose addresses are all aliases in $virtual_alias_maps."),
   virtual_alias_maps: list("$virtual_maps", "Tables address → other addresses, for any domain."),
   virtual_mailbox_domains: list("$virtual_mailbox_maps", "Domains delivered by $virtual_transport."),

@@ -81,6 +81,26 @@ export const SMTPD_PARAMETERS = {
     "",
     "EHLO keywords, in any case, that are not announced; `silent-discard` keeps this out of the log.",
   ),
+  smtpd_reject_footer: text(
+    "",
+    "Text behind each 4xx and 5xx reply, on lines of its own: `\\n` begins the next line, `\\c` in front continues the " +
+      "reply's last line. Expands $client, $client_address, $client_name, $client_port, $helo_name, $localtime, " +
+      "$recipient, $reverse_client_name, $sender, $server_name and the _name and _domain of sender and recipient.",
+    { raw: true },
+  ),
+  smtpd_reject_footer_maps: list(
+    "",
+    "Tables from a whole 4xx or 5xx reply to the footer that it gets instead of smtpd_reject_footer.",
+  ),
+  smtpd_expansion_filter: text(
+    "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
+    "Characters that may stand in what is expanded in smtpd_reject_footer and RBL replies; others become `_`.",
+    { raw: true },
+  ),
+  smtpd_delay_open_until_valid_rcpt: bool(
+    "yes",
+    "Give a message its queue id at the first accepted recipient; with `no` at MAIL FROM, so that refusals name it.",
+  ),
   strict_rfc821_envelopes: bool("no", "Demand addresses in <> exactly as RFC 5321 spells them."),
   strict_smtputf8: bool("no", "Refuse UTF-8 addresses from clients that did not declare SMTPUTF8."),
   line_length_limit: int("2048", { min: 512 }, "Bytes of a command line; longer lines are cut and logged."),
