@@ -12,7 +12,7 @@ import { parseHostsFile } from "./hosts-file.ts";
 const HOSTS =
   "127.0.0.1 localhost\n192.0.2.7\tMail.Example.Org mail # comment\n192.0.2.7 other\n2001:db8:0::7 mail\nbad line\n";
 
-const TYPES = { A: 1, PTR: 12, MX: 15, AAAA: 28 } as const;
+const TYPES = { A: 1, NS: 2, PTR: 12, MX: 15, TXT: 16, AAAA: 28 } as const;
 
 /** Answers by "name type"; rcode 3 if the name is nowhere, 2 for "broken.test". */
 const ZONE = new Map<string, readonly Buffer[]>([
@@ -22,6 +22,9 @@ const ZONE = new Map<string, readonly Buffer[]>([
   ["null.test 15", [mxData(0, "")]],
   ["1.2.0.192.in-addr.arpa 12", [wireName("Client.Example.ORG")]],
   ["half.test 1", [Buffer.from([192, 0, 2, 3])]],
+  ["ns.test 2", [wireName("NS1.Example.ORG"), wireName("ns2.example.org")]],
+  ["txt.test 16", [txtData("two ", "strings"), txtData("other")]],
+  ["mail 1", [Buffer.from([192, 0, 2, 4])]],
 ]);
 
 let queries = 0;
@@ -43,6 +46,10 @@ function open() {
 function wireName(name: string): Buffer {
   const labels = name.split(".").filter(Boolean);
   return Buffer.concat([...labels.flatMap((l) => [Buffer.from([l.length]), Buffer.from(l)]), Buffer.from([0])]);
+}
+
+function txtData(...strings: readonly string[]): Buffer {
+  return Buffer.concat(strings.map((text) => Buffer.from(`${String.fromCharCode(text.length)}${text}`, "latin1")));
 }
 
 function mxData(preference: number, exchange: string): Buffer {
@@ -122,6 +129,24 @@ test("reverse() asks the hosts file, then DNS", async () => {
   assert.deepEqual(await dns.reverse("192.0.2.1"), { kind: "found", records: ["client.example.org"] });
   assert.equal((await dns.reverse("192.0.2.2")).kind, "notFound");
   assert.equal((await dns.reverse("x")).kind, "invalid");
+});
+
+test("ns(), txt() and records() answer from DNS alone", async () => {
+  const dns = open();
+  const found = (...records: readonly string[]) => ({ kind: "found", records });
+  assert.deepEqual(await dns.ns?.("NS.test."), found("ns1.example.org", "ns2.example.org"));
+  assert.deepEqual(await dns.txt?.("txt.test"), found("two strings", "other"));
+  assert.deepEqual(await dns.records?.("both.test", 4), found("192.0.2.1"));
+  assert.deepEqual(await dns.records?.("both.test", 6), found("2001:db8::1"));
+  assert.deepEqual(await dns.records?.("mail", 4), found("192.0.2.4"), "not from the hosts file");
+  assert.equal((await dns.records?.("mail", 6))?.kind, "noData");
+  assert.equal((await dns.records?.("192.0.2.1", 4))?.kind, "invalid");
+  assert.equal((await dns.txt?.("nowhere.test"))?.kind, "notFound");
+  assert.equal((await dns.ns?.("broken.test"))?.kind, "temporary");
+  const before = queries;
+  await Promise.all([dns.ns?.("ns.test"), dns.records?.("BOTH.test", 4)]);
+  assert.equal(queries, before, "kept, each type by itself");
+  dns.close();
 });
 
 test("equal questions share one query and its answer", async () => {

@@ -2,7 +2,7 @@
  *  getaddrinfo() is never used: it blocks libuv's threads, and cannot tell "no such name" from "try again". */
 import { Resolver } from "node:dns/promises";
 import { domainToASCII } from "node:url";
-import { formatIp, type IpAddress, octetsOf, parseAddress } from "../base/cidr.ts";
+import { canonicalIp, formatIp, type IpAddress, octetsOf, parseAddress } from "../base/cidr.ts";
 import type { Clock } from "../base/clock.ts";
 import { DnsCache, type Fetched } from "./cache.ts";
 import { failureOf, INVALID, NO_RECORD } from "./failure.ts";
@@ -32,6 +32,11 @@ export function createDns(options: DnsOptions): Dns {
   const mxCache = new DnsCache<MxRecord>(options.clock);
   const addressCache = new DnsCache<HostAddress>(options.clock);
   const reverseCache = new DnsCache<string>(options.clock);
+  const recordCache = new DnsCache<string>(options.clock);
+  const cached = async (type: RecordType, given: string): Promise<DnsAnswer<string>> => {
+    const name = queryName(given);
+    return name === undefined ? INVALID : recordCache.get(`${type} ${name}`, () => FETCH_BY_TYPE[type](name, resolver));
+  };
   return {
     async mx(domain) {
       const name = queryName(domain);
@@ -52,8 +57,41 @@ export function createDns(options: DnsOptions): Dns {
       if (local !== undefined) return { kind: "found", records: [local] };
       return reverseCache.get(formatIp(ip), () => fetchReverse(ip, sources));
     },
+    ns: (domain) => cached("NS", domain),
+    txt: (name) => cached("TXT", name),
+    records: (name, family) => cached(family === 4 ? "A" : "AAAA", name),
     close: () => resolver.cancel(),
   };
+}
+
+type RecordType = "NS" | "TXT" | "A" | "AAAA";
+type FetchRecords = (name: string, resolver: Resolver) => Promise<Fetched<string>>;
+
+/** Records of one type as text. */
+const FETCH_BY_TYPE: Readonly<Record<RecordType, FetchRecords>> = {
+  async NS(name, resolver) {
+    const answer = await attempt(resolver.resolveNs(name));
+    return { answer: mapped(answer, (host) => host.toLowerCase().replace(/\.$/, "")) };
+  },
+  async TXT(name, resolver) {
+    return { answer: mapped(await attempt(resolver.resolveTxt(name)), (strings) => strings.join("")) };
+  },
+  async A(name, resolver) {
+    return addressRecords(await attempt(resolver.resolve4(name, { ttl: true })));
+  },
+  async AAAA(name, resolver) {
+    return addressRecords(await attempt(resolver.resolve6(name, { ttl: true })));
+  },
+};
+
+function addressRecords(answer: DnsAnswer<{ readonly address: string; readonly ttl: number }>): Fetched<string> {
+  if (answer.kind !== "found") return { answer };
+  const ttlMs = Math.min(...answer.records.map(({ ttl }) => ttl)) * 1000;
+  return { answer: mapped(answer, ({ address }) => canonicalIp(address) ?? address), ttlMs };
+}
+
+function mapped<F, T>(answer: DnsAnswer<F>, map: (record: F) => T): DnsAnswer<T> {
+  return answer.kind === "found" ? { kind: "found", records: answer.records.map(map) } : answer;
 }
 
 async function fetchMx(name: string, { resolver }: Sources): Promise<Fetched<MxRecord>> {
