@@ -1,12 +1,14 @@
 /** config/registry.ts: all declared parameters in one table, and the types that follow from it. */
 import type { Declaration } from "./declare.ts";
 import { ACCESS_PARAMETERS } from "./params/access.ts";
+import { ACCESS_DNS_PARAMETERS } from "./params/access-dns.ts";
 import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
 import { GENERAL_PARAMETERS } from "./params/general.ts";
 import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
+import { POLICY_PARAMETERS } from "./params/policy.ts";
 import { QMGR_PARAMETERS } from "./params/qmgr.ts";
 import { QUEUE_PARAMETERS } from "./params/queue.ts";
 import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
@@ -22,6 +24,8 @@ export const REGISTRY = {
   ...TLS_PARAMETERS,
   ...SASL_PARAMETERS,
   ...ACCESS_PARAMETERS,
+  ...POLICY_PARAMETERS,
+  ...ACCESS_DNS_PARAMETERS,
   ...REWRITE_PARAMETERS,
   ...CLEANUP_PARAMETERS,
   ...QUEUE_PARAMETERS,
