@@ -2,6 +2,7 @@
 import type { Declaration } from "./declare.ts";
 import { ACCESS_PARAMETERS } from "./params/access.ts";
 import { ACCESS_DNS_PARAMETERS } from "./params/access-dns.ts";
+import { ANVIL_PARAMETERS } from "./params/anvil.ts";
 import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
 import { GENERAL_PARAMETERS } from "./params/general.ts";
@@ -24,6 +25,7 @@ export const REGISTRY = {
   ...TLS_PARAMETERS,
   ...SASL_PARAMETERS,
   ...ACCESS_PARAMETERS,
+  ...ANVIL_PARAMETERS,
   ...POLICY_PARAMETERS,
   ...ACCESS_DNS_PARAMETERS,
   ...REWRITE_PARAMETERS,

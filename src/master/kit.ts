@@ -6,6 +6,7 @@ import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { HashPool } from "../sasl/hash-pool.ts";
+import type { WorkerAnvil } from "./anvil-host.ts";
 
 /** What outlives a generation. */
 export interface WorkerKit {
@@ -22,5 +23,7 @@ export interface WorkerKit {
   readonly hashes: HashPool;
   /** Shared by all workers, so that a TLS session can be resumed at any of them. */
   readonly ticketKeys: Buffer;
+  /** Counters of clients, over all workers. */
+  readonly anvil: WorkerAnvil;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }

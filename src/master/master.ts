@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
 import { join } from "node:path";
+import { AnvilServer } from "../anvil/server.ts";
 import { systemClock } from "../base/clock.ts";
 import { formatProblem } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
@@ -17,6 +18,7 @@ import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
+import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
 import { answerControl } from "./control.ts";
 import {
@@ -34,6 +36,7 @@ import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
 import { pinRestartParameters } from "./pinned.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
+import type { Methods } from "./rpc.ts";
 import { workerCount } from "./worker-count.ts";
 import { forkWorker } from "./worker-process.ts";
 
@@ -65,6 +68,8 @@ export class Master {
   readonly #logFile: LogFile;
   readonly #batch: LineBatch;
   readonly #log: Log;
+  /** Counters of clients; with one worker they are his. */
+  readonly #anvil: AnvilServer | undefined;
   readonly #fleet: Fleet;
   readonly #ticketKeys = randomBytes(48);
   readonly #sockets = new Map<string, BoundSocket>();
@@ -90,6 +95,7 @@ export class Master {
     this.#batch = new LineBatch(this.#logFile, host.split(".")[0] ?? host, systemClock);
     const tag = `${this.#params.get("syslog_name")}/master`;
     this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag, id: process.pid });
+    this.#anvil = this.#makeAnvil();
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
     this.stopped = new Promise((resolve) => {
@@ -172,6 +178,7 @@ export class Master {
         log: this.#log,
       });
       this.#loaded = loaded;
+      this.#anvil?.configure(scopeOf(snapshot));
       this.#watch.start(loaded.snapshot.files);
       this.#log.info(`reload -- version ${mailVersion}, configuration ${configDirectory}`);
     } catch (error) {
@@ -188,13 +195,22 @@ export class Master {
     return this.#fleet.files(changed);
   }
 
+  #makeAnvil(): AnvilServer | undefined {
+    if (workerCount(this.#params.get("postern_workers")) === 1) return undefined;
+    const log = this.#log.with(`${this.#params.get("syslog_name")}/anvil`);
+    return new AnvilServer({ params: this.#params, clock: systemClock, log });
+  }
+
   #makeFleet(host: string): Fleet {
     const workers = workerCount(this.#params.get("postern_workers"));
     const orphans = orphanShards(this.#dirs, workers);
     const spawn = String(this.#params.get("postern_workers")) === "0" ? inProcessWorker : forkWorker;
     return new Fleet({
       workers,
-      spawn: (methods) => spawn(methods, (chunk) => this.#logFile.write(chunk)),
+      spawn: (methods) => {
+        const start = (all: Methods) => spawn(all, (chunk) => this.#logFile.write(chunk));
+        return this.#anvil ? spawnCounted(this.#anvil, methods, start) : start(methods);
+      },
       startArgs: (shard) => ({
         snapshot: this.#loaded.snapshot,
         shard,
@@ -215,6 +231,7 @@ export class Master {
     await this.#control?.close();
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });
+    this.#anvil?.close();
     this.#batch.flush();
     await this.#logFile.close();
     this.#lock.release();

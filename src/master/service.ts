@@ -10,10 +10,11 @@ import { createResolver } from "../rewrite/create.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
 import { createSaslBackend } from "../sasl/select.ts";
+import type { ClientCounting } from "../smtpd/client-limits.ts";
 import { createSmtpd } from "../smtpd/create.ts";
 import type { ClientMatcher, Smtpd } from "../smtpd/options.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
-import type { TableOpener } from "../tables/table.ts";
+import { TableError, type TableOpener } from "../tables/table.ts";
 import type { WorkerKit } from "./kit.ts";
 import { serviceTls } from "./service-tls.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
@@ -64,6 +65,7 @@ export function buildService(input: ServiceInput): BuiltService {
     mynetworks: matcher(input, params, "mynetworks"),
     debugPeers: matcher(input, params, "debug_peer_list"),
     saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
+    counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
   });
   return { smtpd, problems, close: async () => sasl?.close() };
 }
@@ -111,6 +113,26 @@ function isTlsFile(params: Parameters, path: string): boolean {
     params.get("smtpd_tls_key_file"),
   ];
   return names.some((name) => name !== "" && path.endsWith(name));
+}
+
+/** Who is not counted. A list that fails excepts nobody. */
+function limitExceptions({ tables, files }: ServiceInput, params: Parameters, log: Log): ClientCounting["isExcepted"] {
+  const name = "smtpd_client_event_limit_exceptions";
+  const parentMatches = params.get("parent_domain_matches_subdomains").includes(name);
+  const list = compileAddressList(params.get(name), { opener: tables, files, parentMatches });
+  const failed = (error: unknown) => {
+    if (!(error instanceof TableError)) throw error;
+    log.warning(`${name}: ${error.message}`);
+    return false;
+  };
+  return (client) => {
+    try {
+      const answer = list.matches(client.address, client.name);
+      return answer instanceof Promise ? answer.catch(failed) : answer;
+    } catch (error) {
+      return failed(error);
+    }
+  };
 }
 
 /** A list that cannot be read synchronously, or at all, matches nobody: these lists only ever relax something. */

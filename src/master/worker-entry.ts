@@ -33,6 +33,7 @@ const rpc: Rpc = new Rpc((message, handle) => {
 }, methods);
 process.on("message", (message, handle) => rpc.receive(message, handle));
 process.on("disconnect", () => {
+  rpc.close("The master has ended");
   void worker.drain({ graceMs: ORPHAN_GRACE_MS }).finally(() => process.exit(0));
 });
 // The master decides when to stop; a terminal's Ctrl-C reaches the whole process group.

@@ -17,6 +17,7 @@ import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
+import { workerAnvil } from "./anvil-host.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
@@ -160,8 +161,9 @@ export class Worker {
       this.#acceptors.delete(key);
       void acceptor.close();
     }
-    const { qmgr, caps } = this.#need();
+    const { kit, qmgr, caps } = this.#need();
     caps.configure(next.snapshot);
+    kit.anvil.configure(next.params);
     qmgr.reconfigure();
     if (old) void retire(old);
   }
@@ -203,6 +205,7 @@ export class Worker {
     await this.#current?.close();
     await running?.store.close();
     running?.kit.dns.close();
+    running?.kit.anvil.close();
     this.#batch?.flush();
   }
 
@@ -248,6 +251,13 @@ export class Worker {
         queueLimit: params.get("postern_hash_queue_limit"),
       }),
       ticketKeys: Buffer.from(args.ticketKeys),
+      anvil: workerAnvil({
+        workers: args.workers,
+        params,
+        clock: systemClock,
+        log: logFor(`${params.get("syslog_name")}/anvil`),
+        call: (method, batch) => this.#host.call(method, batch),
+      }),
     };
   }
 

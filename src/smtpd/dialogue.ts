@@ -23,6 +23,10 @@ export async function converse(session: Session): Promise<void> {
     session.log.error(`Session of ${session.peer} failed: ${session.printable(stack.replace(/\s*\n\s*/g, " | "))}`);
     session.send(soft(session, reply(421, "4.3.0", `${session.settings.hostname} Server local data error`)));
   }
+  if (session.limits.counted) {
+    session.connection.flush();
+    await session.limits.disconnect();
+  }
   const notes = session.sawBareLf && session.settings.bareNewline === "note" && !session.bareNewlineExcluded;
   const note = notes ? " notes=bare_lf" : "";
   session.log.info(`disconnect from ${session.peer}${session.tally.format()}${note}`);
@@ -44,7 +48,15 @@ async function identify(session: Session): Promise<void> {
 /** TLS in wrapper mode, then the greeting. False: the session is over. */
 async function open(session: Session): Promise<boolean> {
   const { settings } = session;
-  if (settings.tlsWrapper && !(await secure(session))) return false;
+  if (settings.tlsWrapper) {
+    if (await session.limits.refusesTls(session, "TLS service request")) return false;
+    if (!(await secure(session))) return false;
+  }
+  const tooMany = await session.limits.connect(session);
+  if (tooMany) {
+    await session.respond(tooMany);
+    return false;
+  }
   const refused = applyVerdict(session, await session.access.atConnect(session.facts("CONNECT")));
   if (refused) {
     session.denied = true;

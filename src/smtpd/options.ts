@@ -12,6 +12,7 @@ import type { Socket } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
+import type { ClientCounting } from "./client-limits.ts";
 
 export type ClientMatcher = (client: ClientEndpoint) => boolean;
 
@@ -46,6 +47,8 @@ export interface SmtpdOptions {
   readonly debugPeers: ClientMatcher;
   /** smtpd_sasl_exceptions_networks: AUTH is not announced to these, but accepted. */
   readonly saslExceptions?: ClientMatcher | undefined;
+  /** Who counts clients for smtpd_client_*_limit; undefined: nobody is limited. */
+  readonly counting?: ClientCounting | undefined;
 }
 
 /** A running SMTP service of one config generation. */

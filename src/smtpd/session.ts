@@ -9,6 +9,7 @@ import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { formatReply, type Reply } from "../mail/reply.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
+import { ClientLimits } from "./client-limits.ts";
 import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
 import type { Lost } from "./result.ts";
@@ -35,6 +36,8 @@ export class Session {
   readonly access: AccessSession;
   readonly server: ServerEndpoint;
   readonly tally = new Tally();
+  /** What this client may do, and how often. */
+  readonly limits: ClientLimits;
   client: ClientEndpoint;
   /** Whether the client is in debug_peer_list. */
   debug = false;
@@ -73,6 +76,13 @@ export class Session {
     this.access = parts.options.access.newSession();
     this.client = unnamedClient(parts.connection.peer);
     this.server = parts.connection.local;
+    this.limits = new ClientLimits({
+      limits: parts.settings.limits,
+      counting: parts.options.counting,
+      serviceName: parts.options.serviceName,
+      hostname: parts.settings.hostname,
+      log: parts.log,
+    });
   }
 
   get tls(): TlsSession | undefined {

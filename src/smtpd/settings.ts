@@ -1,5 +1,6 @@
 /** smtpd/settings.ts: the parameters of one service, read once, so that no session looks anything up by name. */
 import type { Parameters } from "../config/parameters.ts";
+import { type LimitSettings, readLimits } from "./client-limits.ts";
 import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
 
 export interface SmtpdSettings {
@@ -43,6 +44,7 @@ export interface SmtpdSettings {
   readonly tlsAuthOnly: boolean;
   readonly tlsLogLevel: number;
   readonly explainLog: boolean;
+  readonly limits: LimitSettings;
   /** Every 5xx becomes 4xx. */
   readonly softBounce: boolean;
 }
@@ -97,6 +99,7 @@ function readMoreSettings(params: Parameters) {
     tlsAuthOnly: tlsLevel === "encrypt" || params.get("smtpd_tls_auth_only"),
     tlsLogLevel: params.get("smtpd_tls_loglevel"),
     explainLog: params.get("postern_explain_log"),
+    limits: readLimits(params),
     softBounce: params.get("soft_bounce"),
   };
 }

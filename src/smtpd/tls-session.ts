@@ -15,6 +15,7 @@ export async function secure(session: Session): Promise<boolean> {
   const failure = await connection.upgrade(context, settings.tlsTimeoutMs);
   if (failure !== undefined) {
     log.info(`SSL_accept error from ${session.peer}: ${session.printable(failure)}`);
+    if (await session.limits.newTls(session)) return false;
     log.info(`NOQUEUE: lost connection after ${session.where} from ${session.peer}`);
     return false;
   }
@@ -27,7 +28,9 @@ export async function secure(session: Session): Promise<boolean> {
       `Anonymous TLS connection ${reused} from ${session.peer}${name}: ${tls.protocol} with cipher ${tls.cipher} (${tls.bits}/${tls.bits} bits)`,
     );
   }
-  return true;
+  const tooMany = tls?.reused ? undefined : await session.limits.newTls(session);
+  if (tooMany) session.send(tooMany);
+  return tooMany === undefined;
 }
 
 /** What createServerTls() needs, from a service's parameters. undefined: the service has no TLS. */

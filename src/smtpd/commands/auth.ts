@@ -30,7 +30,7 @@ function checkAuth(session: Session): Reply | undefined {
 }
 
 export async function runAuth(session: Session, args: string): Promise<HandlerResult> {
-  const refused = checkAuth(session);
+  const refused = (await session.limits.auth(session)) ?? checkAuth(session);
   if (refused) return replyWith(refused);
   const [, name, initial] = /^(\S+)(?:[ \t]+(\S+))?$/.exec(args) ?? [];
   if (name === undefined) return answer(501, "5.5.4", "Syntax: AUTH mechanism");

@@ -23,6 +23,8 @@ export async function runMail(session: Session, args: string): Promise<HandlerRe
   const { settings } = session;
   const text = /^FROM:(.*)$/is.exec(args)?.[1];
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
+  const tooMuch = await session.limits.mail(session);
+  if (tooMuch) return replyWith(tooMuch);
   const path = parsePath(text, { strict: settings.strictEnvelopes, utf8: settings.smtputf8, nullAllowed: true });
   if (path === undefined) {
     logBadAddress(session, "MAIL", text);

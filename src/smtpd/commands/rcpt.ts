@@ -15,6 +15,8 @@ export async function runRcpt(session: Session, args: string): Promise<HandlerRe
   const { settings } = session;
   const text = /^TO:(.*)$/is.exec(args)?.[1];
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: RCPT TO:<address>");
+  const tooMany = await session.limits.rcpt(session);
+  if (tooMany) return replyWith(tooMany);
   const path = parsePath(text, { strict: settings.strictEnvelopes, utf8: settings.smtputf8, nullAllowed: false });
   if (path === undefined) {
     logBadAddress(session, "RCPT", text);

@@ -14,8 +14,11 @@ function checkStartTls(session: Session, args: string): Reply | undefined {
   return undefined;
 }
 
-export function runStartTls(session: Session, args: string): HandlerResult {
+export async function runStartTls(session: Session, args: string): Promise<HandlerResult> {
   const refused = checkStartTls(session, args);
   if (refused) return replyWith(refused);
+  if (await session.limits.refusesTls(session, "STARTTLS request")) {
+    return replyWith(reply(454, "4.7.0", `Error: too many new TLS sessions from ${session.peer}`));
+  }
   return { kind: "startTls", reply: reply(220, "2.0.0", "Ready to start TLS") };
 }
