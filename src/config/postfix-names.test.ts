@@ -9,6 +9,7 @@ import { GENERAL_PARAMETERS } from "./params/general.ts";
 import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
+import { POLICY_PARAMETERS } from "./params/policy.ts";
 import { QMGR_PARAMETERS } from "./params/qmgr.ts";
 import { QUEUE_PARAMETERS } from "./params/queue.ts";
 import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
@@ -35,6 +36,7 @@ test("REGISTRY: every parameter is declared in one file", () => {
     LOCAL_PARAMETERS,
     LOG_PARAMETERS,
     MASTER_PARAMETERS,
+    POLICY_PARAMETERS,
     QMGR_PARAMETERS,
     QUEUE_PARAMETERS,
     REWRITE_PARAMETERS,

@@ -25,6 +25,8 @@ export interface LineSocketOptions {
 export interface LineSocket {
   /** Sends `line` and LF. A line with an LF inside is a bug and throws. */
   send(line: string): void;
+  /** Sends several lines, each with an LF, in one write. A line with an LF inside is a bug and throws. */
+  sendLines(lines: readonly string[]): void;
   /** Ends the connection at once; no callback comes afterwards. */
   close(): void;
 }
@@ -64,13 +66,16 @@ interface Lifetime {
 }
 
 function lineSocket(socket: Socket, sendLimitBytes: number, lifetime: Lifetime): LineSocket {
+  const sendLines = (lines: readonly string[]) => {
+    if (lines.some((line) => line.includes("\n"))) throw new Error("Line to send holds a line end");
+    if (lifetime.isOver()) return;
+    const text = lines.map((line) => `${line}\n`).join("");
+    if (socket.writableLength + text.length > sendLimitBytes) return lifetime.end("peer does not read");
+    socket.write(text);
+  };
   return {
-    send(line) {
-      if (line.includes("\n")) throw new Error("Line to send holds a line end");
-      if (lifetime.isOver()) return;
-      if (socket.writableLength + line.length > sendLimitBytes) return lifetime.end("peer does not read");
-      socket.write(`${line}\n`);
-    },
+    sendLines,
+    send: (line) => sendLines([line]),
     close() {
       lifetime.finish();
       socket.destroy();
