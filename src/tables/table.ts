@@ -16,6 +16,9 @@ export interface LookupTable {
   get(key: string): Answer | Promise<Answer>;
   /** All keys where they can be enumerated (texthash, inline), for proof; undefined otherwise. */
   readonly entries?: ReadonlyMap<string, string> | undefined;
+  /** The rules of cidr, regexp and pcre tables in order, patterns as written and values unexpanded, for proof; undefined
+   *  for other types. */
+  readonly rules?: readonly { readonly pattern: string; readonly value: string }[] | undefined;
   /** Why every get() throws, where that is known when the table is opened; for check and for optional defaults. */
   readonly problem?: string | undefined;
   /** Ends connections, workers, file handles. A get() after it may throw TableError. Never rejects. */
