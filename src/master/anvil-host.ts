@@ -43,8 +43,16 @@ export function spawnCounted(
   spawn: (methods: Methods) => WorkerLink,
 ): WorkerLink {
   const holder = {};
-  const answer = (batch: readonly AnvilRequest[]) => server.answer(holder, batch);
+  let ended = false;
+  const answer = (batch: readonly AnvilRequest[]) => {
+    // What it had sent may arrive after its end: counted now, it would never be given back.
+    if (ended) throw new Error("The worker has ended");
+    return server.answer(holder, batch);
+  };
   const link = spawn(new Map([...methods, ["anvil", answer]]));
-  void link.ended.then(() => server.drop(holder));
+  void link.ended.then(() => {
+    ended = true;
+    server.drop(holder);
+  });
   return link;
 }

@@ -52,7 +52,12 @@ function checkReadable(snapshot: ConfigSnapshot, service: ServiceEntry): readonl
   }
 }
 
-const ADDRESS_LISTS = ["mynetworks", "debug_peer_list", "smtpd_sasl_exceptions_networks"] as const;
+const ADDRESS_LISTS = [
+  "mynetworks",
+  "debug_peer_list",
+  "smtpd_sasl_exceptions_networks",
+  "smtpd_client_event_limit_exceptions",
+] as const;
 
 function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
   const params = scopeOf(snapshot, service);
@@ -63,6 +68,8 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
   const networks = ADDRESS_LISTS.flatMap((name) => {
+    // By default the same as mynetworks: nothing is reported twice.
+    if (name === "smtpd_client_event_limit_exceptions" && !params.source(name)) return [];
     const list = compileAddressList(params.get(name), { opener: tables, files });
     return list.problems.map(
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
