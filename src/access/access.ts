@@ -18,6 +18,8 @@ export interface Facts {
   readonly recipient: Address | undefined;
   readonly recipientCount: number;
   readonly sasl: SaslIdentity | undefined;
+  /** AUTH= of MAIL (RFC 4954 §5), for policy requests. */
+  readonly saslSender?: string | undefined;
   readonly saslEnabled: boolean;
   readonly tls: TlsSession | undefined;
   readonly sizeBytes: number | undefined;

@@ -4,6 +4,7 @@
 import type { Word } from "./restriction.ts";
 import { checkClientAccess } from "./restrictions/check-client-access.ts";
 import { checkHeloAccess } from "./restrictions/check-helo-access.ts";
+import { checkPolicyService } from "./restrictions/check-policy-service.ts";
 import { checkRecipientAccess } from "./restrictions/check-recipient-access.ts";
 import { checkSaslAccess } from "./restrictions/check-sasl-access.ts";
 import { checkSenderAccess } from "./restrictions/check-sender-access.ts";
@@ -61,6 +62,7 @@ export const WORDS: readonly Word[] = [
   checkSenderAccess,
   checkRecipientAccess,
   checkSaslAccess,
+  checkPolicyService,
 ];
 
 const BY_NAME: ReadonlyMap<string, Word> = new Map(WORDS.flatMap((word) => word.names.map((name) => [name, word])));
@@ -88,7 +90,6 @@ const UNSUPPORTED: ReadonlyMap<string, boolean> = new Map([
     "reject_multi_recipient_bounce",
   ].map((name) => [name, false] as const),
   ...[
-    "check_policy_service",
     "sleep",
     "check_ccert_access",
     "check_etrn_access",

@@ -6,6 +6,7 @@ import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
 import type { ServerTls } from "../net/tls-context.ts";
+import { createPolicyServers } from "../policy/client.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
@@ -40,7 +41,16 @@ export function buildService(input: ServiceInput): BuiltService {
   const log = kit.logFor(`${syslogName}/smtpd`);
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
-  const { policy, problems } = compileAccess(params, { tables, resolver, log, mynetworks });
+  const policyServers = createPolicyServers({ params, clock: kit.clock, deadlines: kit.deadlines, log });
+  const { policy, problems } = compileAccess(params, {
+    policy: policyServers,
+    tables,
+    resolver,
+    log,
+    mynetworks,
+    dns: kit.dns,
+    clock: kit.clock,
+  });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
   const tls = watchedTls(input, params, log);
   const smtpd = createSmtpd({
@@ -67,7 +77,14 @@ export function buildService(input: ServiceInput): BuiltService {
     saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
     counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
   });
-  return { smtpd, problems, close: async () => sasl?.close() };
+  return {
+    smtpd,
+    problems,
+    async close() {
+      await policyServers.close();
+      await sasl?.close();
+    },
+  };
 }
 
 function makeSasl({ files, kit }: ServiceInput, params: Parameters, log: Log): AccountBackend {

@@ -62,6 +62,7 @@ export class Session {
   /** … and now also within one. */
   mustEnd = false;
   #explained = 0;
+  #instances = 0;
 
   constructor(parts: {
     readonly options: SmtpdOptions;
@@ -179,7 +180,18 @@ export class Session {
       sizeBytes: more?.sizeBytes ?? transaction?.start.declaredSize,
       queueId: transaction?.queueId,
       earlyTalker: this.earlyTalker,
+      saslSender: transaction?.start.saslSender,
+      instance: transaction && this.#instanceOf(transaction),
     };
+  }
+
+  /** One value for all that is asked about a message, as Postfix makes it: `%x.%lx.%lx.%x` of pid, time and a count. */
+  #instanceOf(transaction: Transaction): string {
+    if (transaction.instance !== undefined) return transaction.instance;
+    const micros = this.options.clock.nowMicros();
+    const parts = [this.log.id, Math.floor(micros / 1_000_000), micros % 1_000_000, this.#instances++];
+    transaction.instance = parts.map((part) => part.toString(16)).join(".");
+    return transaction.instance;
   }
 
   /** ` from=<s> to=<r> proto=ESMTP helo=<h>` and who logged in, as far as known (Postfix log_whatsup). */

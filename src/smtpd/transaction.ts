@@ -25,6 +25,8 @@ export class Transaction {
   discard = false;
   /** RCPT commands beyond the recipient limit. */
   overshoot = 0;
+  /** What policy servers know the message by; set when first asked for. */
+  instance: string | undefined;
   /** Set with the first accepted recipient. */
   queueId: QueueId | undefined;
 

@@ -1,0 +1,108 @@
+/** access/restrictions/check-policy-service.ts: `check_policy_service inet:host:port | unix:path | { … }`: asks a policy
+ *  server and applies its answer like a table's value (SMTPD_POLICY_README, postfix.md §4). No answer is the service's
+ *  default action, never "go on". How a server is asked is policy/. */
+import type { Parameters } from "../../config/parameters.ts";
+import { printableAscii, printableUtf8 } from "../../mail/printable.ts";
+import { composeRequest, encodeXtext } from "../../policy/attributes.ts";
+import { unreachableService } from "../../policy/client.ts";
+import type { PolicyRequest, PolicyService } from "../../policy/policy.ts";
+import type { Facts } from "../access.ts";
+import { applyAction } from "../apply-action.ts";
+import type { Context, Outcome, Word } from "../restriction.ts";
+
+/** Where the default action of a server leads back to the same server: Postfix's built-in default. */
+const LAST_DEFAULT_ACTION = "451 4.3.5 Server configuration problem";
+
+/** States in which the recipients are complete and counted. */
+const COUNTED: ReadonlySet<string> = new Set(["DATA", "END-OF-MESSAGE"]);
+
+/** Characters of a request or an answer in the trace. */
+const MAX_TRACE_CHARS = 1500;
+
+export const checkPolicyService: Word = {
+  names: ["check_policy_service"],
+  argument: "service",
+  build(services, { argument, ref }) {
+    const { params, log } = services;
+    const service = services.policy?.open(argument) ?? unreachableService(argument, params);
+    // Commands whose default action is a list that may ask here again.
+    const failing = new WeakSet<Context>();
+    return async (context) => {
+      const request = policyRequest(context.facts, service, params);
+      const answer = await service.ask(request);
+      noteRequest(context, service.name, request);
+      const apply = (value: string): Outcome =>
+        applyAction(
+          { value, table: service.name, key: "policy query", subject: context.subject, ref },
+          context,
+          services,
+        );
+      if (answer.kind === "answer") {
+        context.noteLookup(`answer -> "${shown(answer.action)}"`);
+        return apply(answer.action);
+      }
+      const action = failing.has(context) ? LAST_DEFAULT_ACTION : service.defaultAction;
+      const why = `no answer from policy server ${service.name}: ${answer.why}; default action applies: ${action}`;
+      context.noteLookup(shown(why));
+      log.warning(printableAscii(why));
+      const outcome = apply(action);
+      if (outcome.kind === "run") failing.add(context);
+      return outcome;
+    };
+  },
+};
+
+/** All attributes of a request, in order. */
+export function policyRequest(facts: Facts, service: PolicyService, params: Parameters): PolicyRequest {
+  const { client, server, sasl, tls } = facts;
+  const state = facts.command === "BDAT" ? "DATA" : facts.command;
+  return composeRequest({
+    protocol_state: state,
+    protocol_name: facts.protocol,
+    client_address: client.address,
+    client_name: client.name,
+    client_port: String(client.port),
+    reverse_client_name: client.reverseName,
+    server_address: server.address,
+    server_port: String(server.port),
+    helo_name: facts.helo,
+    sender: facts.sender,
+    recipient: facts.recipient,
+    recipient_count: COUNTED.has(state) ? String(facts.recipientCount) : "0",
+    queue_id: facts.queueId,
+    instance: facts.instance,
+    size: String(facts.sizeBytes ?? 0),
+    etrn_domain: facts.etrnDomain,
+    stress: facts.stress ? "yes" : params.get("stress"),
+    sasl_method: sasl?.method,
+    sasl_username: sasl?.username,
+    sasl_sender: facts.saslSender,
+    ...certificateAttributes(facts),
+    encryption_protocol: tls?.protocol,
+    encryption_cipher: tls?.cipher,
+    encryption_keysize: String(tls?.bits ?? 0),
+    policy_context: service.policyContext,
+    compatibility_level: params.text("compatibility_level"),
+    mail_version: params.text("mail_version"),
+  });
+}
+
+/** Names only of certificates whose issuer we trust; a fingerprint speaks for itself. */
+function certificateAttributes({ tls }: Facts) {
+  const peer = tls?.peer;
+  return {
+    ccert_subject: peer?.trusted ? encodeXtext(peer.subject) : undefined,
+    ccert_issuer: peer?.trusted ? encodeXtext(peer.issuer) : undefined,
+    ccert_fingerprint: peer?.certFingerprint,
+    ccert_pubkey_fingerprint: peer?.publicKeyFingerprint,
+  };
+}
+
+function noteRequest(context: Context, name: string, request: PolicyRequest): void {
+  const known = request.filter(([attribute, value]) => attribute !== "request" && value !== "");
+  context.noteLookup(shown(`policy ${name} ${known.map(([attribute, value]) => `${attribute}=${value}`).join(" ")}`));
+}
+
+function shown(text: string): string {
+  return printableUtf8(text).slice(0, MAX_TRACE_CHARS);
+}
