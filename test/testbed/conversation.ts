@@ -90,6 +90,18 @@ export class Conversation {
     this.#socket.destroy();
   }
 
+  /** Resolves when the server has closed the connection. */
+  async closed(): Promise<void> {
+    const late = AbortSignal.timeout(REPLY_TIMEOUT_MS);
+    while (!this.#ended) {
+      late.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        late.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+  }
+
   #listen(): void {
     this.#socket.on("data", (chunk: Buffer) => {
       this.#text += chunk.toString("latin1");
