@@ -25,10 +25,16 @@ export class AccessTable {
 
   /** The outcome of the first key found; DUNNO when none is. Waits only for tables that make it wait. */
   check(keys: readonly string[], subject: Subject, context: Context): Outcome | Promise<Outcome> {
+    const found = this.find(keys, subject, context);
+    return found instanceof Promise ? found.then((outcome) => outcome ?? DUNNO) : (found ?? DUNNO);
+  }
+
+  /** As check(), but undefined when no key is found: an entry DUNNO is found. */
+  find(keys: readonly string[], subject: Subject, context: Context): Found | Promise<Found> {
     return this.#from(0, keys, { subject, context });
   }
 
-  #from(first: number, keys: readonly string[], scene: Scene): Outcome | Promise<Outcome> {
+  #from(first: number, keys: readonly string[], scene: Scene): Found | Promise<Found> {
     for (let i = first; i < keys.length; i++) {
       const key = keys[i] ?? "";
       try {
@@ -40,10 +46,10 @@ export class AccessTable {
       }
       scene.context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> not found`);
     }
-    return DUNNO;
+    return undefined;
   }
 
-  async #wait(pending: Promise<Answer>, i: number, keys: readonly string[], scene: Scene): Promise<Outcome> {
+  async #wait(pending: Promise<Answer>, i: number, keys: readonly string[], scene: Scene): Promise<Found> {
     const key = keys[i] ?? "";
     let answer: Answer;
     try {
@@ -59,7 +65,16 @@ export class AccessTable {
   #found(value: string, key: string, { subject, context }: Scene): Outcome {
     context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> "${printableUtf8(value)}"`);
     const finding = { value, table: this.#table.ref, key, subject, ref: this.#ref };
-    return applyAction(finding, context, this.#services);
+    const outcome = applyAction(finding, context, this.#services);
+    return this.#isSuspicious(outcome, subject, context) ? withoutPermit(outcome) : outcome;
+  }
+
+  /** An entry must not permit a recipient into which the sender wrote a route: where it ends is not what was looked up. */
+  #isSuspicious({ kind }: Outcome, { replyClass }: Subject, { facts }: Context): boolean {
+    if ((kind !== "permit" && kind !== "run") || replyClass !== "Recipient address") return false;
+    const { params, resolver } = this.#services;
+    if (facts.recipient === undefined || params.get("allow_untrusted_routing")) return false;
+    return resolver.hasSenderRouting(resolver.rewrite(facts.recipient));
   }
 
   #failed(error: unknown, key: string, { subject, context }: Scene): Outcome {
@@ -72,9 +87,18 @@ export class AccessTable {
   }
 }
 
+type Found = Outcome | undefined;
+
 interface Scene {
   readonly subject: Subject;
   readonly context: Context;
+}
+
+/** The same outcome, but "go on" instead of "permit"; what it does to the message stays. */
+function withoutPermit(outcome: Outcome): Outcome {
+  if (outcome.kind === "run") return { ...outcome, permitted: () => DUNNO };
+  const { effects, notices } = outcome;
+  return { kind: "dunno", ...(effects && { effects }), ...(notices && { notices }) };
 }
 
 /** How a table wants its keys in this configuration. */

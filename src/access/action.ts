@@ -5,13 +5,13 @@ export type Action =
   | { readonly kind: "dunno" | "permit" | "empty" | "tableInside" }
   /** `code` undefined: $access_map_reject_code or $access_map_defer_code. */
   | {
-      readonly kind: "reject" | "defer" | "code" | "hangup";
+      readonly kind: "reject" | "defer" | "code";
       readonly code: number | undefined;
       readonly dsn: string | undefined;
       readonly text: string;
     }
   | { readonly kind: "deferIfPermit" | "deferIfReject"; readonly dsn: string | undefined; readonly text: string }
-  | { readonly kind: "info" | "warn"; readonly text: string }
+  | { readonly kind: "info" | "warn" | "hangup"; readonly text: string }
   | { readonly kind: "hold" | "discard"; readonly text: string }
   | { readonly kind: "filter" | "redirect" | "bcc" | "prepend"; readonly text: string }
   | { readonly kind: "list"; readonly text: string };
@@ -19,15 +19,21 @@ export type Action =
 /** Reads one value. Never fails: what is no action is a restriction list. */
 export function parseAction(value: string): Action {
   const trimmed = value.trim();
-  if (trimmed === "") return { kind: "empty" };
-  const [, keyword = "", text = ""] = /^(\S+)\s*([\s\S]*)$/.exec(trimmed) ?? [];
+  if (/^[,\s]*$/.test(trimmed)) return { kind: "empty" };
+  const keyword = keywordOf(trimmed);
+  const text = trimmed.slice(keyword.length).trimStart();
   const byKeyword = keywordAction(keyword.toUpperCase(), text);
   if (byKeyword) return byKeyword;
   if (/^\d+$/.test(trimmed)) return { kind: "permit" };
-  if (/^[45]\d\d$/.test(keyword)) return { kind: "code", code: Number(keyword), ...splitDsn(text) };
+  if (text !== "" && /^[45]\d\d$/.test(keyword)) return { kind: "code", code: Number(keyword), ...splitDsn(text) };
   if (/^(?:OK|RELAY)$/i.test(keyword)) return { kind: "permit" };
   if (trimmed.includes(":")) return { kind: "tableInside" };
   return { kind: "list", text: trimmed };
+}
+
+/** The first word of a value, as written. */
+export function keywordOf(value: string): string {
+  return /\S+/.exec(value)?.[0] ?? "";
 }
 
 function keywordAction(keyword: string, text: string): Action | undefined {
@@ -38,21 +44,21 @@ function keywordAction(keyword: string, text: string): Action | undefined {
       return { kind: "reject", code: undefined, ...splitDsn(text) };
     case "DEFER":
       return { kind: "defer", code: undefined, ...splitDsn(text) };
-    case "HANGUP":
-      return { kind: "hangup", code: undefined, ...splitDsn(text) };
     case "DEFER_IF_PERMIT":
       return { kind: "deferIfPermit", ...splitDsn(text) };
     case "DEFER_IF_REJECT":
       return { kind: "deferIfReject", ...splitDsn(text) };
     default:
-      return effectAction(keyword, text);
+      return textAction(keyword, text);
   }
 }
 
-function effectAction(keyword: string, text: string): Action | undefined {
+/** Actions whose text has no enhanced status. */
+function textAction(keyword: string, text: string): Action | undefined {
   switch (keyword) {
     case "INFO":
     case "WARN":
+    case "HANGUP":
     case "HOLD":
     case "DISCARD":
     case "FILTER":
@@ -65,8 +71,8 @@ function effectAction(keyword: string, text: string): Action | undefined {
   }
 }
 
-/** `[x.y.z] text`. */
-function splitDsn(text: string): { readonly dsn: string | undefined; readonly text: string } {
+/** `[x.y.z] text`: dsn_split(3postfix). Also the form of an error transport's next hop. */
+export function splitDsn(text: string): { readonly dsn: string | undefined; readonly text: string } {
   const found = /^([245]\.\d{1,3}\.\d{1,3})(?:\s+([\s\S]*))?$/.exec(text);
   return found ? { dsn: found[1], text: found[2] ?? "" } : { dsn: undefined, text };
 }

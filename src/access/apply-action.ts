@@ -2,10 +2,17 @@
  *  tables and for policy servers. Looks nothing up. */
 import { unreachable } from "../base/unreachable.ts";
 import { printableAscii } from "../mail/printable.ts";
+import { type Reply, reply } from "../mail/reply.ts";
 import type { Effect, RuleRef } from "./access.ts";
-import { type Action, parseAction } from "./action.ts";
-import { CONFIGURATION_ERROR, rejected, type Subject } from "./reply-text.ts";
+import { type Action, keywordOf, parseAction } from "./action.ts";
+import { CONFIGURATION_ERROR, fixDsn, rejected, type Subject } from "./reply-text.ts";
 import { type Context, DUNNO, type Outcome, PERMIT, type Services } from "./restriction.ts";
+
+/** Lists found in tables nest at most this deep. */
+const MAX_DEPTH = 100;
+
+/** Never sent: the connection is closed instead. */
+const HUNG_UP: Reply = reply(421, "4.7.0", "Error: hangup requested");
 
 /** A value that was found, and where. */
 export interface Finding {
@@ -17,37 +24,43 @@ export interface Finding {
   readonly ref: RuleRef;
 }
 
+interface Scene {
+  readonly finding: Finding;
+  readonly context: Context;
+  readonly services: Services;
+}
+
 /** The outcome of a value found in a table or given by a policy server. */
 export function applyAction(finding: Finding, context: Context, services: Services): Outcome {
   const action = parseAction(finding.value);
-  const { subject } = finding;
+  const scene = { finding, context, services };
   switch (action.kind) {
     case "dunno":
       return DUNNO;
     case "permit":
-      return PERMIT;
+      return permitBy(scene);
     case "reject":
     case "defer":
     case "code":
-    case "hangup":
-      return refusalOf(action, subject, services);
+      return refusalOf(action, scene);
     case "deferIfPermit":
     case "deferIfReject":
+      return { kind: action.kind, reply: deferralOf(action, scene) };
+    case "hangup":
       return {
-        kind: action.kind,
-        reply: rejected(450, action.dsn ?? "4.7.1", subject, action.text || "Service unavailable"),
+        kind: "refuse",
+        cause: "config", // warn_if_reject does not soften it, nor defer_if_reject: the connection ends here and now
+        reply: HUNG_UP,
+        hangup: true,
+        notices: [{ action: "hangup", text: printableAscii(action.text) }],
       };
     case "info":
     case "warn":
       return { ...DUNNO, notices: [{ action: action.kind, text: printableAscii(action.text) }] };
     case "list":
-      return {
-        kind: "run",
-        rules: services.compileValue(action.text, { stage: context.stage, ref: finding.ref }),
-        subject,
-      };
+      return listOf(action.text, scene);
     case "empty":
-      services.log.warning(`access table ${finding.table} entry "${printableAscii(finding.key)}" has empty value`);
+      services.log.warning(`access table ${finding.table} entry ${printableAscii(finding.value)} has empty value`);
       return PERMIT;
     case "tableInside":
       return tableInside(finding, services);
@@ -57,22 +70,41 @@ export function applyAction(finding: Finding, context: Context, services: Servic
     case "redirect":
     case "bcc":
     case "prepend":
-      return effectOf(action, { finding, context, services });
+      return effectOf(action, scene);
     default:
       return unreachable(action);
   }
 }
 
-function refusalOf(
-  action: Extract<Action, { kind: "reject" | "defer" | "code" | "hangup" }>,
-  subject: Subject,
-  services: Services,
-): Outcome {
-  const code =
-    action.code ?? services.params.get(action.kind === "defer" ? "access_map_defer_code" : "access_map_reject_code");
-  const reply = rejected(code, action.dsn ?? "5.7.1", subject, action.text || "Access denied");
-  const refusal: Outcome = { kind: "refuse", cause: "policy", reply };
-  return action.kind === "hangup" ? { ...refusal, hangup: true } : refusal;
+/** The origin is made only where somebody logs it. */
+function permitBy({ finding, services }: Scene): Outcome {
+  if (services.params.get("smtpd_log_access_permit_actions").length === 0) return PERMIT;
+  const { value, table, subject } = finding;
+  return { kind: "permit", origin: { action: printableAscii(keywordOf(value)), subject, table } };
+}
+
+function refusalOf(action: Extract<Action, { kind: "reject" | "defer" | "code" }>, scene: Scene): Outcome {
+  const { subject } = scene.finding;
+  const { params, log } = scene.services;
+  const code = action.code ?? params.get(action.kind === "defer" ? "access_map_defer_code" : "access_map_reject_code");
+  const dsn = action.dsn === undefined ? "5.7.1" : fixDsn(action.dsn, subject.replyClass, log);
+  return { kind: "refuse", cause: "policy", reply: rejected(code, dsn, subject, action.text || "Access denied") };
+}
+
+function deferralOf(action: Extract<Action, { kind: "deferIfPermit" | "deferIfReject" }>, scene: Scene): Reply {
+  const { subject } = scene.finding;
+  const { params, log } = scene.services;
+  const dsn = action.dsn === undefined ? "4.7.1" : fixDsn(action.dsn, subject.replyClass, log);
+  return rejected(params.get("access_map_defer_code"), dsn, subject, action.text || "Service unavailable");
+}
+
+function listOf(text: string, { finding, context, services }: Scene): Outcome {
+  const { table, subject, ref } = finding;
+  if ((context.depth ?? 0) > MAX_DEPTH) {
+    services.log.warning(`access table ${table} entry ${printableAscii(text)} causes unreasonable recursion`);
+    return { kind: "refuse", cause: "config", reply: CONFIGURATION_ERROR };
+  }
+  return { kind: "run", rules: services.compileValue(text, { stage: context.stage, ref }), subject };
 }
 
 function tableInside({ table, value }: Finding, { log }: Services): Outcome {
@@ -86,28 +118,23 @@ type EffectAction =
   | Extract<Action, { readonly kind: "hold" | "discard" }>
   | Extract<Action, { readonly kind: "filter" | "redirect" | "bcc" | "prepend" }>;
 
-interface Scene {
-  readonly finding: Finding;
-  readonly context: Context;
-  readonly services: Services;
-}
-
 /** A message-wide action, or DUNNO with a warning where it cannot be one. */
 function effectOf(action: EffectAction, scene: Scene): Outcome {
   const { finding, context, services } = scene;
-  const unfit = unfitReason(action, context);
+  const unfit = misplaced(action.kind, context) ?? misspelt(action, finding.key);
   if (unfit !== undefined) {
-    services.log.warning(`access table ${finding.table}: ${unfit}`);
+    services.log.warning(`access table ${finding.table}${unfit}`);
     return DUNNO;
   }
   const what = `<${finding.subject.name}>: ${finding.subject.replyClass}`;
-  const verb = action.kind.toUpperCase();
-  const { effect, text } = effectAndText(action, verb);
+  const { effect, text } = effectAndText(action);
   const notices = text === undefined ? [] : [{ action: action.kind, text: printableAscii(`${what} ${text}`) }];
-  return { kind: action.kind === "discard" ? "permit" : "dunno", effects: [effect], notices };
+  const outcome = action.kind === "discard" ? permitBy(scene) : DUNNO;
+  return { ...outcome, effects: [effect], notices };
 }
 
-function effectAndText(action: EffectAction, verb: string): { effect: Effect; text: string | undefined } {
+function effectAndText(action: EffectAction): { effect: Effect; text: string | undefined } {
+  const verb = action.kind.toUpperCase();
   if (action.kind === "hold" || action.kind === "discard") {
     return { effect: { kind: action.kind, text: action.text }, text: action.text || `triggers ${verb} action` };
   }
@@ -115,25 +142,26 @@ function effectAndText(action: EffectAction, verb: string): { effect: Effect; te
   return { effect, text: action.kind === "prepend" ? undefined : `triggers ${verb} ${action.text}` };
 }
 
-function unfitReason(action: EffectAction, context: Context): string | undefined {
-  const verb = action.kind.toUpperCase();
-  if (context.effectScope === "beforeMail") {
-    return `with smtpd_delay_reject=no, action ${verb} is always skipped in Client host or Helo command restrictions`;
+/** Why an action has no message to act on here. */
+function misplaced(kind: EffectAction["kind"], { effectScope, stage }: Context): string | undefined {
+  const verb = kind.toUpperCase();
+  if (effectScope === "etrn" && kind !== "prepend") return `: action ${verb} is unavailable in smtpd_etrn_restrictions`;
+  if (effectScope !== "message") {
+    return `: with smtpd_delay_reject=no, action ${verb} is always skipped in Client host or Helo command restrictions`;
   }
-  if (context.effectScope === "etrn") return `action ${verb} is unavailable in smtpd_etrn_restrictions`;
-  if (action.kind === "prepend" && context.stage === "end_of_data") {
-    return "action PREPEND must be used before smtpd_end_of_data_restrictions";
+  if (kind === "prepend" && stage === "end_of_data") {
+    return ": action PREPEND must be used before smtpd_end_of_data_restrictions";
   }
-  const text = printableAscii(action.text);
-  if (action.kind === "filter" && !action.text.includes(":")) {
-    return `action FILTER requires transport:destination, not "${text}"`;
-  }
-  if ((action.kind === "redirect" || action.kind === "bcc") && !/^\S+@\S+$/.test(action.text)) {
-    return `action ${verb} requires user@domain target, not "${text}"`;
-  }
+  return undefined;
+}
+
+/** What an action lacks. */
+function misspelt({ kind, text }: EffectAction, key: string): string | undefined {
+  const entry = ` entry "${printableAscii(key)}"`;
+  if (kind === "filter" && text === "") return `${entry} has FILTER entry without value`;
+  if (kind === "filter" && !text.includes(":")) return `${entry} requires transport:destination`;
+  if ((kind === "redirect" || kind === "bcc") && !/^\S+@\S+$/.test(text)) return `${entry} requires user@domain target`;
   // A header field and nothing else: a line end here would let a table write the message (RFC 5322 §2.2).
-  if (action.kind === "prepend" && !/^[!-9;-~]+:[^\r\n\0]*$/.test(action.text)) {
-    return `action PREPEND requires a header, not "${text}"`;
-  }
+  if (kind === "prepend" && !/^[!-9;-~]+[ \t]*:[^\r\n\0]*$/.test(text)) return `${entry} requires header: text`;
   return undefined;
 }

@@ -2,14 +2,16 @@
  *  virtual or a relay domain, and the sender has not written a route into it. */
 import type { Address } from "../mail/address.ts";
 import { domainOf } from "../mail/address.ts";
+import { printableAscii } from "../mail/printable.ts";
 import type { AddressClass } from "../rewrite/resolve.ts";
+import { oldDefaultText, usesOldDefault } from "./backward-compatibility.ts";
 import type { Context, Services } from "./restriction.ts";
 
 /** True for authorised destinations. Throws or rejects TableError. */
 export function isAuthorizedDestination(
   recipient: Address,
   context: Context,
-  { resolver, params }: Services,
+  { resolver, params, log }: Services,
 ): boolean | Promise<boolean> {
   const address = resolver.rewrite(recipient);
   if (domainOf(address) === undefined) return true; // a bare local part is ours
@@ -19,6 +21,10 @@ export function isAuthorizedDestination(
   }
   const answer = (found: AddressClass): boolean => {
     context.noteLookup(`address class of "${address}" -> ${found}`);
+    if (found === "relay" && usesOldDefault(params, "relay_domains", "2")) {
+      const effect = `accept mail for domain "${domainOf(address)}"`;
+      log.info(printableAscii(oldDefaultText("relay_domains=$mydestination", effect)));
+    }
     return found !== "default";
   };
   const found = resolver.classOf(address);

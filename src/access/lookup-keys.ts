@@ -1,6 +1,8 @@
 /** access/lookup-keys.ts: the keys under which access(5) tables are searched, in order (postfix.md §5.8). The first key
  *  that is found decides. Tables that match whole keys only (regexp, cidr) get the full key alone. */
+import { canonicalIp } from "../base/cidr.ts";
 import { type Address, domainOf, localPartOf } from "../mail/address.ts";
+import { splitExtension } from "../tables/keys.ts";
 
 export interface KeyOptions {
   /** False for tables that match the full key only. */
@@ -14,10 +16,10 @@ export interface KeyOptions {
 /** More parents than this are not looked up: a name of 255 octets may have 127 labels. */
 const MAX_PARENTS = 128;
 
-/** name, then its parent domains. */
+/** name, then its parent domains; an address that stands where a name should has none. */
 export function domainKeys(name: string, options: KeyOptions): string[] {
   const keys = [name];
-  if (!options.partialKeys || name.startsWith("[")) return keys;
+  if (!options.partialKeys || name.startsWith("[") || canonicalIp(name) !== undefined) return keys;
   for (let dot = name.indexOf("."); dot >= 0 && keys.length <= MAX_PARENTS; dot = name.indexOf(".", dot + 1)) {
     const parent = name.slice(options.plainParents ? dot + 1 : dot);
     if (parent !== "" && parent !== ".") keys.push(parent);
@@ -74,11 +76,7 @@ export function ownerKeys(address: Address, options: KeyOptions & { readonly own
   return [...new Set(keys)];
 }
 
-/** The local part without its extension; reserved names and a leading delimiter are left alone. */
+/** The local part without its extension. */
 function withoutExtension(local: string, delimiter: string): string {
-  if (delimiter === "" || /^(?:postmaster|mailer-daemon|double-bounce)$/i.test(local)) return local;
-  for (let i = 1; i < local.length; i++) {
-    if (delimiter.includes(local.charAt(i))) return local.slice(0, i);
-  }
-  return local;
+  return splitExtension(local, delimiter)?.base ?? local;
 }

@@ -1,5 +1,6 @@
 /** access/reply-text.ts: the replies of the restriction language, in Postfix's words (postfix.md §1.0), and the repair of
  *  enhanced status codes (RFC 3463) that do not fit the reply code or the thing that is refused. */
+import type { Log } from "../log/log.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 
@@ -34,9 +35,13 @@ export function rejected(code: number, dsn: string, subject: Subject, text: stri
 
 /** `CODE DSN <name>: TEXT`, printable, at most 510 characters, with a status that fits. */
 export function about(code: number, dsn: string, subject: Subject, text: string): Reply {
-  const status = repairDsn(dsn, code, subject.replyClass);
-  const room = MAX_REPLY_CHARS - `${code} ${status} `.length;
-  return reply(code, status, printableAscii(`<${subject.name}>: ${text}`).slice(0, room));
+  return shortened(code, repairDsn(dsn, code, subject.replyClass), `<${subject.name}>: ${text}`);
+}
+
+/** `CODE DSN TEXT` about nobody, printable, at most 510 characters. The status is taken as it is. */
+export function shortened(code: number, dsn: string, text: string): Reply {
+  const room = MAX_REPLY_CHARS - `${code} ${dsn} `.length;
+  return reply(code, dsn, printableAscii(text).slice(0, room));
 }
 
 /** `451 4.3.0 <name>: Temporary lookup failure`. */
@@ -46,23 +51,30 @@ export function lookupFailure(subject: Subject): Reply {
 
 /** The class digit follows the reply code; x.1.N (addresses) is mapped to what may be said about the subject. */
 export function repairDsn(dsn: string, code: number, replyClass: ReplyClass): string {
-  const [, topic = "0", detail = "0"] = dsn.split(".");
-  const first = Math.floor(code / 100);
-  if (topic !== "1") return `${first}.${topic}.${detail}`;
-  const n = Number(detail);
-  if (replyClass === "Sender address") return `${first}.1.${senderDetail(n)}`;
-  if (replyClass === "Recipient address") return `${first}.1.${recipientDetail(n)}`;
+  // x.1.10 comes from our own words only (null MX, RFC 7505 §4.2): tables go through fixDsn() first.
+  const mapped = dsn.endsWith(".1.10") ? dsn : mapDsn(dsn, replyClass);
+  return `${Math.floor(code / 100)}${mapped.slice(1)}`;
+}
+
+/** The status that a table may give to such a refusal. Logged where it is another than the table's. */
+export function fixDsn(dsn: string, replyClass: ReplyClass, log: Log): string {
+  const mapped = mapDsn(dsn, replyClass);
+  if (mapped !== dsn) log.info(`mapping DSN status ${dsn} into ${replyClass} status ${mapped}`);
+  return mapped;
+}
+
+/** Detail of x.1.N for senders and for recipients, by N; what is not here is x.1.0. */
+const SENDER_DETAILS: Readonly<Record<string, string>> = { 2: "8", 3: "7", 7: "7", 8: "8" };
+const RECIPIENT_DETAILS: Readonly<Record<string, string>> = {
+  ...{ 1: "1", 2: "2", 3: "3", 4: "4", 5: "5", 6: "6" },
+  ...{ 7: "3", 8: "2" },
+};
+
+/** x.1.N (addresses) as it may be said about the subject; anything else stays. */
+function mapDsn(dsn: string, replyClass: ReplyClass): string {
+  const [first = "5", topic, detail = "0"] = dsn.split(".");
+  if (topic !== "1") return dsn;
+  if (replyClass === "Sender address") return `${first}.1.${SENDER_DETAILS[detail] ?? "0"}`;
+  if (replyClass === "Recipient address") return `${first}.1.${RECIPIENT_DETAILS[detail] ?? "0"}`;
   return `${first}.0.0`;
-}
-
-function senderDetail(n: number): number {
-  if (n === 2) return 8;
-  if (n === 3) return 7;
-  return n === 7 || n === 8 ? n : 0;
-}
-
-function recipientDetail(n: number): number {
-  if (n === 7) return 3;
-  if (n === 8) return 2;
-  return n <= 6 || n === 10 ? n : 0; // x.1.10: null MX, RFC 7505 §4.2
 }

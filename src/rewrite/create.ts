@@ -3,11 +3,18 @@
 import { canonicalIp } from "../base/cidr.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
+import { lookupTables, mailAddrFindKeys } from "../tables/keys.ts";
 import type { LookupTable, TableOpener } from "../tables/table.ts";
 import { type RewriteRules, rewriteAddress, swapRouting } from "./canonical.ts";
 import { createDomainClasses, type DomainClasses, literalAddress } from "./domains.ts";
-import { createRecipientTables, plainDomain, type RecipientTables } from "./recipients.ts";
-import type { AddressClass, AddressResolver, Route } from "./resolve.ts";
+import {
+  createRecipientTables,
+  isLocalDomain,
+  plainDomain,
+  type RecipientTables,
+  type ResolvedAddress,
+} from "./recipients.ts";
+import type { AddressClass, AddressResolver, Route, Undeliverable } from "./resolve.ts";
 import { lookupBySender, lookupTransport, overrideRoute, parseTransport, type TransportValue } from "./transport.ts";
 
 /** `a@b@ours`, `a%b%ours@ours` …: more turns than anybody means. */
@@ -23,6 +30,10 @@ interface Settings {
   readonly transports: Readonly<Record<"local" | "virtualMailbox" | "relay" | "default", TransportValue>>;
   readonly relayhost: string;
   readonly transportMaps: readonly LookupTable[];
+  readonly relocatedMaps: readonly LookupTable[];
+  readonly isLocalDomain: (resolved: ResolvedAddress) => boolean;
+  /** Next hop of the error transport for an address in a virtual alias domain. */
+  readonly unknownAlias: string;
   readonly transportParents: boolean;
   readonly senderRelayhost: { readonly tables: readonly LookupTable[]; readonly emptyKey: string };
   readonly senderTransport: { readonly tables: readonly LookupTable[]; readonly emptyKey: string };
@@ -47,8 +58,10 @@ export function createResolver(
     route: (recipient, sender) => route(recipient, sender, settings),
     async unlistedIn(address) {
       const resolved = await resolve(address, settings);
-      return settings.recipients.unlistedIn(resolved.address, resolved.addressClass);
+      if (await settings.recipients.isMapped(resolved, "recipient")) return undefined;
+      return settings.recipients.unlistedIn(resolved);
     },
+    undeliverable: (address, query) => undeliverable(address, query, settings),
     // Whatever the switches say: the next host may know these forms even where we do not.
     hasSenderRouting: (address) => address.includes("@") && /[@%!]/.test(localPartOf(address)),
   };
@@ -81,6 +94,9 @@ function readSettings(
     },
     relayhost: params.get("relayhost"),
     transportMaps: open(params.get("transport_maps")),
+    relocatedMaps: open(params.get("relocated_maps")),
+    isLocalDomain: (resolved) => isLocalDomain(resolved, params),
+    unknownAlias: `5.1.1 User unknown${params.get("show_user_unknown_table_name") ? " in virtual alias table" : ""}`,
     transportParents: params.get("parent_domain_matches_subdomains").includes("transport_maps"),
     senderRelayhost: {
       tables: open(params.get("sender_dependent_relayhost_maps")),
@@ -118,15 +134,44 @@ function isBadDomain(domain: string, numericDomain: boolean): boolean {
 }
 
 async function route(recipient: Address, sender: Address, settings: Settings): Promise<Route> {
-  const { address, addressClass, invalid } = await resolve(recipient, settings);
+  return routeResolved(await resolve(recipient, settings), sender, settings);
+}
+
+async function routeResolved(resolved: Resolved, sender: Address, settings: Settings): Promise<Route> {
+  const { address, addressClass, invalid } = resolved;
   if (invalid) return { transport: "error", nexthop: "5.1.3 bad address syntax", recipient: address };
   const domain = domainOf(address) ?? settings.rules.myorigin;
-  const resolved = await routeOfClass(addressClass, { domain, sender, settings });
+  const relocated = await lookupTables(settings.relocatedMaps, () =>
+    mailAddrFindKeys(address, {
+      delimiter: settings.delimiter,
+      localDomain: settings.isLocalDomain(resolved),
+    }),
+  );
+  if (relocated) {
+    return { transport: "error", nexthop: `5.1.6 User has moved to ${relocated.value}`, recipient: address };
+  }
+  const byClass = await routeOfClass(addressClass, { domain, sender, settings });
   const found = await lookupTransport(settings.transportMaps, address, {
     delimiter: settings.delimiter,
     parentMatches: settings.transportParents,
   });
-  return { ...(found ? overrideRoute(found, resolved, domain) : resolved), recipient: address };
+  return { ...(found ? overrideRoute(found, byClass, domain) : byClass), recipient: address };
+}
+
+/** What would become of mail to the address: what an alias leads to is not asked. */
+async function undeliverable(
+  address: Address,
+  { who, sender }: { readonly who: "sender" | "recipient"; readonly sender: Address },
+  settings: Settings,
+): Promise<Undeliverable | undefined> {
+  const resolved = await resolve(address, settings);
+  if (await settings.recipients.isMapped(resolved, who)) return undefined;
+  const { addressClass } = resolved;
+  const { transport, nexthop } = await routeResolved(resolved, sender, settings);
+  if (transport === "error" || transport === "retry") return { kind: transport, text: nexthop, addressClass };
+  const table = await settings.recipients.unlistedIn(resolved);
+  if (table !== undefined) return { kind: "unlisted", table };
+  return addressClass === "relay" ? { kind: "relayed" } : undefined;
 }
 
 async function routeOfClass(
@@ -134,7 +179,7 @@ async function routeOfClass(
   { domain, sender, settings }: { readonly domain: string; readonly sender: Address; readonly settings: Settings },
 ): Promise<TransportValue> {
   if (addressClass === "virtualAlias") {
-    return { transport: "error", nexthop: "5.1.1 User unknown in virtual alias table" };
+    return { transport: "error", nexthop: settings.unknownAlias };
   }
   const configured = settings.transports[addressClass];
   if (addressClass === "local" || addressClass === "virtualMailbox") {

@@ -14,44 +14,59 @@ const TABLE_NAMES = {
   virtualMailbox: "virtual mailbox",
 } as const;
 
+/** An address that has been resolved. */
+export interface ResolvedAddress {
+  readonly address: Address;
+  readonly addressClass: AddressClass;
+}
+
 export interface RecipientTables {
+  /** True if an alias or canonical table names the address: where it leads is found out later. */
+  isMapped(resolved: ResolvedAddress, who: "sender" | "recipient"): Promise<boolean>;
   /** The table that should list the address and does not; undefined if it is listed or there is nothing to check. */
-  unlistedIn(address: Address, addressClass: AddressClass): Promise<string | undefined>;
+  unlistedIn(resolved: ResolvedAddress): Promise<string | undefined>;
 }
 
 /** Opens the recipient tables of one scope. */
 export function createRecipientTables(params: Parameters, tables: TableOpener): RecipientTables {
   const delimiter = params.get("recipient_delimiter");
   const open = (refs: readonly string[]) => refs.map((ref) => tables.open(ref));
-  const aliases = open(params.get("virtual_alias_maps"));
+  const sender = open(params.get("sender_canonical_maps"));
+  const mapped = [
+    ...open(params.get("recipient_canonical_maps")),
+    ...open(params.get("canonical_maps")),
+    ...open(params.get("virtual_alias_maps")),
+  ];
   const byClass = {
     local: openLocalRecipients(params, tables),
     relay: open(params.get("relay_recipient_maps")),
     virtualMailbox: open(params.get("virtual_mailbox_maps")),
   };
   const checked = { local: params.get("local_recipient_maps").length > 0 };
-  const doubleBounce = (params.text("double_bounce_sender") || "double-bounce").toLowerCase();
-  const listed = async (address: Address, addressClass: Exclude<AddressClass, "default">) => {
-    if (addressClass === "virtualAlias") return false;
-    const own = byClass[addressClass];
-    if (addressClass === "local" ? !checked.local : own.length === 0) return true;
-    return (await lookupTables(own, () => mailboxKeys(address, { delimiter }))) !== undefined;
-  };
+  const reserved = new Set(["postmaster", "mailer-daemon"]);
+  reserved.add((params.text("double_bounce_sender") || "double-bounce").toLowerCase());
   return {
-    async unlistedIn(address, addressClass) {
+    async isMapped(resolved, who) {
+      const options = { delimiter, localDomain: isLocalDomain(resolved, params) };
+      const asked = who === "sender" ? [...mapped, ...sender] : mapped;
+      return (await lookupTables(asked, () => mailAddrFindKeys(resolved.address, options))) !== undefined;
+    },
+    async unlistedIn({ address, addressClass }) {
       if (addressClass === "default") return undefined;
-      if (addressClass === "local" && alwaysListed(address, doubleBounce)) return undefined;
-      const options = { delimiter, localDomain: addressClass === "local" };
-      if (await lookupTables(aliases, () => mailAddrFindKeys(address, options))) return undefined;
-      return (await listed(address, addressClass)) ? undefined : TABLE_NAMES[addressClass];
+      if (addressClass === "virtualAlias") return TABLE_NAMES.virtualAlias;
+      // RFC 5321 §4.5.1 for postmaster; bounces come from the others.
+      if (addressClass === "local" && reserved.has(localPartOf(address).toLowerCase())) return undefined;
+      const own = byClass[addressClass];
+      if (addressClass === "local" ? !checked.local : own.length === 0) return undefined;
+      const listed = await lookupTables(own, () => mailboxKeys(address, { delimiter }));
+      return listed ? undefined : TABLE_NAMES[addressClass];
     },
   };
 }
 
-/** RFC 5321 §4.5.1 for postmaster; address probes and bounces go to the double bounce address. */
-function alwaysListed(address: Address, doubleBounce: string): boolean {
-  const local = localPartOf(address).toLowerCase();
-  return local === "postmaster" || local === doubleBounce;
+/** Whether mail_addr_find(3postfix) looks up the bare local part too. */
+export function isLocalDomain({ address, addressClass }: ResolvedAddress, params: Parameters): boolean {
+  return addressClass === "local" || plainDomain(address) === params.get("myorigin").toLowerCase();
 }
 
 /** A table that only the default of alias_maps names, and that is not there, is skipped: most hosts have no NIS and many no

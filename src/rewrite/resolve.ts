@@ -10,6 +10,15 @@ export interface Route {
   readonly recipient: Address;
 }
 
+/** Why mail to an address would only come back. */
+export type Undeliverable =
+  /** The recipient table of its class does not list it. */
+  | { readonly kind: "unlisted"; readonly table: string }
+  /** It leads to the error or retry transport; `text` is the next hop: `5.1.6 User has moved to …`. */
+  | { readonly kind: "error" | "retry"; readonly text: string; readonly addressClass: AddressClass }
+  /** No reason: a deliverable address in $relay_domains, which the default of an old compatibility level may have set. */
+  | { readonly kind: "relayed" };
+
 export interface AddressResolver {
   /** Canonical form: append @$myorigin, .$mydomain if configured, swap bangpath/percent hack as Postfix does. */
   rewrite(address: Address): Address;
@@ -19,6 +28,12 @@ export interface AddressResolver {
   route(recipient: Address, sender: Address): Route | Promise<Route>;
   /** Name of the table that does not list this address ("local recipient"), or undefined if it is listed or not checked. */
   unlistedIn(address: Address): string | undefined | Promise<string | undefined>;
+  /** Whether to take mail for the address, or from it (`who`): aliases, then error transports, then recipient tables.
+   *  Rejects TableError. Resolvers without it are asked with unlistedIn(). */
+  undeliverable?(
+    address: Address,
+    query: { readonly who: "sender" | "recipient"; readonly sender: Address },
+  ): Promise<Undeliverable | undefined>;
   /** Sender-specified routing (`a%b@c`, `a@b@c`, `b!a`) that must not count as an authorised destination. */
   hasSenderRouting(address: Address): boolean;
 }
