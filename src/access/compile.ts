@@ -1,5 +1,6 @@
 /** access/compile.ts: the restriction lists of one service, compiled once per configuration, with all that is wrong with
  *  them (postfix.md §2.2). The policy it returns is immutable and shared by all sessions of the service. */
+import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Problem } from "../config/snapshot.ts";
 import type { Dns } from "../dns/resolver.ts";
@@ -8,10 +9,13 @@ import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessPolicy, Stage } from "./access.ts";
+import { RELAY_PERMITS, usesOldDefault } from "./backward-compatibility.ts";
 import { type CompiledLists, openAccessSession } from "./evaluator.ts";
 import { ListCompiler } from "./list-compiler.ts";
-import type { Rule } from "./restriction.ts";
+import { compilePermitLog } from "./permit-log.ts";
+import type { Rule, Services } from "./restriction.ts";
 import { checkLists } from "./validate.ts";
+import { checkWords } from "./validate-words.ts";
 
 export interface AccessDeps {
   readonly tables: TableOpener;
@@ -20,6 +24,7 @@ export interface AccessDeps {
   /** $mynetworks. May throw or reject TableError: the client then gets 451. */
   readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
   readonly dns?: Dns | undefined;
+  readonly clock?: Clock | undefined;
   readonly policy?: PolicyServers | undefined;
 }
 
@@ -37,7 +42,11 @@ export function compileAccess(params: Parameters, deps: AccessDeps): CompiledAcc
   const compiler = new ListCompiler({ params, ...deps });
   const entries = STAGES.map((stage) => [stage, compiler.compileParameter(`smtpd_${stage}_restrictions`, stage)]);
   const rules = Object.fromEntries(entries) as Readonly<Record<Stage, readonly Rule[]>>;
-  const problems = [...compiler.problems, ...checkLists(rules, params)];
+  const problems = [
+    ...compiler.problems,
+    ...checkLists(rules, params),
+    ...checkWords(rules, { params, tables: deps.tables }),
+  ];
   compiler.finish();
   const lists: CompiledLists = {
     rules,
@@ -46,6 +55,16 @@ export function compileAccess(params: Parameters, deps: AccessDeps): CompiledAcc
     delayReject: params.get("smtpd_delay_reject"),
     rejectUnlistedSender: params.get("smtpd_reject_unlisted_sender"),
     rejectUnlistedRecipient: params.get("smtpd_reject_unlisted_recipient"),
+    relayPermits: oldRelayDefault(compiler.services),
+    oldOrder: usesOldDefault(params, "smtpd_relay_before_recipient_restrictions", "3.6"),
+    permitLog: compilePermitLog(params, deps.tables),
   };
   return { policy: { newSession: () => openAccessSession(lists) }, problems, lists: rules };
+}
+
+/** Rules in place of the empty relay list that is the default below level 1. */
+function oldRelayDefault({ params, compileValue }: Services): readonly Rule[] | undefined {
+  const parameter = "smtpd_relay_restrictions";
+  if (!usesOldDefault(params, parameter, "1")) return undefined;
+  return compileValue(RELAY_PERMITS, { stage: "relay", ref: { text: parameter, at: "default", parameter } });
 }

@@ -2,10 +2,14 @@
  *  smtpd_delay_reject = yes runs client, helo and sender lists at every RCPT; `no` runs each at its own command.
  *  States of a session: open → denied (a refusal at connect without delay is repeated for every later command). */
 import { formatClient } from "../mail/client.ts";
+import { printableAscii } from "../mail/printable.ts";
 import type { AccessSession, Decision, Facts, RuleRef, Stage, Verdict } from "./access.ts";
+import { oldDefaultText } from "./backward-compatibility.ts";
 import { whereOf } from "./list-compiler.ts";
+import type { PermitLog } from "./permit-log.ts";
 import type { Subject } from "./reply-text.ts";
 import type { Rule, Services } from "./restriction.ts";
+import { SessionCache } from "./session-cache.ts";
 import { checkListed } from "./unlisted.ts";
 import { type Deferral, type ListResult, type MessageState, Walk } from "./walk.ts";
 
@@ -17,9 +21,17 @@ export interface CompiledLists {
   readonly delayReject: boolean;
   readonly rejectUnlistedSender: boolean;
   readonly rejectUnlistedRecipient: boolean;
+  /** Stands in for the relay list that compatibility level 0 leaves empty, to log whom that lets through. */
+  readonly relayPermits?: readonly Rule[] | undefined;
+  /** The recipient list comes first only because the compatibility level says so. */
+  readonly oldOrder?: boolean;
+  readonly permitLog?: PermitLog | undefined;
 }
 
 const LET_THROUGH: Verdict = { decision: { kind: "permit", by: undefined }, effects: [], notices: [], trace: [] };
+
+const RELAY_FIRST = ["relay", "recipient"] as const;
+const RECIPIENT_FIRST = ["recipient", "relay"] as const;
 
 /** A session that has decided nothing yet. */
 export function openAccessSession(lists: CompiledLists): AccessSession {
@@ -28,6 +40,7 @@ export function openAccessSession(lists: CompiledLists): AccessSession {
 
 class Evaluator implements AccessSession {
   readonly #lists: CompiledLists;
+  readonly #session = new SessionCache();
   #denied: Decision | undefined;
   #message: MessageState = { held: false, discarded: false };
   /** defer_if_permit as it stood behind each stage, without delay. */
@@ -117,10 +130,14 @@ class Evaluator implements AccessSession {
     walk.beginStage();
     const subject: Subject = { name: facts.recipient ?? "", replyClass: "Recipient address" };
     let result: ListResult = "next";
-    for (const stage of relayFirst ? (["relay", "recipient"] as const) : (["recipient", "relay"] as const)) {
-      const step = this.#runList(walk, stage, subject);
+    const order = relayFirst && !this.#lists.relayPermits ? RELAY_FIRST : RECIPIENT_FIRST;
+    for (const stage of order) {
+      const step = stage === "relay" ? this.#runRelay(walk, subject) : this.#runList(walk, stage, subject);
       const end = step instanceof Promise ? await step : step;
-      if (isRefused(end)) return verdictOf(walk, end);
+      if (isRefused(end)) {
+        if (stage === "recipient") this.#noteOldOrder(walk);
+        return verdictOf(walk, end);
+      }
       if (end !== "next") result = end;
     }
     const deferred = walk.takeDeferIfPermit();
@@ -166,6 +183,36 @@ class Evaluator implements AccessSession {
     return rules.length === 0 ? "next" : walk.run({ stage, rules, subject });
   }
 
+  /** The relay list, or the rules that tell whether its old default, empty, lets a stranger through. */
+  #runRelay(walk: Walk, subject: Subject): ListResult | Promise<ListResult> {
+    const { relayPermits } = this.#lists;
+    if (!relayPermits) return this.#runList(walk, "relay", subject);
+    const step = walk.run({ stage: "relay", rules: relayPermits, subject });
+    return step instanceof Promise ? step.then((end) => this.#empty(walk, end)) : this.#empty(walk, step);
+  }
+
+  /** The old default permits in silence, and refuses only what a failing table leaves open. */
+  #empty(walk: Walk, end: ListResult): ListResult {
+    if (isRefused(end)) return end;
+    if (end === "next") {
+      const { client, recipient } = walk.facts;
+      const effect = `avoid "Relay access denied" error for recipient "${recipient}" from client "${formatClient(client)}"`;
+      this.#logOldDefault('"smtpd_relay_restrictions = (empty)"', effect);
+    }
+    return "next";
+  }
+
+  #noteOldOrder(walk: Walk): void {
+    if (!this.#lists.oldOrder) return;
+    const { client, recipient } = walk.facts;
+    const effect = `reject recipient "${recipient}" from client "${formatClient(client)}"`;
+    this.#logOldDefault("smtpd_relay_before_recipient_restrictions=no", effect);
+  }
+
+  #logOldDefault(setting: string, effect: string): void {
+    this.#lists.services.log.info(printableAscii(oldDefaultText(setting, effect)));
+  }
+
   /** The check that stands behind the list unless the list made it itself or the message is discarded. */
   #runUnlisted(walk: Walk, who: "sender" | "recipient"): ListResult | Promise<ListResult> {
     const { rejectUnlistedSender, rejectUnlistedRecipient, services } = this.#lists;
@@ -200,8 +247,15 @@ class Evaluator implements AccessSession {
   }
 
   #walk(facts: Facts, deferral: Deferral | undefined): Walk {
-    const { services, delayReject } = this.#lists;
-    const walk = new Walk({ services, facts, message: this.#message, beforeMail: !delayReject });
+    const { services, delayReject, permitLog } = this.#lists;
+    const walk = new Walk({
+      services,
+      facts,
+      session: this.#session,
+      message: this.#message,
+      beforeMail: !delayReject,
+      permitLog,
+    });
     walk.deferIfPermit = deferral;
     return walk;
   }

@@ -21,13 +21,19 @@ const BARE_TABLE_WORD: Readonly<Record<Stage, string | undefined>> = {
   end_of_data: undefined,
 };
 
-const ARGUMENT_FORM: Readonly<Record<Exclude<ArgumentKind, "none">, { readonly fits: RegExp; readonly form: string }>> =
-  {
-    table: { fits: /:/, form: "maptype:mapname" },
-    service: { fits: /:/, form: "inet:host:port, unix:path, or { endpoint, name = value ... }" },
-    domain: { fits: /./, form: "a domain name" },
-    text: { fits: /./, form: "an argument" },
-  };
+interface ArgumentForm {
+  readonly fits: RegExp;
+  /** Postfix's complaint about what follows the word. */
+  readonly complaint: (word: string, next: string) => string;
+}
+
+const ARGUMENT_FORM: Readonly<Record<Exclude<ArgumentKind, "none">, ArgumentForm>> = {
+  table: { fits: /:/, complaint: (word, next) => `restriction ${word}: bad argument "${next}": need maptype:mapname` },
+  service: { fits: /:/, complaint: (word) => `restriction ${word} must be followed by transport:server` },
+  domain: { fits: /./, complaint: (word) => `restriction ${word} requires domain name argument` },
+  // The only such word is sleep.
+  text: { fits: /./, complaint: (word) => `restriction ${word} must be followed by number` },
+};
 
 /** Table values that are lists are kept compiled, this many of them. */
 const MAX_CACHED_VALUES = 1000;
@@ -113,11 +119,15 @@ export class ListCompiler {
       const reason = `restriction "${token}" is not supported yet`;
       return { rule: this.#broken(text, place, reason), used: found.takesArgument ? 2 : 1 };
     }
+    if (found.kind === "removed") {
+      const reason = `support for restriction "${token}" has been removed in Postfix 3.9; instead, use ${found.instead}`;
+      return { rule: this.#broken(token, place, reason), used: 1 };
+    }
     if (found.kind === "word") {
       if (found.word.argument === "none") return { rule: this.#make(token, "", place), used: 1 };
-      const needed = ARGUMENT_FORM[found.word.argument];
-      if (next !== undefined && needed.fits.test(next)) return { rule: this.#make(token, next, place), used: 2 };
-      const reason = `restriction ${token}: bad argument "${next ?? ""}": need ${needed.form}`;
+      const form = ARGUMENT_FORM[found.word.argument];
+      if (next !== undefined && form.fits.test(next)) return { rule: this.#make(token, next, place), used: 2 };
+      const reason = form.complaint(token, next ?? "");
       return { rule: this.#broken(token, place, reason), used: 2 };
     }
     if (token.includes(":")) return { rule: this.#bareTable(token, place), used: 1 };

@@ -1,6 +1,7 @@
 /** access/restriction.ts: the words between the compiler, the restrictions and the evaluator. Types and constants only.
  *  A restriction is a function from a Context to an Outcome; what an outcome means for the list is the evaluator's. */
 
+import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
@@ -10,23 +11,39 @@ import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessNotice, Effect, Facts, RuleRef, Stage } from "./access.ts";
 import type { Subject } from "./reply-text.ts";
+import type { SessionCache } from "./session-cache.ts";
 
 /** What one rule says. `cause` "policy" alone can be turned into a warning by warn_if_reject. */
 export type Result =
   | { readonly kind: "dunno" }
-  | { readonly kind: "permit" }
+  /** `origin`: the table entry or policy reply that permits, where smtpd_log_access_permit_actions may ask for it. */
+  | { readonly kind: "permit"; readonly origin?: PermitOrigin }
   | {
       readonly kind: "refuse";
       readonly reply: Reply;
       readonly cause: "policy" | "data" | "config";
-      /** HANGUP: a `hangup` notice tells the caller to close the connection without a reply. */
+      /** HANGUP: its `hangup` notice tells the caller to close the connection without a reply. */
       readonly hangup?: true;
     }
   | { readonly kind: "deferIfPermit" | "deferIfReject"; readonly reply: Reply }
   /** The next rule only warns. */
   | { readonly kind: "warnNext" }
   /** A restriction class or a list found in a table: evaluated as if it stood here. */
-  | { readonly kind: "run"; readonly rules: readonly Rule[]; readonly subject?: Subject };
+  | {
+      readonly kind: "run";
+      readonly rules: readonly Rule[];
+      readonly subject?: Subject;
+      /** What a permit inside becomes, where a table must not permit: DUNNO, or a refusal. Asked at most once. */
+      readonly permitted?: () => Outcome;
+    };
+
+/** Who permits: `OK` for `Client host`=`mx.test[192.0.2.1]` from a table. */
+export interface PermitOrigin {
+  /** The keyword as written. */
+  readonly action: string;
+  readonly subject: Subject;
+  readonly table: string;
+}
 
 /** A result and what came with it. */
 export type Outcome = Result & {
@@ -51,6 +68,10 @@ export interface Context {
   /** reject_unlisted_* was evaluated for good, so the implicit check is skipped. */
   readonly checked: { sender: boolean; recipient: boolean };
   readonly effectScope: EffectScope;
+  /** What this SMTP session has learnt from DNS lists. */
+  readonly session: SessionCache;
+  /** How many lists run inside each other, this one included. */
+  readonly depth?: number;
   /** Adds one look-up to the trace of the running rule. */
   noteLookup(text: string): void;
 }
@@ -78,6 +99,8 @@ export interface Services {
   readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
   /** The name service; undefined where there is none (smtpd_peername_lookup does not switch it off for restrictions). */
   readonly dns?: Dns | undefined;
+  /** For `sleep` and for limits of time; the system's where it is not given. */
+  readonly clock?: Clock | undefined;
   /** Policy servers; undefined in tests without them: the rule then answers as if the server were unreachable. */
   readonly policy?: PolicyServers | undefined;
   /** A table's right-hand side that is a restriction list; compiled once and kept. */

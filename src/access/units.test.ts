@@ -143,11 +143,19 @@ test("the default relay list keeps strangers from relaying from compatibility le
   assert.equal(compile({ compatibility_level: "0" }).problems.length, 1, "below level 1 somebody must say no");
 });
 
+const ARGUMENTS = {
+  none: "",
+  table: " texthash:/t",
+  service: " inet:127.0.0.1:9",
+  domain: " list.test",
+  text: " 0",
+};
+
 const anyList = fc
   .array(
     fc
       .constantFrom(...WORDS, undefined)
-      .map((word) => (word === undefined ? "k" : `${word.names[0]}${word.argument === "table" ? " texthash:/t" : ""}`)),
+      .map((word) => (word === undefined ? "k" : `${word.names[0]}${ARGUMENTS[word.argument]}`)),
     { maxLength: 6 },
   )
   .map((words) => words.join(", "));

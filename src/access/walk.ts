@@ -5,8 +5,10 @@ import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply, replyText } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
 import type { AccessNotice, Decision, Effect, Facts, RuleRef, Stage, TraceStep } from "./access.ts";
+import { type PermitLog, permitText } from "./permit-log.ts";
 import { CONFIGURATION_ERROR, lookupFailure, type Subject } from "./reply-text.ts";
 import type { Context, EffectScope, Outcome, Rule, Services } from "./restriction.ts";
+import type { SessionCache } from "./session-cache.ts";
 
 /** Classes and table lists nest at most this deep. */
 const MAX_DEPTH = 100;
@@ -35,20 +37,35 @@ export interface ListRun {
   readonly subject: Subject;
 }
 
+export interface WalkOptions {
+  readonly services: Services;
+  readonly facts: Facts;
+  readonly session: SessionCache;
+  readonly message: MessageState;
+  /** Client and helo lists run before MAIL (smtpd_delay_reject = no). */
+  readonly beforeMail: boolean;
+  /** undefined: permits are not logged. */
+  readonly permitLog?: PermitLog | undefined;
+}
+
 interface Frame {
   readonly rules: readonly Rule[];
   readonly subject: Subject;
+  /** What a permit inside this list becomes, if it must not permit. */
+  readonly permitted: (() => Outcome) | undefined;
   next: number;
 }
 
 export class Walk implements Context {
   readonly facts: Facts;
+  readonly session: SessionCache;
   readonly checked = { sender: false, recipient: false };
   readonly effects: Effect[] = [];
   readonly notices: AccessNotice[] = [];
   readonly trace: TraceStep[] = [];
   readonly #services: Services;
   readonly #message: MessageState;
+  readonly #permitLog: PermitLog | undefined;
   readonly #beforeMail: boolean;
   stage: Stage = "client";
   /** Survives from list to list of one command; the evaluator carries it from command to command. */
@@ -60,10 +77,12 @@ export class Walk implements Context {
   #steps = 0;
   #lookups: string[] | undefined;
 
-  constructor(options: { services: Services; facts: Facts; message: MessageState; beforeMail: boolean }) {
+  constructor(options: WalkOptions) {
     this.#services = options.services;
     this.facts = options.facts;
+    this.session = options.session;
     this.#message = options.message;
+    this.#permitLog = options.permitLog;
     this.#beforeMail = options.beforeMail;
   }
 
@@ -77,7 +96,12 @@ export class Walk implements Context {
 
   get effectScope(): EffectScope {
     if (this.stage === "etrn") return "etrn";
+    if (this.facts.sender === undefined) return "beforeMail";
     return this.#beforeMail && (this.stage === "client" || this.stage === "helo") ? "beforeMail" : "message";
+  }
+
+  get depth(): number {
+    return this.#frames.length;
   }
 
   noteLookup(text: string): void {
@@ -95,7 +119,7 @@ export class Walk implements Context {
   run(list: ListRun): ListResult | Promise<ListResult> {
     this.stage = list.stage;
     this.#warnDepth = 0;
-    this.#frames = [{ rules: list.rules, subject: list.subject, next: 0 }];
+    this.#frames = [{ rules: list.rules, subject: list.subject, permitted: undefined, next: 0 }];
     return this.#loop();
   }
 
@@ -174,11 +198,11 @@ export class Walk implements Context {
         return undefined;
       case "run":
         this.#note(rule, "dunno");
-        this.#frames.push({ rules: outcome.rules, subject: outcome.subject ?? this.subject, next: 0 });
+        this.#push(outcome);
         return undefined;
       case "permit":
-        this.#note(rule, "permit");
-        return { kind: "permit", by: rule.ref };
+        end = this.#permit(rule, outcome);
+        break;
       case "dunno":
         this.#note(rule, "dunno");
         break;
@@ -200,6 +224,27 @@ export class Walk implements Context {
     return end ?? (this.#bothDeferrals ? "next" : undefined);
   }
 
+  #push({ rules, subject, permitted }: Extract<Outcome, { kind: "run" }>): void {
+    this.#frames.push({ rules, subject: subject ?? this.subject, permitted, next: 0 });
+  }
+
+  /** Ends the list, unless a list around the rule must not permit: that list is left, and what it says instead counts. */
+  #permit(rule: Rule, outcome: Extract<Outcome, { kind: "permit" }>): ListResult | undefined {
+    const at = this.#message.discarded ? -1 : this.#frames.findIndex((frame) => frame.permitted !== undefined);
+    const instead = this.#frames[at]?.permitted;
+    if (instead !== undefined) {
+      this.#frames.length = at;
+      return this.#apply(rule, instead());
+    }
+    this.#note(rule, "permit");
+    const text = this.#permitLog && permitText(rule, outcome.origin, this);
+    // A saved defer_if_permit overrules the permit.
+    if (text !== undefined && this.deferIfPermit === undefined && this.#permitLog?.(text.action)) {
+      this.notices.push({ action: "permit", text: printableAscii(text.text) });
+    }
+    return { kind: "permit", by: rule.ref };
+  }
+
   get #bothDeferrals(): boolean {
     return this.deferIfPermit !== undefined && this.#deferIfReject !== undefined;
   }
@@ -209,9 +254,10 @@ export class Walk implements Context {
     const warn = this.warnOnly && refusal.cause === "policy";
     const saved = !warn && refusal.reply.code >= 500 ? this.#deferIfReject : undefined;
     const given = saved?.reply ?? refusal.reply;
-    if (warn) this.notices.push({ action: "reject_warning", text: replyText(given) });
-    else if (refusal.hangup && !saved) this.notices.push({ action: "hangup", text: replyText(given) });
-    if (warn) return undefined;
+    if (warn) {
+      this.notices.push({ action: "reject_warning", text: replyText(given) });
+      return undefined;
+    }
     return { kind: given.code < 500 ? "defer" : "reject", by: saved?.by ?? by, reply: given };
   }
 

@@ -8,6 +8,10 @@ export const checkSaslAccess: Word = {
   build(services, rule) {
     const table = new AccessTable(services, rule);
     return (context) => {
+      if (!context.facts.saslEnabled) {
+        services.log.warning("restriction `check_sasl_access' ignored: no SASL support");
+        return DUNNO;
+      }
       const login = context.facts.sasl?.username;
       if (login === undefined || login === "") return DUNNO;
       return table.check([login], { name: login, replyClass: "SASL login name" }, context);
