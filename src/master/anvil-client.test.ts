@@ -6,7 +6,7 @@ import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
 import { ManualClock, settled } from "../qmgr/testdata/manual-clock.ts";
 import { AnvilClient } from "./anvil-client.ts";
-import { spawnCounted } from "./anvil-host.ts";
+import { spawnCounted, workerAnvil } from "./anvil-host.ts";
 import { type Methods, Rpc } from "./rpc.ts";
 import type { WorkerLink } from "./worker-process.ts";
 
@@ -237,3 +237,17 @@ test(
       { numRuns: 80 },
     ),
 );
+
+test("workerAnvil() of an only worker counts by itself, asks nobody, and logs the statistics at its end", async () => {
+  const lines: string[] = [];
+  const log = new Log({ sink: ({ text }) => lines.push(text), now: () => 0, tag: "postfix/anvil", id: 1 });
+  const call = () => assert.fail("asked");
+  const anvil = workerAnvil({ workers: 1, params: parametersOf({}), clock: new ManualClock(), log, call });
+  assert.deepEqual(await anvil.connect("smtp:192.0.2.1"), { count: 1, rate: 1 });
+  assert.equal(await anvil.count("mail", "smtp:192.0.2.1"), 1);
+  assert.equal(await anvil.peek("newtls", "smtp:192.0.2.1"), 0);
+  await anvil.disconnect("smtp:192.0.2.1");
+  assert.deepEqual(await anvil.connect("smtp:192.0.2.1"), { count: 1, rate: 2 });
+  anvil.close();
+  assert.match(lines[0] ?? "", /^statistics: max connection rate 2\/60s for \(smtp:192\.0\.2\.1\) at /);
+});
