@@ -23,6 +23,8 @@ export type CleanupResult =
 export interface MessageOptions {
   readonly envelope: Envelope;
   readonly recipients: readonly Recipient[];
+  /** Those of them that the client named, if not all: only they may show in Received. */
+  readonly accepted?: readonly Recipient[];
   readonly tls: TlsSession | undefined;
   /** Header lines to put on top (PREPEND), without line end. */
   readonly prepend: readonly string[];
@@ -35,4 +37,4 @@ export interface Cleanup {
 }
 
 /** Tells qmgr about a committed message; given to cleanup by the worker. */
-export type RouteLane = (recipient: Address, sender: Address) => Promise<string>;
+export type RouteLane = (recipient: Address, sender: Address, filter?: string | undefined) => Promise<string>;

@@ -2,6 +2,7 @@
  *  section ends, bounded), body (bytes go straight to the store's writer), failed (bytes are counted and dropped; the
  *  reason is told at the end of data, as RFC 5321 wants the client's data read first). The header block is made last. */
 import type { Log } from "../log/log.ts";
+import type { Envelope } from "../mail/envelope.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
@@ -45,6 +46,7 @@ export class Incoming implements IncomingMessage {
   async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
     if (this.#refusal || extra.discard) {
       await this.abort();
+      if (!this.#refusal) this.#log.info(`${this.#options.envelope.queueId}: removed (discarded)`);
       return this.#refusal ?? { kind: "queued" };
     }
     if (this.#scanner) this.#endHeader();
@@ -79,15 +81,23 @@ export class Incoming implements IncomingMessage {
   }
 
   async #append(fields: readonly HeaderField[], body: StoredBody, hold: boolean) {
-    const { envelope, recipients } = this.#options;
+    const { recipients } = this.#options;
+    const envelope = this.#filteredEnvelope();
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
-      const lane = await this.#deps.laneOf(recipient.address, envelope.sender);
+      const lane = await this.#deps.laneOf(recipient.address, envelope.sender, envelope.filter);
       rows.push({ address: recipient.address, original: recipient.original, lane, dueMs: envelope.arrivalMs });
     }
     const message: NewMessage = { envelope, header: this.#headerBlock(fields), body, recipients: rows, hold };
     const claimed = await this.#deps.store.append(message, { claim: !hold });
     return { claimed, message };
+  }
+
+  /** FILTER comes before content_filter. */
+  #filteredEnvelope(): Envelope {
+    const { envelope } = this.#options;
+    const filter = this.#deps.params.get("content_filter");
+    return envelope.filter !== undefined || filter === "" ? envelope : { ...envelope, filter };
   }
 
   #writeHeader(chunk: Uint8Array): void | Promise<void> {
@@ -140,7 +150,7 @@ export class Incoming implements IncomingMessage {
     const kept = fields.filter((field) => !drop.has(field.name));
     if (this.#options.role !== "submission" && !params.get("always_add_missing_headers")) return kept;
     const { envelope } = this.#options;
-    const added = missingFields(fields, {
+    const added = missingFields([...this.#prepended(), ...fields], {
       sender: envelope.sender,
       queueId: envelope.queueId,
       arrivalMs: envelope.arrivalMs,
@@ -148,6 +158,11 @@ export class Incoming implements IncomingMessage {
       undisclosedRecipients: params.get("undisclosed_recipients_header"),
     });
     return [...kept, ...added];
+  }
+
+  /** What PREPEND puts on top, as fields: the client need not send what is there. */
+  #prepended(): readonly HeaderField[] {
+    return this.#options.prepend.map((text) => ({ name: text.slice(0, text.indexOf(":")).trim().toLowerCase(), text }));
   }
 
   /** Our own lines are UTF-8 or ASCII; the client's fields are latin1 text of the bytes that came. */
@@ -159,7 +174,8 @@ export class Incoming implements IncomingMessage {
   }
 
   #logMessageId(fields: readonly HeaderField[]): void {
-    const field = fields.find((f) => f.name === "message-id") ?? fields.find((f) => f.name === "resent-message-id");
+    const all = [...this.#prepended(), ...fields];
+    const field = all.find((f) => f.name === "message-id") ?? all.find((f) => f.name === "resent-message-id");
     const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : "<>";
     const label = field?.name === "resent-message-id" ? "resent-message-id" : "message-id";
     this.#log.info(`${this.#options.envelope.queueId}: ${label}=${value}`);

@@ -10,7 +10,7 @@ import type { MessageOptions } from "./cleanup.ts";
 
 /** The field with its folding, without the final CRLF; UTF-8 if the envelope is SMTPUTF8, else ASCII. */
 export function receivedField(options: MessageOptions, params: Parameters): string {
-  const { envelope, recipients, tls } = options;
+  const { envelope, recipients, accepted, tls } = options;
   const { origin } = envelope;
   const safe = envelope.smtputf8 ? printableUtf8 : printableAscii;
   const lines = [
@@ -21,7 +21,8 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
     lines.push(`(Authenticated sender: ${comment(safe(origin.saslUsername))})`);
   }
   const by = `by ${params.get("myhostname")} (${params.get("mail_name")}) with ${withProtocol(envelope, tls)} id ${envelope.queueId}`;
-  const only = recipients.length === 1 ? recipients[0] : undefined;
+  const named = accepted ?? recipients;
+  const only = named.length === 1 ? named[0] : undefined;
   const date = formatMailDate(envelope.arrivalMs);
   if (only) lines.push(by, `for <${safe(formatAddress(only.original))}>; ${date}`);
   else lines.push(`${by};`, date);

@@ -23,6 +23,8 @@ export interface Envelope {
   readonly smtputf8: boolean;
   readonly body: "7BIT" | "8BITMIME";
   readonly origin: Origin;
+  /** `transport:nexthop` that gets the whole message instead of its recipients' own (FILTER, content_filter). */
+  readonly filter?: string | undefined;
 }
 
 /** One recipient as it is asked to be delivered. `address` after rewriting; `original` as the client gave it. */

@@ -14,6 +14,7 @@ import { createSaslBackend } from "../sasl/select.ts";
 import type { ClientCounting } from "../smtpd/client-limits.ts";
 import { createSmtpd } from "../smtpd/create.ts";
 import type { ClientMatcher, Smtpd } from "../smtpd/options.ts";
+import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import type { WorkerKit } from "./kit.ts";
@@ -74,6 +75,7 @@ export function buildService(input: ServiceInput): BuiltService {
     deadlines: kit.deadlines,
     mynetworks: matcher(input, params, "mynetworks"),
     debugPeers: matcher(input, params, "debug_peer_list"),
+    rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
     counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
   });

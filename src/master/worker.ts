@@ -292,7 +292,7 @@ function queueDoor(store: QueueStore, scheduler: { readonly qmgr?: QueueManager 
   };
   return {
     store,
-    laneOf: (recipient, sender) => open().laneOf(recipient, sender),
+    laneOf: (recipient, sender, filter) => open().laneOf(recipient, sender, filter),
     arrived: (message) => open().arrived(message),
     poke: () => open().poke(),
   };

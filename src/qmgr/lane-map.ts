@@ -14,7 +14,7 @@ export function formatLaneKey(transport: string, nexthop: string): string {
 }
 
 /** The parts of a lane key; a key without colon is a transport without next hop. */
-function parseLaneKey(key: string): { readonly transport: string; readonly nexthop: string } {
+export function parseLaneKey(key: string): { readonly transport: string; readonly nexthop: string } {
   const colon = key.indexOf(":");
   if (colon < 0) return { transport: key, nexthop: "" };
   return { transport: key.slice(0, colon), nexthop: key.slice(colon + 1) };

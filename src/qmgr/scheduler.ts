@@ -2,7 +2,7 @@
  *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
  *  the store and read again when there is room (due-reader.ts). */
 import { ParameterError, type Parameters } from "../config/parameters.ts";
-import type { Address } from "../mail/address.ts";
+import { type Address, domainOf } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
 import { TableError } from "../tables/table.ts";
@@ -10,7 +10,7 @@ import { type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./acti
 import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
 import type { Lane, Transport } from "./lane.ts";
-import { formatLaneKey, LaneMap, RETRY_LANE } from "./lane-map.ts";
+import { formatLaneKey, LaneMap, parseLaneKey, RETRY_LANE } from "./lane-map.ts";
 import { activeLine } from "./log-lines.ts";
 import { retryTimesOf } from "./retry.ts";
 import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
@@ -66,7 +66,8 @@ export class Scheduler implements QueueManager {
     this.#settler = this.#createSettler();
   }
 
-  async laneOf(recipient: Address, sender: Address): Promise<string> {
+  async laneOf(recipient: Address, sender: Address, filter?: string): Promise<string> {
+    if (filter !== undefined) return this.#filterLane(filter, recipient);
     try {
       const route = await this.#options.resolver.route(recipient, sender);
       return formatLaneKey(route.transport, route.nexthop);
@@ -75,6 +76,13 @@ export class Scheduler implements QueueManager {
       this.#options.log.warning(`cannot resolve a recipient: ${printableUtf8(cause.message)}`);
       return RETRY_LANE;
     }
+  }
+
+  /** The lane of a content filter, where routes do not count. It gets the recipients as they are. */
+  #filterLane(filter: string, recipient: Address): string {
+    const { transport, nexthop } = parseLaneKey(filter);
+    const fallback = this.#options.params.get("default_filter_nexthop") || (domainOf(recipient) ?? "");
+    return formatLaneKey(transport.trim(), nexthop.trim() || fallback);
   }
 
   arrived(message: ClaimedMessage): void {
@@ -164,7 +172,7 @@ export class Scheduler implements QueueManager {
   async #accept(message: ClaimedMessage): Promise<void> {
     const keys = new Map<number, string>();
     for (const { id, address } of message.recipients) {
-      keys.set(id, await this.laneOf(address, message.envelope.sender));
+      keys.set(id, await this.laneOf(address, message.envelope.sender, message.envelope.filter));
     }
     if (this.#stopping) this.#giveBack(message, message.recipients);
     else this.#admit(message, ({ id }) => keys.get(id) ?? RETRY_LANE, "stored");

@@ -52,7 +52,7 @@ export interface QueueStatus {
 
 export interface QueueManager {
   /** Lane key of a recipient, for the store; "retry:" when it cannot be found out now. Rejects for bugs only. */
-  laneOf(recipient: Address, sender: Address): Promise<string>;
+  laneOf(recipient: Address, sender: Address, filter?: string | undefined): Promise<string>;
   /** Takes a message that was committed and claimed. Never throws. */
   arrived(message: ClaimedMessage): void;
   /** Reads the queue again and gives dead destinations another chance: after flush, release, requeue. */

@@ -1,6 +1,6 @@
 /** smtpd/dialogue.ts: the course of one session: connect, greeting, commands until the end, disconnect. What a command
  *  does is in commands/. */
-import { type Reply, reply } from "../mail/reply.ts";
+import { reply } from "../mail/reply.ts";
 import { hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
 import { bareNewline } from "./commands/data.ts";
 import type { CommandSpec } from "./commands/spec.ts";
@@ -9,6 +9,7 @@ import { looksLikeHeader } from "./forbidden-commands.ts";
 import { lookUpClient } from "./peer-name.ts";
 import type { HandlerResult, Lost } from "./result.ts";
 import type { ClientLine, Session } from "./session.ts";
+import { softened } from "./soft-bounce.ts";
 import { secure } from "./tls-session.ts";
 import { applyVerdict } from "./verdict.ts";
 
@@ -21,7 +22,7 @@ export async function converse(session: Session): Promise<void> {
   } catch (bug) {
     const stack = bug instanceof Error ? (bug.stack ?? bug.message) : String(bug);
     session.log.error(`Session of ${session.peer} failed: ${session.printable(stack.replace(/\s*\n\s*/g, " | "))}`);
-    session.send(soft(session, reply(421, "4.3.0", `${session.settings.hostname} Server local data error`)));
+    session.send(reply(421, "4.3.0", `${session.settings.hostname} Server local data error`));
   }
   if (session.limits.counted) {
     session.connection.flush();
@@ -155,17 +156,15 @@ async function deliver(session: Session, result: HandlerResult): Promise<boolean
     endSession(session, result.why);
     return true;
   }
-  const answer = soft(session, result.reply);
-  await session.respond(answer);
+  if (session.hangup) {
+    session.connection.destroy();
+    return true;
+  }
+  await session.respond(result.reply);
+  const answer = session.settings.softBounce ? softened(result.reply) : result.reply;
   if (answer.code >= 400 && !(result.kind === "reply" && result.tolerated)) session.errors++;
   if (result.kind === "startTls") return !(await secure(session));
   return result.kind === "close" || answer.code === 421 || answer.code === 521;
-}
-
-/** soft_bounce: every 5xx is said as 4xx. */
-function soft(session: Session, r: Reply): Reply {
-  if (!session.settings.softBounce || r.code < 500) return r;
-  return { ...r, code: r.code - 100, dsn: r.dsn?.replace(/^5/, "4") };
 }
 
 /** Input where the client should wait for us (RFC 2920; PIPE-08). True: it is refused for that, the session is over. */

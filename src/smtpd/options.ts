@@ -13,6 +13,7 @@ import type { ServerTls } from "../net/tls-context.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
 import type { ClientCounting } from "./client-limits.ts";
+import type { RejectFooter } from "./reject-footer.ts";
 
 export type ClientMatcher = (client: ClientEndpoint) => boolean;
 
@@ -45,6 +46,8 @@ export interface SmtpdOptions {
   readonly mynetworks: ClientMatcher;
   /** debug_peer_list. */
   readonly debugPeers: ClientMatcher;
+  /** smtpd_reject_footer; undefined: none. */
+  readonly rejectFooter?: RejectFooter | undefined;
   /** smtpd_sasl_exceptions_networks: AUTH is not announced to these, but accepted. */
   readonly saslExceptions?: ClientMatcher | undefined;
   /** Who counts clients for smtpd_client_*_limit; undefined: nobody is limited. */

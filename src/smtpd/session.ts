@@ -14,6 +14,7 @@ import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
 import type { Lost } from "./result.ts";
 import type { SmtpdSettings } from "./settings.ts";
+import { softened } from "./soft-bounce.ts";
 import { Tally } from "./tally.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -55,6 +56,8 @@ export class Session {
   errors = 0;
   junk = 0;
   earlyTalker = false;
+  /** HANGUP: end now, without a reply. */
+  hangup = false;
   /** The client restrictions refused it: only QUIT is served. */
   denied = false;
   /** The server is being stopped: end between two messages. */
@@ -133,12 +136,19 @@ export class Session {
       this.connection.flush();
       await this.options.clock.sleep(errorSleepMs);
     }
-    this.send(reply);
+    this.#emit((await this.options.rejectFooter?.add(reply, this.#footerFacts)) ?? reply);
   }
 
   /** Gathers a reply at once. */
   send(reply: Reply): void {
-    const text = formatReply(reply);
+    this.#emit(this.options.rejectFooter?.addNow(reply, this.#footerFacts) ?? reply);
+  }
+
+  readonly #footerFacts = () =>
+    this.facts(this.where, this.recipient === undefined ? {} : { recipient: this.recipient });
+
+  #emit(reply: Reply): void {
+    const text = formatReply(this.settings.softBounce ? softened(reply) : reply);
     if (this.debug) for (const line of text.trimEnd().split("\r\n")) this.log.info(`> ${this.peer}: ${line}`);
     this.connection.write(text);
   }
@@ -146,6 +156,14 @@ export class Session {
   /** A line of the client for the debug log; secrets have been replaced by the caller. */
   logInput(text: string): void {
     if (this.debug) this.log.info(`< ${this.peer}: ${this.printable(text)}`);
+  }
+
+  /** Gives the transaction its queue id, as Postfix does when it opens the queue file: log lines name it from now on. */
+  openQueueFile(): void {
+    const { transaction } = this;
+    if (transaction === undefined || transaction.queueId !== undefined) return;
+    transaction.queueId = this.options.nextQueueId();
+    this.log.info(`${transaction.queueId}: client=${this.peer}${this.describeLogin()}`);
   }
 
   /** Forgets the transaction (RSET, HELO, end of message). */

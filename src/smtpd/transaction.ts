@@ -17,7 +17,7 @@ export interface TransactionStart {
 export class Transaction {
   readonly start: TransactionStart;
   readonly #recipients: Recipient[] = [];
-  readonly #added: Recipient[] = [];
+  readonly #added: Address[] = [];
   readonly #prepend: string[] = [];
   #redirect: Address | undefined;
   #filter: string | undefined;
@@ -51,7 +51,7 @@ export class Transaction {
     return this.#prepend;
   }
 
-  /** The last FILTER, which nothing here carries out. */
+  /** The last FILTER: transport:nexthop. */
   get filter(): string | undefined {
     return this.#filter;
   }
@@ -67,18 +67,29 @@ export class Transaction {
       else if (effect.kind === "discard") this.discard = true;
       else if (effect.kind === "prepend") this.#prepend.push(effect.value);
       else if (effect.kind === "redirect") this.#redirect = asAddress(effect.value);
-      else if (effect.kind === "bcc") this.#added.push(recipientOf(asAddress(effect.value)));
+      else if (effect.kind === "bcc") this.#added.push(asAddress(effect.value));
       else if (effect.kind === "filter") this.#filter = effect.value;
     }
   }
 
-  /** Recipients to queue: REDIRECT replaces all of them, BCC adds. */
-  recipients(): readonly Recipient[] {
-    const main = this.#redirect === undefined ? this.#recipients : [recipientOf(this.#redirect)];
-    return [...main, ...this.#added];
+  /** Recipients that the client named and that were accepted. */
+  get accepted(): readonly Recipient[] {
+    return this.#recipients;
   }
-}
 
-function recipientOf(address: Address): Recipient {
-  return { address, original: address };
+  /** Recipients to queue: BCC adds, once each; REDIRECT replaces all of them, in the name of the first. */
+  recipients(rewrite: (address: Address) => Address): readonly Recipient[] {
+    const [first] = this.#recipients;
+    if (this.#redirect !== undefined && first) {
+      return [{ address: rewrite(this.#redirect), original: first.original }];
+    }
+    const all = [...this.#recipients];
+    const known = new Set(this.#added.length > 0 ? all.map(({ address }) => address.toLowerCase()) : []);
+    for (const added of this.#added) {
+      const address = rewrite(added);
+      if (!known.has(address.toLowerCase())) all.push({ address, original: address });
+      known.add(address.toLowerCase());
+    }
+    return all;
+  }
 }

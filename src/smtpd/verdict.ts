@@ -1,37 +1,44 @@
 /** smtpd/verdict.ts: what follows from an access verdict: log lines in Postfix's form, effects on the message, the reply.
  *  Decides nothing. */
-import type { Verdict } from "../access/access.ts";
+import type { Decision, Verdict } from "../access/access.ts";
 import { type Reply, replyText } from "../mail/reply.ts";
 import type { Session } from "./session.ts";
+import { softenedText } from "./soft-bounce.ts";
 
-/** The refusal to give, or undefined to go on. */
+/** The refusal to give, or undefined to go on. After HANGUP the session ends without a reply. */
 export function applyVerdict(session: Session, verdict: Verdict): Reply | undefined {
   for (const notice of verdict.notices) {
     // The final refusal is logged below, once, whichever stage it came from.
     if (notice.action !== "reject") logNotice(session, notice.action, notice.text);
+    if (notice.action === "hangup") session.hangup = true;
   }
   if (verdict.effects.length > 0) session.transaction?.apply(verdict.effects);
   const { decision } = verdict;
   if (decision.kind !== "reject" && decision.kind !== "defer") return undefined;
-  logNotice(session, "reject", replyText(decision.reply));
-  if (session.settings.explainLog && decision.by !== undefined) {
-    const { at, parameter, text } = decision.by;
-    const id = session.nextExplainId();
-    const rule = session.printable(text);
-    session.log.info(`${session.logId}: explain: id=${id} rule=${at} parameter=${parameter} restriction=<${rule}>`, {
-      explain: id,
-      rule: at,
-      parameter,
-      restriction: rule,
-    });
-  }
+  if (!session.hangup) logNotice(session, "reject", replyText(decision.reply));
+  if (session.settings.explainLog) explain(session, decision);
   return decision.reply;
+}
+
+function explain(session: Session, { by }: Extract<Decision, { kind: "reject" | "defer" }>): void {
+  if (by === undefined) return;
+  const { at, parameter, text } = by;
+  const id = session.nextExplainId();
+  const rule = session.printable(text);
+  session.log.info(`${session.logId}: explain: id=${id} rule=${at} parameter=${parameter} restriction=<${rule}>`, {
+    explain: id,
+    rule: at,
+    parameter,
+    restriction: rule,
+  });
 }
 
 /** `NOQUEUE: reject: RCPT from name[address]: TEXT; from=<s> to=<r> proto=ESMTP helo=<h>`. */
 export function logNotice(session: Session, action: string, text: string): void {
   const { logId, where, peer } = session;
-  session.log.info(`${logId}: ${action}: ${where} from ${peer}: ${session.printable(text)};${session.describe()}`);
+  const soft = session.settings.softBounce && action.startsWith("reject");
+  const shown = session.printable(soft ? softenedText(text) : text);
+  session.log.info(`${logId}: ${action}: ${where} from ${peer}: ${shown};${session.describe()}`);
 }
 
 /** A refusal of our own that Postfix logs like one of the restrictions. */

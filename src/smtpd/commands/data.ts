@@ -57,9 +57,6 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
   const { queueId } = transaction;
   if (queueId === undefined) throw new Error("A transaction with recipients has no queue id");
   const { sender, smtputf8, body, saslSender } = transaction.start;
-  if (transaction.filter !== undefined) {
-    session.log.warning(`${queueId}: FILTER ${session.printable(transaction.filter)} is not supported; ignored`);
-  }
   return options.cleanup.begin({
     envelope: {
       queueId,
@@ -77,8 +74,10 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
         saslSender,
         service: options.serviceName,
       },
+      ...(transaction.filter !== undefined && { filter: transaction.filter }),
     },
-    recipients: transaction.recipients(),
+    recipients: transaction.recipients((address) => options.resolver.rewrite(address)),
+    accepted: transaction.accepted,
     tls: session.tls,
     prepend: transaction.prepend,
     role: options.role,

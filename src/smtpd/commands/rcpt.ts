@@ -42,10 +42,7 @@ async function offer(session: Session, transaction: Transaction, address: Addres
     undeclared ?? applyVerdict(session, await session.access.atRcpt(session.facts("RCPT", { recipient: address })));
   session.recipient = undefined;
   if (refused) return replyWith(refused);
-  if (transaction.queueId === undefined) {
-    transaction.queueId = session.options.nextQueueId();
-    session.log.info(`${transaction.queueId}: client=${session.peer}${session.describeLogin()}`);
-  }
+  session.openQueueFile();
   transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address });
   return answer(250, "2.1.5", "Ok");
 }
