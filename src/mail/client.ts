@@ -31,6 +31,8 @@ export interface TlsSession {
   readonly reused: boolean;
   /** The client's certificate; undefined if it sent none. */
   readonly peer?: TlsPeer | undefined;
+  /** Whether the client was asked for one. */
+  readonly peerAsked?: boolean | undefined;
 }
 
 /** A client certificate (smtpd_tls_ask_ccert). Fingerprints are upper-case hex pairs with colons, under
@@ -43,6 +45,8 @@ export interface TlsPeer {
   readonly publicKeyFingerprint: string;
   /** The chain ends at a CA of smtpd_tls_CAfile or smtpd_tls_CApath. */
   readonly trusted: boolean;
+  /** Why it is not trusted, in Postfix's words, printable: "untrusted issuer Example CA". */
+  readonly distrust?: string | undefined;
 }
 
 /** Who logged in. */

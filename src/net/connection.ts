@@ -9,6 +9,7 @@ import { TLSSocket } from "node:tls";
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { LineSplitter, type SplitLine } from "../base/line-splitter.ts";
 import type { TlsSession } from "../mail/client.ts";
+import { type ProxyHeader, ProxyHeaderReader } from "./proxy-protocol.ts";
 import { type ServerTls, sessionOf, tlsSocketOptions } from "./tls-context.ts";
 
 export type { Socket };
@@ -27,6 +28,8 @@ export interface ConnectionOptions {
   readonly lineLimit: number;
   /** Nothing is read before upgrade(). */
   readonly implicitTls: boolean;
+  /** Nothing is read before takeProxyHeader(), which must be called first. */
+  readonly proxyHeader?: boolean;
 }
 
 /** Above this many unread bytes the socket is paused: a client cannot make us keep what we have not asked for. */
@@ -41,6 +44,7 @@ export class Connection {
   readonly local: Endpoint;
   readonly #deadline: Deadline;
   readonly #lineLimit: number;
+  readonly #implicitTls: boolean;
   #socket: Socket;
   #splitter: LineSplitter;
   #out = "";
@@ -57,6 +61,7 @@ export class Connection {
   constructor(socket: Socket, options: ConnectionOptions) {
     this.#socket = socket;
     this.#lineLimit = options.lineLimit;
+    this.#implicitTls = options.implicitTls;
     this.#splitter = new LineSplitter(options.lineLimit);
     this.#deadline = options.deadlines.open(() => this.#expire());
     this.peer = { address: plainAddress(socket.remoteAddress), port: socket.remotePort ?? 0 };
@@ -66,7 +71,7 @@ export class Connection {
     socket.setNoDelay(true);
     this.#listen(socket);
     // The first bytes of implicit TLS belong to the handshake: they stay in the socket until upgrade().
-    if (!options.implicitTls) this.#read(socket);
+    if (!options.implicitTls && !options.proxyHeader) this.#read(socket);
   }
 
   /** Facts of the TLS session; undefined in clear. */
@@ -158,6 +163,36 @@ export class Connection {
     this.#interrupted = false;
   }
 
+  /** Reads a PROXY header, all of it within `timeoutMs`. What follows stays in the socket, for the lines to come or for
+   *  the handshake: a client may send its ClientHello in the same segment. */
+  takeProxyHeader(timeoutMs: number): Promise<ProxyHeader | Exclude<WaitResult, "ready">> {
+    const socket = this.#socket;
+    const reader = new ProxyHeaderReader();
+    if (this.#interrupted) return Promise.resolve("interrupted");
+    if (this.#ended) return Promise.resolve("eof");
+    this.#deadline.arm(timeoutMs);
+    return new Promise((resolve) => {
+      const finish = (outcome: ProxyHeader | Exclude<WaitResult, "ready">) => {
+        socket.off("readable", look);
+        this.#waiter = undefined;
+        this.#deadline.disarm();
+        if (!this.#implicitTls) this.#read(socket);
+        resolve(outcome);
+      };
+      const look = () => {
+        while (socket.readableLength > 0) {
+          const chunk: Buffer | null = socket.read(Math.min(reader.wanted, socket.readableLength));
+          const header = chunk === null ? undefined : reader.push(chunk);
+          if (header) return finish(header);
+        }
+        // Else the end of a client that gave up would not be told.
+        socket.read(0);
+      };
+      this.#waiter = (result) => finish(result === "ready" ? "eof" : result);
+      socket.on("readable", look);
+    });
+  }
+
   /** STARTTLS or implicit TLS. Everything read in clear is dropped, whole lines and halves. Resolves to the reason of
    *  a failed handshake, or undefined; after a failure the connection is of no further use. */
   async upgrade(context: ServerTls, timeoutMs: number): Promise<string | undefined> {
@@ -178,7 +213,7 @@ export class Connection {
       this.destroy();
       return failure;
     }
-    this.#tls = sessionOf(secured);
+    this.#tls = sessionOf(secured, context);
     this.#listen(secured);
     this.#read(secured);
     return undefined;

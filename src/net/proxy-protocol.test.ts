@@ -132,7 +132,9 @@ test("ProxyHeaderReader never throws and never asks for more than its bound, wha
       const bytes = Buffer.concat([latin1(begin), rest]);
       const whole = read(bytes, 10_000);
       const split = read(bytes, step);
-      assert.deepEqual(split, whole);
+      assert.equal(show(split.header), show(whole.header));
+      // What is wrong may be seen earlier or later.
+      if (whole.header?.kind !== "bad") assert.deepEqual(split, whole);
       if (whole.header?.kind !== "proxied") return;
       for (const { address, port } of [whole.header.client, whole.header.server]) {
         assert.equal(canonicalIp(address), address);

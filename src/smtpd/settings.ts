@@ -44,6 +44,10 @@ export interface SmtpdSettings {
   readonly tlsWrapper: boolean;
   readonly tlsAuthOnly: boolean;
   readonly tlsLogLevel: number;
+  /** Only clients with a trusted certificate are served. */
+  readonly tlsCertificateRequired: boolean;
+  /** Milliseconds for the PROXY header that begins each connection; undefined: there is none. */
+  readonly proxyHeaderMs: number | undefined;
   readonly explainLog: boolean;
   readonly limits: LimitSettings;
   /** Whether the queue id waits for the first accepted recipient. */
@@ -103,12 +107,21 @@ function readMoreSettings(params: Parameters) {
     // Postfix: encrypt implies that AUTH needs TLS.
     tlsAuthOnly: tlsLevel === "encrypt" || params.get("smtpd_tls_auth_only"),
     tlsLogLevel: params.get("smtpd_tls_loglevel"),
+    tlsCertificateRequired: tlsLevel === "encrypt" && params.get("smtpd_tls_req_ccert"),
+    proxyHeaderMs: proxyHeaderMs(params),
     explainLog: params.get("postern_explain_log"),
     limits: readLimits(params),
     softBounce: params.get("soft_bounce"),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
     oldSmtputf8: usesOldDefault(params, "smtputf8_enable", "1"),
   };
+}
+
+/** A postscreen service, which is a plain smtpd here, has parameters of its own. */
+function proxyHeaderMs(params: Parameters): number | undefined {
+  const program = params.text("process_name") === "postscreen" ? "postscreen" : "smtpd";
+  if (params.get(`${program}_upstream_proxy_protocol`) === "") return undefined;
+  return params.get(`${program}_upstream_proxy_timeout`);
 }
 
 /** smtpd_tls_security_level, or what the two older parameters say. */

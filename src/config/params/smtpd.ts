@@ -70,7 +70,7 @@ export const SMTPD_PARAMETERS = {
   ),
   smtpd_forbid_bare_newline_exclusions: list(
     "$mynetworks",
-    "Clients to which smtpd_forbid_bare_newline = note and reject do not apply.",
+    "Clients to which smtpd_forbid_bare_newline = note and reject do not apply; networks, host names, files and local tables.",
   ),
   smtpd_forbid_bare_newline_reject_code: int(
     "550",
@@ -100,6 +100,37 @@ export const SMTPD_PARAMETERS = {
   smtpd_delay_open_until_valid_rcpt: bool(
     "yes",
     "Give a message its queue id at the first accepted recipient; with `no` at MAIL FROM, so that refusals name it.",
+  ),
+  smtpd_authorized_xclient_hosts: list(
+    "",
+    "Clients that may use XCLIENT: tell who the real client is, for access, logs and headers (XCLIENT_README). " +
+      "Networks, host names, files and local tables; who may use it can become any client.",
+  ),
+  smtpd_authorized_xforward_hosts: list(
+    "",
+    "Clients that may use XFORWARD: tell where mail came from, for the log only (XFORWARD_README).",
+  ),
+  smtpd_upstream_proxy_protocol: word(
+    "",
+    ["", "haproxy"] as const,
+    "haproxy: every connection must begin with a PROXY header, version 1 or 2, in front of the greeting and of TLS. " +
+      "Whoever reaches the port can then choose his address: let nobody but the balancer reach it.",
+  ),
+  smtpd_upstream_proxy_timeout: time("5s", "s", { min: 1000 }, "How long the whole PROXY header may take."),
+  postscreen_upstream_proxy_protocol: word(
+    "",
+    ["", "haproxy"] as const,
+    "As smtpd_upstream_proxy_protocol, for a postscreen service.",
+  ),
+  postscreen_upstream_proxy_timeout: time(
+    "5s",
+    "s",
+    { min: 1000 },
+    "As smtpd_upstream_proxy_timeout, for a postscreen service.",
+  ),
+  fast_flush_domains: list(
+    "$relay_domains",
+    "Destinations whose queued mail ETRN may ask for. Submission services have no ETRN.",
   ),
   strict_rfc821_envelopes: bool("no", "Demand addresses in <> exactly as RFC 5321 spells them."),
   strict_smtputf8: bool("no", "Refuse UTF-8 addresses from clients that did not declare SMTPUTF8."),

@@ -34,13 +34,53 @@ export const TLS_PARAMETERS = {
     "Least cipher grade with security level may; grades below high mean the library's own list.",
   ),
   smtpd_tls_mandatory_ciphers: word("medium", GRADES, "As smtpd_tls_ciphers, with security level encrypt."),
+  tls_high_cipherlist: text(
+    "aNULL:-aNULL:HIGH:@STRENGTH",
+    "OpenSSL ciphers of grade high below TLSv1.3. Until it is set, the library's own list is used; anonymous ciphers never are.",
+  ),
+  tls_medium_cipherlist: text(
+    "aNULL:-aNULL:HIGH:MEDIUM:+RC4:@STRENGTH",
+    "As tls_high_cipherlist, for grade medium; grades low and export, which no longer exist, mean medium.",
+  ),
+  tls_null_cipherlist: text("eNULL:!aNULL", "As tls_high_cipherlist, for grade null."),
+  tls_eecdh_auto_curves: list(
+    "X25519 X448 prime256v1 secp521r1 secp384r1",
+    "Key exchange groups, best first. Until it is set, the library's own list is used.",
+  ),
   smtpd_tls_exclude_ciphers: list("", "OpenSSL cipher names or groups never used."),
   smtpd_tls_mandatory_exclude_ciphers: list("", "Further exclusions with security level encrypt."),
   tls_preempt_cipherlist: bool("no", "Use the server's order of ciphers instead of the client's."),
+  smtpd_tls_ask_ccert: bool(
+    "no",
+    "Ask clients for a certificate. A bad or missing one is not refused: restrictions decide. Sessions are then not resumed.",
+  ),
+  smtpd_tls_req_ccert: bool(
+    "no",
+    "With security level encrypt, end sessions of clients without a trusted certificate. Implies smtpd_tls_ask_ccert.",
+  ),
+  smtpd_tls_CAfile: file("", "PEM file with the CA certificates that client certificates may be signed by."),
+  smtpd_tls_CApath: file(
+    "",
+    "Directory of PEM files with CA certificates. Those named as `openssl rehash` names them are read, or all where there " +
+      "are none such; read at start and reload. Unlike Postfix, their names are sent to the client like those of smtpd_tls_CAfile.",
+  ),
+  tls_append_default_CA: bool(
+    "no",
+    "Trust public CAs too, where smtpd_tls_CAfile or smtpd_tls_CApath is set: the list that Node.js carries.",
+  ),
+  smtpd_tls_ccert_verifydepth: int(
+    "9",
+    { min: 1 },
+    "Most CA certificates above a client's: 1 where the issuing CA must be one of ours.",
+  ),
+  smtpd_tls_fingerprint_digest: text(
+    "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}",
+    "Digest of client certificate and public key fingerprints, for check_ccert_access and permit_tls_clientcerts.",
+  ),
   smtpd_tls_loglevel: int(
     "0",
     { min: 0, max: 4 },
-    "1 logs a line for each TLS session; higher values add nothing here.",
+    "1 logs a line for each TLS session, 2 also names, fingerprints and faults of client certificates; higher values add nothing here.",
   ),
-  smtpd_tls_received_header: bool("no", "Name protocol and cipher in the Received header."),
+  smtpd_tls_received_header: bool("no", "Name protocol, cipher and client certificate in the Received header."),
 } satisfies Record<string, Declaration<unknown>>;
