@@ -54,7 +54,7 @@ export function openLineSocket(options: LineSocketOptions): LineSocket {
       else options.onLine(Buffer.from(line.text, "latin1").toString("utf8"));
     }
   });
-  socket.on("error", (error) => end(describe(error)));
+  socket.on("error", (error) => end(systemText(error)));
   socket.on("close", () => end("connection closed"));
   return lineSocket(socket, options.sendLimitBytes, { end, isOver: () => over, finish: () => (over = true) });
 }
@@ -83,9 +83,10 @@ function lineSocket(socket: Socket, sendLimitBytes: number, lifetime: Lifetime):
   };
 }
 
-function describe(error: Error): string {
+/** Why a connection failed, in the system's words. */
+export function systemText(error: Error): string {
   const code = "code" in error ? String(error.code) : "";
-  return SYSTEM_TEXTS.get(code) ?? error.message;
+  return SYSTEM_TEXTS.get(code) ?? (error.message === "" ? code : error.message);
 }
 
 /** The words that Postfix's log would have. */
@@ -96,4 +97,8 @@ const SYSTEM_TEXTS = new Map([
   ["ECONNRESET", "Connection reset by peer"],
   ["EPIPE", "Broken pipe"],
   ["ETIMEDOUT", "Connection timed out"],
+  ["ENOTFOUND", "Host not found"],
+  ["EAI_AGAIN", "Host not found, try again"],
+  ["EHOSTUNREACH", "No route to host"],
+  ["ENETUNREACH", "Network is unreachable"],
 ]);

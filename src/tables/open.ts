@@ -3,10 +3,13 @@
 import { resolve } from "node:path";
 import { openCidr } from "./cidr.ts";
 import { inlineRules, openInline, openStatic } from "./inline.ts";
+import { openMemcache } from "./memcache.ts";
 import type { Opener, OpenerContext, TableOpenerOptions } from "./opener.ts";
 import { openRegexp } from "./regexp.ts";
+import { openSocketmap } from "./socketmap.ts";
 import { type SourceLine, sourceLines } from "./source-lines.ts";
 import { type LookupTable, TableError, type TableOpener } from "./table.ts";
+import { openTcp } from "./tcp.ts";
 import { mapTable, parseTextTable } from "./text.ts";
 import { openUnix } from "./unix.ts";
 
@@ -23,6 +26,9 @@ const OPENERS: ReadonlyMap<string, Opener> = new Map<string, Opener>([
   ["regexp", (ref, name, options) => openRules(ref, name, { type: "regexp", open: openRegexp, options })],
   ["pcre", (ref, name, options) => openRules(ref, name, { type: "pcre", open: openRegexp, options })],
   ["unix", (ref, name, { files }) => openUnix(ref, name, files)],
+  ["memcache", openMemcache],
+  ["socketmap", openSocketmap],
+  ["tcp", openTcp],
   ["fail", (_, name) => refuse(name || "intentional failure")],
 ]);
 
