@@ -2,6 +2,7 @@
  *  TLS keys and certificates, the user file, the source text of tables, and /files in pattern lists. */
 import { posix } from "node:path";
 import { splitList } from "./declare.ts";
+import { parseMainCf } from "./main-cf.ts";
 import { ParameterError, type Parameters } from "./parameters.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 import { scopeOf } from "./scope.ts";
@@ -13,8 +14,8 @@ export interface FileReference {
   readonly parameter: string;
   /** undefined: a default names it. */
   readonly at: SourceRef | undefined;
-  /** "pattern": its words may name more files. */
-  readonly kind: "key" | "table" | "pattern";
+  /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. */
+  readonly kind: "key" | "table" | "pattern" | "settings";
 }
 
 /** Types whose content is a text file at this path; indexed types are read from their source (design §4). */
@@ -74,9 +75,9 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
       const names = declaration?.type === "list" ? splitList(text, name) : [text];
       return names.filter((path) => !NO_FILE.test(path)).map((path) => make(path, "key"));
     }
-    const tables = WRITTEN_BY_PROGRAMS.test(name) ? [] : tablePaths(text);
+    const tables = WRITTEN_BY_PROGRAMS.test(name) ? [] : tableFiles(text);
     const patterns = PATTERN_LISTS.has(name) ? patternFiles(text, name) : [];
-    return [...tables.map((path) => make(path, "table")), ...patterns.map((path) => make(path, "pattern"))];
+    return [...tables.map(({ path, kind }) => make(path, kind)), ...patterns.map((path) => make(path, "pattern"))];
   } catch (error) {
     if (error instanceof ParameterError) return []; // check reports the bad value
     throw error;
@@ -85,7 +86,7 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
 
 /** The key under which the readers look for the image: tables by their normal path, the others as written. */
 function absolutePath(path: string, kind: FileReference["kind"], configDirectory: string): string {
-  if (kind === "table") return posix.resolve(configDirectory, path);
+  if (kind === "table" || kind === "settings") return posix.resolve(configDirectory, path);
   return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
 }
 
@@ -94,11 +95,17 @@ function isKeyParameter(name: string, type: string | undefined): boolean {
   return type === "file" && /(?:_tls_.*_file|_tls_CAfile|^postern_.*_file|^smtpd_sasl_password_file)$/.test(name);
 }
 
+interface NamedFile {
+  readonly path: string;
+  readonly kind: FileReference["kind"];
+}
+
 /** The files behind `type:path` words of any text. */
-function tablePaths(text: string): readonly string[] {
-  const system = Array.from(text.matchAll(SYSTEM_TABLE), (match) => `/etc/${match[1]}`);
-  const named = [TEXT_TABLE, SETTINGS_FILE].flatMap((of) => Array.from(text.matchAll(of), (match) => match[1] ?? ""));
-  return [...named, ...system];
+function tableFiles(text: string): readonly NamedFile[] {
+  const named = (of: RegExp, kind: FileReference["kind"]) =>
+    Array.from(text.matchAll(of), (match) => ({ path: match[1] ?? "", kind }));
+  const system = named(SYSTEM_TABLE, "table").map(({ path, kind }) => ({ path: `/etc/${path}`, kind }));
+  return [...named(TEXT_TABLE, "table"), ...named(SETTINGS_FILE, "settings"), ...system];
 }
 
 /** The `/file` and `!/file` words of a pattern list. Throws ParameterError. */
@@ -108,21 +115,46 @@ function patternFiles(text: string, name: string): readonly string[] {
     .filter((word) => word.startsWith("/"));
 }
 
-/** The files that a pattern file names in turn. */
+/** The files that a pattern file or a settings file names in turn. */
 export function nestedReferences(
   reference: FileReference,
   text: string,
   configDirectory: string,
 ): readonly FileReference[] {
+  const make = ({ path, kind }: NamedFile) => ({ ...reference, path: absolutePath(path, kind, configDirectory), kind });
+  if (reference.kind === "settings") return settingsFiles(text).map(make);
   if (reference.kind !== "pattern") return [];
   const words = text.replace(/^\s*#.*$/gm, "").split(/[\s,]+/);
-  const nested = words.map((word) => word.replace(/^!+/, "")).filter((word) => word.startsWith("/"));
-  return [
-    ...nested.map((path) => ({ ...reference, path })),
-    ...tablePaths(words.join(" ")).map((path) => ({
-      ...reference,
-      path: absolutePath(path, "table", configDirectory),
-      kind: "table" as const,
-    })),
-  ];
+  return [...slashWords(words), ...tableFiles(words.join(" "))].map(make);
+}
+
+function slashWords(words: readonly string[]): readonly NamedFile[] {
+  const paths = words.map((word) => word.replace(/^!+/, "")).filter((word) => word.startsWith("/"));
+  return paths.map((path) => ({ path, kind: "pattern" as const }));
+}
+
+/** Settings of a database client that name a file: certificates and the option file of mysql. */
+const SETTING_OF_FILE = /^(?:option_file|tls_\w*file|tls_cert|tls_key)$/i;
+
+/** Files in such a setting, in the list `domain`, and in the connection URIs of pgsql. */
+function settingsFiles(text: string): readonly NamedFile[] {
+  return parseMainCf(text, "").assignments.flatMap(({ name, value }): readonly NamedFile[] => {
+    if (SETTING_OF_FILE.test(name)) return value.startsWith("/") ? [{ path: value, kind: "key" }] : [];
+    if (name === "domain") return [...slashWords(value.split(/[\s,]+/)), ...tableFiles(value)];
+    if (name !== "hosts") return [];
+    const certificates = Array.from(value.matchAll(/[?&]ssl(?:rootcert|cert|key)=([^&\s,]+)/g), (m) =>
+      decode(m[1] ?? ""),
+    );
+    return certificates.filter((path) => path.startsWith("/")).map((path) => ({ path, kind: "key" }));
+  });
+}
+
+/** The table itself refuses bad percent encoding. */
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch (error) {
+    if (error instanceof URIError) return "";
+    throw error;
+  }
 }

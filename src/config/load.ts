@@ -85,7 +85,7 @@ async function readFiles(snapshot: ConfigSnapshot, options: LoadOptions): Promis
     }
     const image = await readImage(next.path, options);
     files.set(next.path, image);
-    if ("bytes" in image && next.kind === "pattern") {
+    if ("bytes" in image && (next.kind === "pattern" || next.kind === "settings")) {
       const text = new TextDecoder().decode(image.bytes);
       pending.push(...nestedReferences(next, text, snapshot.configDirectory));
     }

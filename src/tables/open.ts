@@ -4,7 +4,9 @@ import { resolve } from "node:path";
 import { openCidr } from "./cidr.ts";
 import { inlineRules, openInline, openStatic } from "./inline.ts";
 import { openMemcache } from "./memcache.ts";
+import { openMysql } from "./mysql.ts";
 import type { Opener, OpenerContext, TableOpenerOptions } from "./opener.ts";
+import { openPgsql } from "./pgsql.ts";
 import { openRegexp } from "./regexp.ts";
 import { openSocketmap } from "./socketmap.ts";
 import { type SourceLine, sourceLines } from "./source-lines.ts";
@@ -29,6 +31,8 @@ const OPENERS: ReadonlyMap<string, Opener> = new Map<string, Opener>([
   ["memcache", openMemcache],
   ["socketmap", openSocketmap],
   ["tcp", openTcp],
+  ["pgsql", openPgsql],
+  ["mysql", openMysql],
   ["fail", (_, name) => refuse(name || "intentional failure")],
 ]);
 

@@ -81,9 +81,14 @@ export class QueryFile {
     }
   }
 
+  /** Where the setting stands, or the file's path where nobody set it. */
+  where(name: string): string {
+    return this.#find(name)?.where ?? this.path;
+  }
+
   /** A TableError about this setting, at its line. */
   bad(name: string, why: string): TableError {
-    return new TableError(`${this.#find(name)?.where ?? this.path}: ${why}`);
+    return new TableError(`${this.where(name)}: ${why}`);
   }
 
   /** Names in the file that are none of `known`, as warnings with file and line: mistyped names. */
