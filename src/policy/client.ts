@@ -45,7 +45,8 @@ export class PolicyClient implements PolicyService {
   readonly #settings: ServiceSettings;
   readonly #deps: ClientDeps;
   readonly #pool: ConnectionPool;
-  readonly #closing = new AbortController();
+  readonly #asking = new Set<AbortController>();
+  #isClosed = false;
 
   constructor(settings: ServiceSettings, deps: ClientDeps) {
     this.#settings = settings;
@@ -75,16 +76,19 @@ export class PolicyClient implements PolicyService {
     const limit = new AbortController();
     const deadline = this.#deps.deadlines.open(() => limit.abort());
     deadline.arm(this.#settings.timeoutMs);
+    this.#asking.add(limit);
     try {
-      return await this.#persist(lines, AbortSignal.any([limit.signal, this.#closing.signal]));
+      return await this.#persist(lines, limit.signal);
     } finally {
+      this.#asking.delete(limit);
       deadline.close();
     }
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#isClosed = true;
     this.#pool.close();
+    for (const limit of this.#asking) limit.abort();
   }
 
   async #persist(lines: readonly string[], signal: AbortSignal): Promise<PolicyAnswer> {
@@ -99,7 +103,7 @@ export class PolicyClient implements PolicyService {
         }
         return { kind: "answer", action };
       }
-      if (this.#closing.signal.aborted) return { kind: "failed", why: result.why };
+      if (this.#isClosed) return { kind: "failed", why: result.why };
       log.warning(printableAscii(result.warning));
       log.warning(`problem talking to server ${endpoint}: ${printableAscii(result.why)}`);
       if (tries >= tryLimit || signal.aborted || !(await pause(clock, retryDelayMs, signal))) {
