@@ -6,7 +6,7 @@ import { reverseName } from "../dns/create.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type AddressPattern, parseAddressPattern } from "./address-pattern.ts";
 import { asciiDomain, DnsQuestions } from "./dns-questions.ts";
-import { isHostname } from "./hostname.ts";
+import { isHostname, withoutFinalDot } from "./hostname.ts";
 import type { Context, Services } from "./restriction.ts";
 
 export type Listing = { readonly kind: "listed"; readonly query: string } | { readonly kind: "absent" | "temporary" };
@@ -29,7 +29,7 @@ export class DnsList {
     const equals = argument.indexOf("=");
     this.argument = argument;
     this.domain = equals < 0 ? argument : argument.slice(0, equals);
-    if (!isHostname(this.domain)) throw new ParameterError(`bad DNS list domain "${argument}"`);
+    if (!isHostname(withoutFinalDot(this.domain))) throw new ParameterError(`bad DNS list domain "${argument}"`);
     this.#pattern = equals < 0 ? undefined : parseAddressPattern(argument.slice(equals + 1));
     this.#questions = new DnsQuestions(services.dns);
     this.#services = services;

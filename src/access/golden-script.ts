@@ -1,15 +1,18 @@
 /** access/golden-script.ts: the line language of testdata/*.in, for golden.test.ts only. It sets parameters, tables and
  *  facts, runs the commands of a session, and prints every verdict. Tables, addresses and networks are fakes at the edge;
  *  the restrictions, the compiler and the evaluator are the real ones. Lines are listed in testdata/README.md. */
+import { systemClock } from "../base/clock.ts";
 import { Parameters } from "../config/parameters.ts";
 import type { Assignment } from "../config/snapshot.ts";
 import { Log } from "../log/log.ts";
 import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
 import { replyText } from "../mail/reply.ts";
+import { createResolver } from "../rewrite/create.ts";
 import type { AddressClass, AddressResolver } from "../rewrite/resolve.ts";
 import { type LookupTable, TableError, type TableOpener } from "../tables/table.ts";
 import type { AccessSession, Facts, Verdict } from "./access.ts";
 import { type CompiledAccess, compileAccess } from "./compile.ts";
+import { GoldenDns } from "./golden-dns.ts";
 
 const START: Facts = {
   client: { address: "192.0.2.1", port: 4711, name: "unknown", reverseName: "unknown", nameStatus: "missing" },
@@ -70,13 +73,15 @@ class Script {
 
   #compile(): CompiledAccess {
     const builtins = new Map([["myhostname", "mail.example.org"]]);
-    return compileAccess(new Parameters({ assignments: this.#assignments, builtins }), this.#world.deps);
+    const params = new Parameters({ assignments: this.#assignments, builtins });
+    return compileAccess(params, this.#world.depsFor(params));
   }
 
   async #run(verb: string, rest: string): Promise<void> {
     if (verb === "problems") {
-      for (const { severity, at, text } of this.#compile().problems) {
-        this.output.push(`  ${at === undefined ? "" : `main.cf:${at.line}: `}${severity}: ${text}`);
+      for (const { severity, at, text, hint } of this.#compile().problems) {
+        const place = at === undefined ? "" : `main.cf:${at.line}: `;
+        this.output.push(`  ${place}${severity}: ${text}${severity === "warning" && hint ? `; ${hint}` : ""}`);
       }
       return;
     }
@@ -101,6 +106,8 @@ class Script {
         return session.atRcpt({ ...this.#facts, command: "RCPT" });
       case "vrfy":
         return session.atVrfy({ ...this.#facts, recipient: address, command: "VRFY" });
+      case "etrn":
+        return session.atEtrn({ ...this.#facts, etrnDomain: rest, command: "ETRN" });
       case "data":
         return session.atData({ ...this.#facts, recipientCount: count, command: "DATA" });
       case "eod":
@@ -131,7 +138,7 @@ function factsOf(verb: string, rest: string): Partial<Facts> | undefined {
   const [first = "", second = ""] = rest.split(" ");
   switch (verb) {
     case "client":
-      return { client: { ...START.client, name: first, address: second } };
+      return { client: clientOf(rest) };
     case "server":
       return { server: { address: first, port: 587 } };
     case "login":
@@ -139,7 +146,9 @@ function factsOf(verb: string, rest: string): Partial<Facts> | undefined {
     case "sasl":
       return { saslEnabled: rest === "on" };
     case "tls":
-      return { tls: rest === "on" ? { protocol: "TLSv1.3", cipher: "X", bits: 256, reused: false } : undefined };
+      return { tls: rest === "off" ? undefined : tlsOf(rest) };
+    case "recipients":
+      return { recipientCount: Number(first) };
     case "early":
       return { earlyTalker: rest === "on" };
     default:
@@ -147,14 +156,34 @@ function factsOf(verb: string, rest: string): Partial<Facts> | undefined {
   }
 }
 
-/** Tables, address classes and networks of a script. */
+/** NAME ADDRESS [PTR-NAME [STATUS]]; a name without more is verified. */
+function clientOf(rest: string): Facts["client"] {
+  const [name = "", address = "", reverse = name, status = name === "unknown" ? "missing" : "verified"] =
+    rest.split(" ");
+  const nameStatus = status as Facts["client"]["nameStatus"];
+  return { ...START.client, name, address, reverseName: reverse, nameStatus };
+}
+
+/** `on`, or CERT-FINGERPRINT KEY-FINGERPRINT trusted|untrusted NAME. */
+function tlsOf(rest: string): Facts["tls"] {
+  const session = { protocol: "TLSv1.3", cipher: "X", bits: 256, reused: false };
+  const [certFingerprint = "", publicKeyFingerprint, trust, ...subject] = rest.split(" ");
+  if (publicKeyFingerprint === undefined) return session;
+  const prints = { certFingerprint, publicKeyFingerprint, trusted: trust === "trusted" };
+  return { ...session, peer: { subject: subject.join(" "), issuer: "CA", ...prints } };
+}
+
+/** Tables, address classes, networks and DNS of a script. */
 class World {
   readonly #print: (line: string) => void;
   readonly #tables = new Map<string, Map<string, string> | "broken" | "bug">();
   readonly #classes = new Map<string, AddressClass>();
   readonly #users = new Set<string>();
   readonly #networks = new Set<string>();
+  readonly #dns = new GoldenDns();
   #networksBroken = false;
+  /** Addresses are judged by the parameters and tables of the script, instead of by its domain and user lines. */
+  #realResolver = false;
 
   constructor(print: (line: string) => void) {
     this.#print = print;
@@ -165,6 +194,12 @@ class World {
     switch (verb) {
       case "table":
         this.#addEntry(first, rest.slice(first.length + 1));
+        return true;
+      case "dns":
+        this.#dns.set(rest);
+        return true;
+      case "resolver":
+        this.#realResolver = first === "real";
         return true;
       case "domain":
         this.#classes.set(first, second as AddressClass);
@@ -193,7 +228,7 @@ class World {
     this.#tables.set(ref, entries);
   }
 
-  get deps() {
+  depsFor(params: Parameters) {
     const log = new Log({
       sink: ({ severity, text }) => this.#print(`  log ${severity}: ${text.replace(/ \| .*/, "")}`),
       now: () => 0,
@@ -206,7 +241,11 @@ class World {
         return this.#networks.has(address);
       },
     };
-    return { tables: this.#opener(), resolver: this.#resolver(), log, mynetworks };
+    const clock = { ...systemClock, sleep: async (ms: number) => this.#print(`  sleep ${ms} ms`) };
+    const tables = this.#opener();
+    const ownAddresses = [START.server.address];
+    const resolver = this.#realResolver ? createResolver(params, { tables, ownAddresses }) : this.#resolver();
+    return { tables, resolver, log, mynetworks, dns: this.#dns.service, clock };
   }
 
   /** regexp: tables match whole keys only; async: tables answer by promise. */
@@ -217,9 +256,14 @@ class World {
       if (entries === "bug") throw new RangeError("oops");
       return entries?.get(key.toLowerCase());
     };
+    const entriesOf = (ref: string) => {
+      const entries = this.#tables.get(ref);
+      return ref.startsWith("texthash:") && entries instanceof Map ? entries : undefined;
+    };
     return {
       open: (ref): LookupTable => ({
         ref,
+        entries: entriesOf(ref),
         partialKeys: !ref.startsWith("regexp:"),
         get: (key) => (ref.startsWith("async:") ? (async () => find(ref, key))() : find(ref, key)),
       }),

@@ -80,7 +80,9 @@ class MxBackup {
   async #isOneOf(exchangers: readonly MxRecord[], context: Context): Promise<Tested> {
     const { resolver } = this.#services;
     for (const { exchange } of exchangers) {
-      if ((await resolver.classOf(asAddress(`postmaster@${exchange}`))) === "local") return YES;
+      if ((await resolver.classOf(asAddress(`postmaster@${exchange}`))) !== "local") continue;
+      context.noteLookup(`mail exchanger ${exchange} is this system`);
+      return YES;
     }
     let result = NO;
     for (const { exchange } of exchangers) {
@@ -98,7 +100,9 @@ class MxBackup {
     }
     for (const { address, family } of answer.records) {
       const literal = family === 6 ? `[IPv6:${address}]` : `[${address}]`;
-      if ((await this.#services.resolver.classOf(asAddress(`postmaster@${literal}`))) === "local") return YES;
+      if ((await this.#services.resolver.classOf(asAddress(`postmaster@${literal}`))) !== "local") continue;
+      context.noteLookup(`mail exchanger ${host}[${address}] is this system`);
+      return YES;
     }
     return NO;
   }

@@ -7,5 +7,5 @@ export const permitSaslAuthenticated: Word = {
   build:
     () =>
     ({ facts }) =>
-      facts.sasl !== undefined && facts.sasl.method.toUpperCase() !== "ANONYMOUS" ? PERMIT : DUNNO,
+      facts.saslEnabled && facts.sasl !== undefined && facts.sasl.method.toUpperCase() !== "ANONYMOUS" ? PERMIT : DUNNO,
 };
