@@ -26,6 +26,9 @@ for (const c of [
   { in: "550 no", want: "code", why: "code and text" },
   { in: "550-no", want: "list", why: "not a code" },
   { in: "650 no", want: "list", why: "only 4xx and 5xx are codes" },
+  { in: ", ,", want: "empty", why: "separators only" },
+  { in: "HANGUP 5.1.1 x", want: "hangup", why: "the text is logged as it is" },
+  { in: "550\tno", want: "code", why: "a tab ends the code" },
   { in: "REJECT: no", want: "tableInside", why: "keyword ends at the blank" },
   { in: "REJECT see https://x.test", want: "reject", why: "a colon in the text" },
   { in: "hash:/x", want: "tableInside", why: "tables in tables" },
@@ -50,6 +53,12 @@ for (const [dsn, code, replyClass, want, why] of [
   ["5.1.8", 550, "Recipient address", "5.1.2", "bad recipient domain"],
   ["5.1.99", 550, "Recipient address", "5.1.0", "unknown detail"],
   ["5.1.10", 556, "Recipient address", "5.1.10", "null MX"],
+  ["5.1.0", 550, "Sender address", "5.1.0", "other address status"],
+  ["5.1.4", 550, "Sender address", "5.1.0", "ambiguous mailbox"],
+  ["5.1.7", 553, "Sender address", "5.1.7", "a sender's own"],
+  ["5.1.8", 553, "Sender address", "5.1.8", "a sender's own"],
+  ["5.1.6", 550, "Recipient address", "5.1.6", "has moved"],
+  ["5.7.25", 450, "Client host", "4.7.25", "no address status"],
   ["5.1.1", 550, "Helo command", "5.0.0", "no address at all"],
 ] as const) {
   test(`repairDsn() ${why}: ${dsn}`, () => assert.equal(repairDsn(dsn, code, replyClass), want));
