@@ -49,11 +49,6 @@ export const ACCESS_DNS_PARAMETERS = {
     "",
     "Tables from a DNS list, written as in the restriction (domain or domain=filter), to its own reply, as default_rbl_reply.",
   ),
-  smtpd_expansion_filter: text(
-    "\\t\\40!\"#$%&'()*+,-./0123456789:;<=>?@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\\\]^_`abcdefghijklmnopqrstuvwxyz{|}~",
-    "Characters that may stand in expanded macros of replies; others become `_`. C escapes: \\t, \\40 (octal), \\\\.",
-    { raw: true },
-  ),
   permit_mx_backup_networks: list(
     "",
     "Networks in which all addresses of a domain's best mail exchangers must lie for permit_mx_backup. Empty: any.",
