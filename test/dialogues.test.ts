@@ -7,12 +7,13 @@
  *    T:               the client does a TLS handshake
  *    X:               the server has closed
  *    L: text          afterwards the log has a line with this text; … as above;  !L: it has none
- *    M: "text"        afterwards this is the content of the next kept message;  M: none  there is no further one */
+ *    M: "text"        afterwards this is the content of the next kept message;  M: none  there is no further one
+ *    E: text          and this its envelope: filter, hold, discard, prepended fields, recipients, how many were accepted */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { Client } from "./dialogues/client.ts";
-import { type Service, startService } from "./dialogues/edges.ts";
+import { type KeptMessage, type Service, startService } from "./dialogues/edges.ts";
 
 const DIRECTORY = new URL("./dialogues/", import.meta.url);
 
@@ -37,7 +38,7 @@ function parseScripts(text: string): Script[] {
     if (line.startsWith("#") || line.trim() === "") continue;
     const current = scripts.at(-1);
     const setting = /^= (\w+) = (.*)$/.exec(line);
-    const step = /^(C|R|S|T|X|L|!L|M):(?: (.*))?$/.exec(line);
+    const step = /^(C|R|S|T|X|L|!L|M|E):(?: (.*))?$/.exec(line);
     if (current && setting) current.settings[setting[1] ?? ""] = setting[2] ?? "";
     else if (current && step) current.steps.push({ kind: step[1] ?? "", text: step[2] ?? "", line: i + 1 });
     else throw new Error(`line ${i + 1}: neither a step nor a setting: ${line}`);
@@ -82,13 +83,32 @@ async function expectStep(step: Step, client: Client): Promise<void> {
   else if (step.kind === "T") assert.equal(await client.startTls(), true, where);
 }
 
+/** What access(5) actions have made of the envelope. */
+function showEnvelope({ options, extra }: KeptMessage): string {
+  const { envelope, recipients, accepted = recipients, prepend } = options;
+  const to = recipients.map((r) => (r.original === r.address ? r.address : `${r.address}<${r.original}`));
+  return [
+    ...(envelope.filter === undefined ? [] : [`filter=${envelope.filter}`]),
+    ...(extra.hold ? ["hold"] : []),
+    ...(extra.discard ? ["discard"] : []),
+    ...(prepend.length > 0 ? [`prepend=${prepend.join("|")}`] : []),
+    `to=${to.join(",")}`,
+    `accepted=${accepted.length}`,
+  ].join(" ");
+}
+
 function checkAfterwards(steps: readonly Step[], service: Service): void {
-  const kept = service.messages.filter((m) => m.state === "kept").map((m) => m.content);
+  const kept = service.messages.filter((m) => m.state === "kept");
+  let message: KeptMessage | undefined;
   for (const { kind, text, line } of steps) {
     const logged = () => service.log.some((entry) => matches(text, entry, false));
     if (kind === "L") assert.ok(logged(), `line ${line}: not in the log: ${text}\n${service.log.join("\n")}`);
     if (kind === "!L") assert.ok(!logged(), `line ${line}: in the log: ${text}\n${service.log.join("\n")}`);
-    if (kind === "M") assert.equal(kept.shift(), text === "none" ? undefined : JSON.parse(text), `line ${line}`);
+    if (kind === "M") {
+      message = kept.shift();
+      assert.equal(message?.content, text === "none" ? undefined : JSON.parse(text), `line ${line}`);
+    }
+    if (kind === "E") assert.equal(message && showEnvelope(message), text, `line ${line}`);
   }
   assert.ok(
     service.messages.every((m) => m.state !== "open"),

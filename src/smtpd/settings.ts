@@ -1,5 +1,4 @@
 /** smtpd/settings.ts: the parameters of one service, read once, so that no session looks anything up by name. */
-import { usesOldDefault } from "../access/backward-compatibility.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type LimitSettings, readLimits } from "./client-limits.ts";
 import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
@@ -52,8 +51,6 @@ export interface SmtpdSettings {
   readonly limits: LimitSettings;
   /** Whether the queue id waits for the first accepted recipient. */
   readonly delayOpen: boolean;
-  /** smtputf8_enable is off only because the compatibility level says so. */
-  readonly oldSmtputf8: boolean;
   /** Every 5xx becomes 4xx. */
   readonly softBounce: boolean;
 }
@@ -113,7 +110,6 @@ function readMoreSettings(params: Parameters) {
     limits: readLimits(params),
     softBounce: params.get("soft_bounce"),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
-    oldSmtputf8: usesOldDefault(params, "smtputf8_enable", "1"),
   };
 }
 

@@ -13,6 +13,10 @@ import { reply } from "../../src/mail/reply.ts";
 import { createServerTls, type ServerTls } from "../../src/net/tls-context.ts";
 import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
 import { createSmtpd, type Smtpd, type SmtpdOptions } from "../../src/smtpd/create.ts";
+import { createRejectFooter } from "../../src/smtpd/reject-footer.ts";
+import { createTableOpener } from "../../src/tables/open.ts";
+import { TableError } from "../../src/tables/table.ts";
+import { tabledPolicy } from "./access.ts";
 
 const TESTDATA = new URL("../../src/net/testdata/", import.meta.url);
 
@@ -20,6 +24,8 @@ export interface KeptMessage {
   readonly options: MessageOptions;
   content: string;
   state: "open" | "kept" | "aborted";
+  /** Of finish(). */
+  extra: { readonly hold: boolean; readonly discard: boolean };
 }
 
 export interface Service {
@@ -34,7 +40,7 @@ function keepingCleanup(messages: KeptMessage[]): Cleanup {
   return {
     begin(options) {
       const chunks: Buffer[] = [];
-      const message: KeptMessage = { options, content: "", state: "open" };
+      const message: KeptMessage = { options, content: "", state: "open", extra: { hold: false, discard: false } };
       let sizeBytes = 0;
       messages.push(message);
       return {
@@ -45,7 +51,8 @@ function keepingCleanup(messages: KeptMessage[]): Cleanup {
         get sizeBytes() {
           return sizeBytes;
         },
-        async finish() {
+        async finish(extra) {
+          message.extra = extra;
           message.content = Buffer.concat(chunks).toString("latin1");
           message.state = "kept";
           if (message.content.includes("DISKFULL")) {
@@ -80,7 +87,7 @@ function tinyPolicy(): AccessPolicy {
       atMail: (facts) => check(facts.sender),
       atRcpt: (facts) => check(facts.recipient),
       atVrfy: (facts) => check(facts.recipient),
-      atEtrn: (facts) => check(facts.recipient),
+      atEtrn: (facts) => check(facts.etrnDomain),
       atData: (facts) => check(facts.sender?.startsWith("data-") ? `denied ${facts.sender}` : undefined),
       atEndOfData: (facts) => check(facts.sender?.startsWith("eod-") ? `denied ${facts.sizeBytes}` : undefined),
     }),
@@ -147,6 +154,12 @@ function testTls(): ServerTls {
   return tls;
 }
 
+const noFiles = {
+  read(path: string): Uint8Array {
+    throw new TableError(`There is no ${path}`);
+  },
+};
+
 /** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
 export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
   const log: string[] = [];
@@ -154,11 +167,24 @@ export async function startService(settings: Readonly<Record<string, string>>): 
   const tls = testTls();
   let nextId = 1;
   const queueIds = new QueueIdAllocator({ nowMicros: systemClock.nowMicros, shard: 1, long: false, floorMicros: 0 });
+  const logOf = (id: number) =>
+    new Log({
+      sink: ({ severity, text }) => log.push(severity === "info" ? text : `${severity}: ${text}`),
+      now: Date.now,
+      tag: "smtpd",
+      id,
+    });
+  const params = parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...settings });
   const options: SmtpdOptions = {
-    params: parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...settings }),
+    params,
     serviceName: "submission",
-    role: "submission",
-    access: tinyPolicy(),
+    role: settings.etrn ? "mx" : "submission",
+    access: tabledPolicy(settings, { log: logOf(0), resolver: PLAIN_RESOLVER }) ?? tinyPolicy(),
+    rejectFooter: createRejectFooter(params, {
+      tables: createTableOpener({ files: noFiles, log: logOf(0), configDirectory: "/" }),
+      log: logOf(0),
+      clock: systemClock,
+    }),
     sasl: settings.nosasl ? undefined : tinySasl(),
     announce: (backend) => backend.mechanisms(),
     cleanup: keepingCleanup(messages),
@@ -167,17 +193,16 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     dns: undefined,
     tls: settings.notls ? undefined : tls,
     freeBytes: () => Number(settings.free ?? 1e12),
-    log: (id) =>
-      new Log({
-        sink: ({ severity, text }) => log.push(severity === "info" ? text : `${severity}: ${text}`),
-        now: Date.now,
-        tag: "smtpd",
-        id,
-      }),
+    log: logOf,
     nextSessionId: () => nextId++,
     clock: systemClock,
     deadlines: new Deadlines(systemClock),
-    mynetworks: () => settings.excluded === "yes",
+    bareNewlineExclusions: () => settings.excluded === "yes",
+    xclientHosts: (client) => settings.xclient === "yes" && client.address === "127.0.0.1",
+    xforwardHosts: () => settings.xforward === "yes",
+    flushSite: settings.etrn
+      ? async (domain) => (domain === "relay.example" ? "started" : domain === "broken.example" ? "failed" : "denied")
+      : undefined,
     debugPeers: () => settings.debug === "yes",
   };
   const smtpd = createSmtpd(options);

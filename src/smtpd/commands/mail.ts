@@ -1,5 +1,4 @@
 /** smtpd/commands/mail.ts: MAIL FROM (RFC 5321 §4.1.1.2, RFC 6409). Order of tests as Postfix (postfix.md §3.5). */
-import { oldDefaultText } from "../../access/backward-compatibility.ts";
 import type { Address } from "../../mail/address.ts";
 import { parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
@@ -63,13 +62,8 @@ async function checkSender(session: Session): Promise<Reply | undefined> {
 
 /** EAI-04, only where strict_smtputf8 asks for it: Postfix else lets 8-bit addresses pass. */
 export function checkSmtputf8(session: Session, address: Address): Reply | undefined {
-  const { strictSmtputf8, oldSmtputf8 } = session.settings;
-  if (!(strictSmtputf8 || oldSmtputf8) || !/[\u0080-\uffff]/.test(address)) return undefined;
-  if (oldSmtputf8) {
-    const what = `accept non-ASCII ${session.where === "MAIL" ? "sender" : "recipient"} address "${address}"`;
-    session.log.info(session.printable(oldDefaultText("smtputf8_enable=no", what)));
-  }
-  if (!strictSmtputf8 || session.transaction?.start.smtputf8) return undefined;
+  if (!session.settings.strictSmtputf8 || session.transaction?.start.smtputf8) return undefined;
+  if (!/[\u0080-\uffff]/.test(address)) return undefined;
   return reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
 }
 
