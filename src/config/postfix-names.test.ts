@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parametersOf } from "./parameters.ts";
 import { ACCESS_PARAMETERS } from "./params/access.ts";
+import { ACCESS_DNS_PARAMETERS } from "./params/access-dns.ts";
 import { ANVIL_PARAMETERS } from "./params/anvil.ts";
 import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
@@ -30,6 +31,7 @@ test("POSTFIX_NAMES holds names and nothing else", () => {
 
 test("REGISTRY: every parameter is declared in one file", () => {
   const groups = {
+    ACCESS_DNS_PARAMETERS,
     ACCESS_PARAMETERS,
     ANVIL_PARAMETERS,
     BOUNCE_PARAMETERS,
