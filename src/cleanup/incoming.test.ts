@@ -144,3 +144,46 @@ for (const c of faults) {
     assert.equal(result.kind === "refused" && replyText(result.reply), c.want);
   });
 }
+
+test("PREPEND stands above Received in order; a field that it brings is not added again", async () => {
+  const prepend = ["X-One: 1", "Message-ID: <own@x.test>"];
+  const { text } = await receive("Subject: hi\r\n\r\nbody\r\n", { options: options({ prepend }) });
+  assert.match(text, /^X-One: 1\r\nMessage-ID: <own@x\.test>\r\nReceived: /);
+  assert.equal(text.match(/^message-id:/gim)?.length, 1);
+});
+
+test("Received names the recipient that the client named, not who was added", async () => {
+  const [b, c] = ["b@x.test", "c@x.test"].map((text) => ({ address: asAddress(text), original: asAddress(text) }));
+  assert.ok(b && c);
+  const one = await receive("\r\n", { options: options({ recipients: [b, c], accepted: [b] }) });
+  assert.match(one.text, /\tfor <b@x\.test>;/);
+  const two = await receive("\r\n", { options: options({ recipients: [c], accepted: [b, c] }) });
+  assert.ok(!two.text.includes("for <"), two.text);
+});
+
+for (const [filter, settings, want, why] of [
+  [undefined, {}, undefined, "neither"],
+  ["scan:[h]:1", {}, "scan:[h]:1", "FILTER"],
+  [undefined, { content_filter: "smtp:h" }, "smtp:h", "content_filter"],
+  ["scan:", { content_filter: "smtp:h" }, "scan:", "FILTER overrides content_filter"],
+] as const) {
+  test(`the envelope carries the filter: ${why}`, async () => {
+    const asked: (string | undefined)[] = [];
+    const store = memoryStore();
+    const cleanup = createCleanup({
+      params: parametersOf(settings),
+      store,
+      log: new Log({ sink: () => undefined, now: () => 0, tag: "postfix/cleanup", id: 1 }),
+      laneOf: async (_recipient, _sender, given) => {
+        asked.push(given);
+        return "x:";
+      },
+      arrived: () => undefined,
+      poke: () => undefined,
+    });
+    const { envelope } = options();
+    const message = cleanup.begin(options({ envelope: { ...envelope, ...(filter !== undefined && { filter }) } }));
+    await message.finish({ hold: false, discard: false });
+    assert.deepEqual([store.appended[0]?.envelope.filter, ...asked], [want, want]);
+  });
+}

@@ -283,3 +283,32 @@ test("scheduler never exceeds a limit, never loses a recipient, settles each exa
     { numRuns: 25 },
   );
 });
+
+for (const { filter, settings, want, why } of [
+  { filter: "scan:[127.0.0.1]:10025", settings: {}, want: ["scan [127.0.0.1]:10025 3"], why: "its next hop" },
+  {
+    filter: "scan:",
+    settings: {},
+    want: ["scan x.test 2", "scan y.test 1"],
+    why: "the recipient's domain without one",
+  },
+  { filter: "scan:", settings: { default_filter_nexthop: "[f]" }, want: ["scan [f] 3"], why: "default_filter_nexthop" },
+  { filter: " scan : [f] ", settings: {}, want: ["scan [f] 3"], why: "blanks do not count" },
+]) {
+  for (const quiet of [false, true]) {
+    test(`scheduler sends a filtered message to the filter, ${why}${quiet ? ", from the queue" : ""}`, async () => {
+      const seen: string[] = [];
+      const deliver = (r: DeliveryRequest) => {
+        seen.push(`${r.transport} ${r.nexthop} ${r.recipients.length}`);
+        return sent(r);
+      };
+      const world = new World({ deliver, settings });
+      await world.send(["a@x.test", "b@y.test", "c@x.test"], { filter, quiet });
+      if (quiet) world.queue.start();
+      await settled();
+      await world.clock.advance(1000);
+      assert.deepEqual(seen, want);
+      assert.equal(world.store.messages.size, 0);
+    });
+  }
+}

@@ -82,18 +82,25 @@ export class World {
   }
 
   /** Commits a message and tells the scheduler, as cleanup does; `quiet`: as if it were in the queue from before. */
-  async send(recipients: readonly string[], options: { sender?: string; quiet?: boolean } = {}): Promise<QueueId> {
+  async send(
+    recipients: readonly string[],
+    options: { sender?: string; quiet?: boolean; filter?: string } = {},
+  ): Promise<QueueId> {
+    const filter = options.filter;
     const sender = asAddress(options.sender ?? "me@example.org");
     const queueId = this.nextId();
     const rows = [];
     for (const text of recipients) {
       const address = asAddress(text);
-      const lane = await this.queue.laneOf(address, sender);
+      const lane = await this.queue.laneOf(address, sender, filter);
       rows.push({ address, original: address, lane, dueMs: this.clock.now() });
     }
     const origin = { clientName: "c", clientAddress: "::1", helo: "c", protocol: "ESMTP", service: "submission" };
     const message = {
-      envelope: { queueId, sender, arrivalMs: this.clock.now(), smtputf8: false, body: "7BIT" as const, origin },
+      envelope: {
+        ...{ queueId, sender, arrivalMs: this.clock.now(), smtputf8: false, body: "7BIT" as const, origin },
+        ...(filter !== undefined && { filter }),
+      },
       header: Buffer.from("Subject: x\r\n\r\n"),
       body: { kind: "inline" as const, bytes: Buffer.from("hi\r\n") },
       recipients: rows,
