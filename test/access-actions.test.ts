@@ -129,8 +129,8 @@ gone@ 521 go away
     const held = await send("hold", ["hold@example.net"]);
     const dropped = await send("discard", ["discard@example.net", "x@far.test"]);
     await server.logged(new RegExp(`${dropped}: removed \\(discarded\\)`));
-    const { stdout } = await server.run(["queue", "list"]);
-    assert.match(stdout, new RegExp(`${held}!`));
+    const { stdout } = await server.run(["mailq"]);
+    assert.match(stdout, new RegExp(`\n${held}! `));
     assert.ok(!stdout.includes(dropped));
   });
 

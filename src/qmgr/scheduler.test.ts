@@ -285,15 +285,15 @@ test("scheduler never exceeds a limit, never loses a recipient, settles each exa
 });
 
 for (const { filter, settings, want, why } of [
-  { filter: "scan:[127.0.0.1]:10025", settings: {}, want: ["scan [127.0.0.1]:10025 3"], why: "its next hop" },
+  { filter: "smtp:[127.0.0.1]:10025", settings: {}, want: ["smtp [127.0.0.1]:10025 3"], why: "its next hop" },
   {
-    filter: "scan:",
+    filter: "smtp:",
     settings: {},
-    want: ["scan x.test 2", "scan y.test 1"],
+    want: ["smtp x.test 2", "smtp y.test 1"],
     why: "the recipient's domain without one",
   },
-  { filter: "scan:", settings: { default_filter_nexthop: "[f]" }, want: ["scan [f] 3"], why: "default_filter_nexthop" },
-  { filter: " scan : [f] ", settings: {}, want: ["scan [f] 3"], why: "blanks do not count" },
+  { filter: "smtp:", settings: { default_filter_nexthop: "[f]" }, want: ["smtp [f] 3"], why: "default_filter_nexthop" },
+  { filter: " smtp : [f] ", settings: {}, want: ["smtp [f] 3"], why: "blanks do not count" },
 ]) {
   for (const quiet of [false, true]) {
     test(`scheduler sends a filtered message to the filter, ${why}${quiet ? ", from the queue" : ""}`, async () => {
