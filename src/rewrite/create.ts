@@ -96,7 +96,7 @@ function readSettings(
     transportMaps: open(params.get("transport_maps")),
     relocatedMaps: open(params.get("relocated_maps")),
     isLocalDomain: (resolved) => isLocalDomain(resolved, params),
-    unknownAlias: `5.1.1 User unknown${params.get("show_user_unknown_table_name") ? " in virtual alias table" : ""}`,
+    unknownAlias: unknownAlias(params),
     transportParents: params.get("parent_domain_matches_subdomains").includes("transport_maps"),
     senderRelayhost: {
       tables: open(params.get("sender_dependent_relayhost_maps")),
@@ -107,6 +107,10 @@ function readSettings(
       emptyKey: params.get("empty_address_default_transport_maps_lookup_key"),
     },
   };
+}
+
+function unknownAlias(params: Parameters): string {
+  return `5.1.1 User unknown${params.get("show_user_unknown_table_name") ? " in virtual alias table" : ""}`;
 }
 
 /** Peels local domains off as long as the local part names another one, then finds the class. */

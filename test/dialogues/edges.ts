@@ -6,7 +6,7 @@ import type { AccessPolicy, Verdict } from "../../src/access/access.ts";
 import { systemClock } from "../../src/base/clock.ts";
 import { Deadlines } from "../../src/base/deadlines.ts";
 import type { Cleanup, MessageOptions } from "../../src/cleanup/cleanup.ts";
-import { parametersOf } from "../../src/config/parameters.ts";
+import { type Parameters, parametersOf } from "../../src/config/parameters.ts";
 import { Log } from "../../src/log/log.ts";
 import { QueueIdAllocator } from "../../src/mail/queue-id.ts";
 import { reply } from "../../src/mail/reply.ts";
@@ -154,11 +154,14 @@ function testTls(): ServerTls {
   return tls;
 }
 
-const noFiles = {
-  read(path: string): Uint8Array {
+/** Tables may be inline only. */
+function footerOf(params: Parameters, log: Log) {
+  const read = (path: string): Uint8Array => {
     throw new TableError(`There is no ${path}`);
-  },
-};
+  };
+  const tables = createTableOpener({ files: { read }, log, configDirectory: "/" });
+  return createRejectFooter(params, { tables, log, clock: systemClock });
+}
 
 /** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
 export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
@@ -180,11 +183,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     serviceName: "submission",
     role: settings.etrn ? "mx" : "submission",
     access: tabledPolicy(settings, { log: logOf(0), resolver: PLAIN_RESOLVER }) ?? tinyPolicy(),
-    rejectFooter: createRejectFooter(params, {
-      tables: createTableOpener({ files: noFiles, log: logOf(0), configDirectory: "/" }),
-      log: logOf(0),
-      clock: systemClock,
-    }),
+    rejectFooter: footerOf(params, logOf(0)),
     sasl: settings.nosasl ? undefined : tinySasl(),
     announce: (backend) => backend.mechanisms(),
     cleanup: keepingCleanup(messages),
