@@ -14,7 +14,7 @@ import {
   setParser,
 } from "./memcache-wire.ts";
 import type { OpenerContext } from "./opener.ts";
-import { compileDomainList, type DomainList } from "./pattern-list.ts";
+import { compileNameList, type DomainList } from "./pattern-list.ts";
 import { PeerExchange, parseTarget } from "./peer-exchange.ts";
 import { checkValue, lookupError, PeerError } from "./peer-pool.ts";
 import { openQueryFile, type QueryFile } from "./query-file.ts";
@@ -74,7 +74,7 @@ function readSettings(file: QueryFile, options: OpenerContext): Settings {
       data: file.number("data_size_limit", 10240, { min: 1, max: 16 * 1024 * 1024 }),
     },
     keyFormat: parseTemplate(keyFormat, `${file.path}: key_format`),
-    domains: domains.length === 0 ? undefined : compileDomainList(domains, { opener: options.tables }),
+    domains: domains.length === 0 ? undefined : compileNameList(domains, { opener: options.tables }),
     flags: file.number("flags", 0, { min: 0, max: 0xffff_ffff }),
     ttl: file.number("ttl", 3600, { min: 0 }),
     maxTry: file.number("max_try", 2, { min: 1, max: 100 }),
