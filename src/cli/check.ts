@@ -1,5 +1,5 @@
 /** cli/check.ts: `postern check`: every problem of the configuration at once, compiler style; exit 1 on errors. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { formatProblem } from "../config/check.ts";
@@ -13,6 +13,7 @@ export const runCheck: Command = async (_args, terminal) => {
     hostname: hostname(),
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
+    listDirectory: async (path) => readdirSync(path),
   });
   for (const problem of problems) terminal.stdout(`${formatProblem(problem)}\n`);
   const errors = problems.filter((problem) => problem.severity === "error").length;

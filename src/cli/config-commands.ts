@@ -1,5 +1,5 @@
 /** cli/config-commands.ts: `postern postconf` and `postern user`, bound to this process's files and terminal. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
@@ -18,6 +18,7 @@ function readConfiguration(directory: string) {
     hostname: hostname(),
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
+    listDirectory: async (path) => readdirSync(path),
     interfaces: ownNetworks(),
   });
 }

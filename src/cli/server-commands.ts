@@ -1,6 +1,6 @@
 /** cli/server-commands.ts: start, stop and talk to the master, as postfix(1) does. */
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { formatProblem } from "../config/check.ts";
@@ -126,6 +126,7 @@ export async function directoriesOf(terminal: Terminal) {
     hostname: hostname(),
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
+    listDirectory: async (path) => readdirSync(path),
   });
   const error = problems.find((problem) => problem.severity === "error");
   if (!snapshot) throw new StartError(error ? formatProblem(error) : "The configuration cannot be read");

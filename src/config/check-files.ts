@@ -1,7 +1,7 @@
 /** config/check-files.ts: files that could not be read, and lookup tables of types that do not exist here. What only a
  *  default names is a warning: the operator did not ask for it. */
 import { serverSaslOn } from "./check-sasl.ts";
-import { referencedFiles } from "./file-references.ts";
+import { type FileReference, referencedFiles } from "./file-references.ts";
 import { ParameterError, type Parameters } from "./parameters.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 import { scopeOf } from "./scope.ts";
@@ -28,7 +28,24 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
     const hint = reference ? `named by ${reference.parameter}` : undefined;
     problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
   }
-  return [...problems, ...checkTables(snapshot)];
+  return [...problems, ...checkPlaces(snapshot, references.values()), ...checkTables(snapshot)];
+}
+
+/** TLS files that are found here and would not be by Postfix. */
+function checkPlaces(snapshot: ConfigSnapshot, references: Iterable<FileReference>): Problem[] {
+  const has = (path: string) => snapshot.files.has(path) || inDirectory(snapshot, path);
+  return [...references]
+    .filter(({ path, fallback }) => fallback !== undefined && fallback !== path && !has(path) && has(fallback))
+    .map(({ path, fallback, parameter, at }) => ({
+      severity: "warning",
+      at,
+      text: `${parameter}: ${fallback} is used, because there is no ${path}`,
+      hint: "Postfix looks in queue_directory only: name the whole path",
+    }));
+}
+
+function inDirectory(snapshot: ConfigSnapshot, directory: string): boolean {
+  return [...snapshot.files.keys()].some((path) => path.startsWith(`${directory}/`));
 }
 
 function checkTables(snapshot: ConfigSnapshot): Problem[] {

@@ -15,7 +15,9 @@ export interface FileReference {
   /** undefined: a default names it. */
   readonly at: SourceRef | undefined;
   /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. */
-  readonly kind: "key" | "table" | "pattern" | "settings";
+  readonly kind: "key" | "table" | "pattern" | "settings" | "directory" | "authority";
+  /** Where it is looked for if it is not at `path`. */
+  readonly fallback?: string | undefined;
 }
 
 /** Types whose content is a text file at this path; indexed types are read from their source (design §4). */
@@ -38,6 +40,8 @@ const PATTERN_LISTS: ReadonlySet<string> = new Set(
    smtpd_forbid_bare_newline_exclusions smtpd_log_access_permit_actions fast_flush_domains authorized_submit_users
    authorized_flush_users authorized_mailq_users`.split(/\s+/),
 );
+
+const TLS_FILE = /_tls_/;
 
 /** Words of file parameters that are no file names. */
 const NO_FILE = /^(?:|none|auto)$/i;
@@ -71,9 +75,15 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
       at,
       kind,
     });
+    if (TLS_FILE.test(name) && isKeyParameter(name, declaration?.type)) {
+      const kind = /_CApath$/.test(name) ? "directory" : "key";
+      return fileNames(text, name, declaration?.type).map((file) => {
+        const [path = file, fallback] = tlsFileCandidates(params, file, configDirectory);
+        return { path, fallback, parameter: name, at, kind };
+      });
+    }
     if (isKeyParameter(name, declaration?.type)) {
-      const names = declaration?.type === "list" ? splitList(text, name) : [text];
-      return names.filter((path) => !NO_FILE.test(path)).map((path) => make(path, "key"));
+      return fileNames(text, name, declaration?.type).map((path) => make(path, "key"));
     }
     const tables = WRITTEN_BY_PROGRAMS.test(name) ? [] : tableFiles(text);
     const patterns = PATTERN_LISTS.has(name) ? patternFiles(text, name) : [];
@@ -90,9 +100,22 @@ function absolutePath(path: string, kind: FileReference["kind"], configDirectory
   return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
 }
 
+/** Where a TLS file may be: Postfix's daemons look in queue_directory; what stands beside main.cf is found there. */
+export function tlsFileCandidates(params: Parameters, path: string, configDirectory: string): readonly string[] {
+  if (posix.isAbsolute(path)) return [path.replace(/(?<=.)\/$/, "")];
+  return [posix.resolve(configDirectory, params.text("queue_directory"), path), posix.resolve(configDirectory, path)];
+}
+
+function fileNames(text: string, name: string, type: string | undefined): readonly string[] {
+  const names = type === "list" ? splitList(text, name) : [text];
+  return names.filter((path) => !NO_FILE.test(path));
+}
+
 function isKeyParameter(name: string, type: string | undefined): boolean {
   if (/_tls_chain_files$/.test(name)) return true;
-  return type === "file" && /(?:_tls_.*_file|_tls_CAfile|^postern_.*_file|^smtpd_sasl_password_file)$/.test(name);
+  return (
+    type === "file" && /(?:_tls_.*_file|_tls_CA(?:file|path)|^postern_.*_file|^smtpd_sasl_password_file)$/.test(name)
+  );
 }
 
 interface NamedFile {

@@ -19,6 +19,8 @@ export interface LoadOptions {
   readonly mailVersion: string;
   /** Rejects with a system error (`code`, `message`) when it cannot. */
   readonly readFile: (path: string) => Promise<Uint8Array>;
+  /** Names in a directory; without it a directory holds nothing. Rejects as readFile. */
+  readonly listDirectory?: (path: string) => Promise<readonly string[]>;
   /** Modification time in milliseconds; without it images carry 0. */
   readonly modifiedMs?: (path: string) => Promise<number>;
   /** Own addresses with prefix length, for the default of mynetworks; without them only loopback counts. */
@@ -83,14 +85,53 @@ async function readFiles(snapshot: ConfigSnapshot, options: LoadOptions): Promis
       files.set(next.path, { path: next.path, error: `more than ${MAX_FILES} files are named` });
       break;
     }
-    const image = await readImage(next.path, options);
-    files.set(next.path, image);
+    if (next.kind === "directory") {
+      pending.unshift(...(await readDirectory(next, options, files)));
+      continue;
+    }
+    const image = await readReferenced(next, options);
+    if (next.kind === "authority" && "error" in image) continue; // as OpenSSL passes over it
+    files.set(image.path, image);
     if ("bytes" in image && (next.kind === "pattern" || next.kind === "settings")) {
       const text = new TextDecoder().decode(image.bytes);
       pending.push(...nestedReferences(next, text, snapshot.configDirectory));
     }
   }
   return files;
+}
+
+/** The file itself, or what stands in its place. */
+async function readReferenced({ path, fallback }: FileReference, options: LoadOptions): Promise<FileImage> {
+  const image = await readImage(path, options);
+  if (!("error" in image) || fallback === undefined) return image;
+  const second = await readImage(fallback, options);
+  return "error" in second ? image : second;
+}
+
+/** As `openssl rehash` names certificates. */
+const HASHED = /^[0-9a-f]{8}\.\d+$/;
+
+/** References to the certificates of a directory. One that cannot be read is kept with the reason, as a file is. */
+async function readDirectory(
+  reference: FileReference,
+  options: LoadOptions,
+  files: Map<string, FileImage>,
+): Promise<readonly FileReference[]> {
+  let failure: unknown;
+  for (const directory of [reference.path, reference.fallback]) {
+    if (directory === undefined) continue;
+    try {
+      const names = [...((await options.listDirectory?.(directory)) ?? [])].filter((name) => !name.startsWith("."));
+      const hashed = names.filter((name) => HASHED.test(name));
+      const chosen = (hashed.length > 0 ? hashed : names).sort();
+      const { parameter, at } = reference;
+      return chosen.map((name) => ({ path: posix.join(directory, name), parameter, at, kind: "authority" }));
+    } catch (error) {
+      failure ??= error;
+    }
+  }
+  files.set(reference.path, { path: reference.path, error: reasonOf(failure) });
+  return [];
 }
 
 async function readImage(path: string, options: LoadOptions): Promise<FileImage> {

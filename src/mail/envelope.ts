@@ -2,6 +2,20 @@
 import type { Address } from "./address.ts";
 import type { QueueId } from "./queue-id.ts";
 
+/** What XFORWARD told of the mail's real origin. "unknown" where it said that something is unavailable. */
+export interface ForwardedOrigin {
+  readonly name?: string | undefined;
+  readonly address?: string | undefined;
+  /** 0: unavailable. */
+  readonly port?: number | undefined;
+  readonly protocol?: string | undefined;
+  readonly helo?: string | undefined;
+  /** The queue id that the mail had there. */
+  readonly queueId?: string | undefined;
+  /** Whether that host took it from one of its own. */
+  readonly source?: "local" | "remote" | undefined;
+}
+
 /** Where a message came from; kept for logs, Received, and the bounce. */
 export interface Origin {
   readonly clientName: string;
@@ -14,6 +28,8 @@ export interface Origin {
   readonly saslSender?: string | undefined;
   /** Service name of master.cf, "submission". */
   readonly service: string;
+  /** Where it came from before a content filter. */
+  readonly forwarded?: ForwardedOrigin | undefined;
 }
 
 export interface Envelope {

@@ -24,6 +24,7 @@ export interface CheckOptions {
   readonly hostname: string;
   readonly mailVersion: string;
   readonly readFile: (path: string) => Promise<Uint8Array>;
+  readonly listDirectory?: (path: string) => Promise<readonly string[]>;
 }
 
 /** All problems, sorted by file and line. */
@@ -57,7 +58,15 @@ const ADDRESS_LISTS = [
   "debug_peer_list",
   "smtpd_sasl_exceptions_networks",
   "smtpd_client_event_limit_exceptions",
+  "smtpd_forbid_bare_newline_exclusions",
+  "smtpd_authorized_xclient_hosts",
+  "smtpd_authorized_xforward_hosts",
 ] as const;
+/** Whose default is mynetworks: nothing is reported twice. */
+const LIKE_MYNETWORKS: ReadonlySet<string> = new Set([
+  "smtpd_client_event_limit_exceptions",
+  "smtpd_forbid_bare_newline_exclusions",
+]);
 
 function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
   const params = scopeOf(snapshot, service);
@@ -68,8 +77,7 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
   const networks = ADDRESS_LISTS.flatMap((name) => {
-    // By default the same as mynetworks: nothing is reported twice.
-    if (name === "smtpd_client_event_limit_exceptions" && !params.source(name)) return [];
+    if (LIKE_MYNETWORKS.has(name) && !params.source(name)) return [];
     const list = compileAddressList(params.get(name), { opener: tables, files });
     return list.problems.map(
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),

@@ -8,10 +8,13 @@ import type { BoundSocket } from "../net/listener.ts";
 import { type Borrower, LaneLeases } from "./lane-leases.ts";
 import type { GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
 import type { Methods } from "./rpc.ts";
+import { SiteFlushes } from "./site-flush.ts";
 import type { WorkerLink } from "./worker-process.ts";
 
 /** A worker that dies is started again at once, but not more often than this. */
 const RESPAWN_INTERVAL_MS = 1000;
+/** How long the workers may take to go through their queues for one domain. */
+const FLUSH_TIMEOUT_MS = 600_000;
 
 export interface FleetOptions {
   readonly workers: number;
@@ -38,11 +41,14 @@ export class Fleet {
   readonly #sockets = new Map<string, BoundSocket>();
   /** Limits that hold over all workers. */
   readonly #leases: LaneLeases;
+  readonly #siteFlushes: SiteFlushes;
   #stopping = false;
 
   constructor(options: FleetOptions) {
     this.#options = options;
     this.#leases = new LaneLeases(options.clock);
+    const flushAll = (site: string) => this.callAll("queue", { op: "flush-site", ids: "ALL", site }, FLUSH_TIMEOUT_MS);
+    this.#siteFlushes = new SiteFlushes(flushAll, options.log);
     for (let shard = 0; shard < options.workers; shard++) {
       this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0 });
     }
@@ -131,6 +137,7 @@ export class Fleet {
       recalled: (key, keep) => tell("recalled", { key, keep }),
     };
     const methods = new Map<string, (args: never) => unknown>([
+      ["flushSite", ({ domain }: { domain: string }) => this.#siteFlushes.start(domain)],
       ["lease", (ask: SlotAsk) => this.#leases.ask(borrower, ask)],
       [
         "release",

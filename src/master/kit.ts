@@ -25,5 +25,7 @@ export interface WorkerKit {
   readonly ticketKeys: Buffer;
   /** Counters of clients, over all workers. */
   readonly anvil: WorkerAnvil;
+  /** Sends what waits for a domain, over all workers; rejects when the master cannot take the request. */
+  readonly flushSite: (domain: string) => Promise<void>;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }

@@ -38,8 +38,10 @@ export interface FilesArgs {
 }
 
 export interface QueueArgs {
-  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "read";
+  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "flush-site" | "read";
   readonly ids: readonly string[] | "ALL";
+  /** Of flush-site: a domain in lower case. */
+  readonly site?: string | undefined;
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
 }

@@ -2,6 +2,7 @@
 import type { QueueId } from "../mail/queue-id.ts";
 import type { QueueAdmin } from "../queue/store.ts";
 import type { QueueArgs } from "./protocol.ts";
+import { flushSite } from "./site-flush.ts";
 
 /** Rows of one page of a listing. */
 const PAGE = 1000;
@@ -22,6 +23,8 @@ export async function runQueueOperation(queue: QueueAdmin, args: QueueArgs): Pro
       return queue.delete(ids);
     case "flush":
       return queue.flush(ids);
+    case "flush-site":
+      return flushSite(queue, args.site ?? "");
     case "read":
       return readMessage(queue, ids === "ALL" ? undefined : ids[0]);
     default:

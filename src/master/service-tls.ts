@@ -1,47 +1,117 @@
-/** master/service-tls.ts: the TLS context of one smtpd service from its parameters and the snapshot's file images. */
-import { isAbsolute, join } from "node:path";
+/** master/service-tls.ts: the TLS context of one smtpd service from its parameters and the snapshot's file images. Names
+ *  without a slash in front are looked for in queue_directory, as Postfix does, and then in the configuration directory. */
+import { tlsFileCandidates } from "../config/file-references.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, FileImage, Problem, SourceRef } from "../config/snapshot.ts";
-import { createServerTls, type FileBytes, type ServerTls } from "../net/tls-context.ts";
+import type { Log } from "../log/log.ts";
+import { createServerTls, type FileBytes, type ServerTls, type ServerTlsInput } from "../net/tls-context.ts";
 import { serverTlsInput } from "../smtpd/create.ts";
+import type { SnapshotFiles } from "./snapshot-files.ts";
 
 export interface ServiceTlsInput {
   readonly params: Parameters;
   readonly configDirectory: string;
   readonly image: (path: string) => FileImage | undefined;
+  /** Paths of all images. */
+  readonly paths: () => Iterable<string>;
   readonly ticketKeys?: Buffer | undefined;
 }
 
 /** The context, a problem in words, or undefined where the service speaks no TLS. */
 export function serviceTls(input: ServiceTlsInput): ServerTls | { readonly problem: string } | undefined {
-  const wanted = serverTlsInput(input.params, { ticketKeys: input.ticketKeys, read: (path) => readImage(input, path) });
+  const wanted = serverTlsInput(input.params, {
+    ticketKeys: input.ticketKeys,
+    read: (path) => readImage(input, path),
+    readDirectory: (path) => readDirectory(input, path),
+  });
   return wanted && createServerTls(wanted);
 }
 
-/** Problems of a service's TLS files, at the service's line. */
+/** Problems of a service's TLS settings and files, at the service's line. */
 export function checkTls(params: Parameters, snapshot: ConfigSnapshot, at: SourceRef): readonly Problem[] {
+  const { configDirectory, files } = snapshot;
   let unreadable = false;
   const image = (path: string) => {
-    const found = snapshot.files.get(path);
+    const found = files.get(path);
     unreadable ||= found !== undefined && "error" in found;
     return found;
   };
-  const made = serviceTls({ params, configDirectory: snapshot.configDirectory, image });
+  const made = serviceTls({ params, configDirectory, image, paths: () => files.keys() });
+  const found = made ? checkRequired(params, at) : [];
   // A file that cannot be read was reported with the line that names it.
-  if (!made || !("problem" in made) || unreadable) return [];
+  if (!made || !("problem" in made) || unreadable) return found;
+  const hint = made.problem.includes("smtpd_tls_chain_files")
+    ? "set smtpd_tls_chain_files to a file with key and certificate"
+    : undefined;
+  return [...found, { severity: "error", at, text: `TLS: ${made.problem}`, hint }];
+}
+
+/** Postfix's warning, which it logs at each start. */
+function checkRequired(params: Parameters, at: SourceRef): readonly Problem[] {
+  const input = serverTlsInput(params, { read: () => ({ error: "" }) });
+  const mandatory = params.get("smtpd_tls_wrappermode") || params.get("smtpd_tls_security_level") === "encrypt";
+  if (!input || !params.get("smtpd_tls_req_ccert") || mandatory || params.get("smtpd_enforce_tls")) return [];
+  const text = "Can't require client certs unless TLS is required";
   return [
     {
-      severity: "error",
-      at,
-      text: `TLS: ${made.problem}`,
-      hint: "set smtpd_tls_chain_files to a file with key and certificate",
+      severity: "warning",
+      at: params.source("smtpd_tls_req_ccert") ?? at,
+      text,
+      hint: "smtpd_tls_req_ccert has no effect without smtpd_tls_security_level = encrypt",
     },
   ];
 }
 
+export interface WatchedTlsParts {
+  readonly snapshot: ConfigSnapshot;
+  readonly files: SnapshotFiles;
+  readonly ticketKeys: Buffer;
+  readonly log: Log;
+}
+
+/** The service's TLS context, made anew when one of its files was replaced; a bad replacement keeps the old one. */
+export function watchedTls(params: Parameters, parts: WatchedTlsParts): { current(): ServerTls | undefined } {
+  const { snapshot, files, ticketKeys, log } = parts;
+  const used = new Set<string>();
+  const image = (path: string) => {
+    used.add(path);
+    return files.image(path);
+  };
+  let current: ServerTls | undefined;
+  const load = () => {
+    const { configDirectory } = snapshot;
+    const made = serviceTls({ params, configDirectory, image, paths: () => files.paths(), ticketKeys });
+    if (made && "problem" in made) log.warning(`${made.problem}: the TLS settings before it stay`);
+    else current = made;
+  };
+  load();
+  files.onChange((changed) => {
+    if ([...changed].some((path) => used.has(path))) load();
+  });
+  return { current: () => current };
+}
+
 function readImage(input: ServiceTlsInput, path: string): FileBytes {
-  const absolute = isAbsolute(path) ? path : join(input.configDirectory, path);
-  const image = input.image(absolute);
-  if (!image) return { error: `${absolute}: No such file or directory` };
-  return "error" in image ? { error: `${absolute}: ${image.error}` } : image;
+  const candidates = tlsFileCandidates(input.params, path, input.configDirectory);
+  for (const candidate of candidates) {
+    const image = input.image(candidate);
+    if (image) return "error" in image ? { error: `${candidate}: ${image.error}` } : image;
+  }
+  return { error: `${candidates[0] ?? path}: No such file or directory` };
+}
+
+/** The master has read the files of the directory; where it could not, there is an image that says why. */
+function readDirectory(input: ServiceTlsInput, path: string): ReturnType<NonNullable<ServerTlsInput["readDirectory"]>> {
+  for (const candidate of tlsFileCandidates(input.params, path, input.configDirectory)) {
+    const image = input.image(candidate);
+    if (image && "error" in image) return { error: `${candidate}: ${image.error}` };
+    const inside = [...input.paths()].filter((file) => parentOf(file) === candidate);
+    if (inside.length === 0) continue;
+    return inside.map((file) => input.image(file) ?? { error: "No such file or directory" });
+  }
+  return [];
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, path.lastIndexOf("/"));
 }

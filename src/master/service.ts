@@ -5,7 +5,6 @@ import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
-import type { ServerTls } from "../net/tls-context.ts";
 import { createPolicyServers } from "../policy/client.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
@@ -18,7 +17,8 @@ import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import type { WorkerKit } from "./kit.ts";
-import { serviceTls } from "./service-tls.ts";
+import { watchedTls } from "./service-tls.ts";
+import { siteFlusher } from "./site-flush.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 
 export interface ServiceInput {
@@ -53,7 +53,7 @@ export function buildService(input: ServiceInput): BuiltService {
     clock: kit.clock,
   });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
-  const tls = watchedTls(input, params, log);
+  const tls = watchedTls(params, { snapshot, files, ticketKeys: kit.ticketKeys, log });
   const smtpd = createSmtpd({
     params,
     serviceName: service.name,
@@ -73,9 +73,12 @@ export function buildService(input: ServiceInput): BuiltService {
     nextSessionId: kit.nextSessionId,
     clock: kit.clock,
     deadlines: kit.deadlines,
-    mynetworks: matcher(input, params, "mynetworks"),
+    bareNewlineExclusions: matcher(input, params, "smtpd_forbid_bare_newline_exclusions"),
+    xclientHosts: matcher(input, params, "smtpd_authorized_xclient_hosts"),
+    xforwardHosts: matcher(input, params, "smtpd_authorized_xforward_hosts"),
     debugPeers: matcher(input, params, "debug_peer_list"),
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
+    flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
     saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
     counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
   });
@@ -104,36 +107,6 @@ function makeSasl({ files, kit }: ServiceInput, params: Parameters, log: Log): A
   return backend;
 }
 
-/** The service's TLS context, made anew when one of its files was replaced; a bad replacement keeps the old one. */
-function watchedTls(input: ServiceInput, params: Parameters, log: Log): { current(): ServerTls | undefined } {
-  const { files, snapshot, kit } = input;
-  let current: ServerTls | undefined;
-  const load = () => {
-    const made = serviceTls({
-      params,
-      configDirectory: snapshot.configDirectory,
-      image: (path) => files.image(path),
-      ticketKeys: kit.ticketKeys,
-    });
-    if (made && "problem" in made) log.warning(`${made.problem}: the TLS settings before it stay`);
-    else current = made;
-  };
-  load();
-  files.onChange((changed) => {
-    if ([...changed].some((path) => /\.(?:pem|crt|cer|key|chain)$/i.test(path) || isTlsFile(params, path))) load();
-  });
-  return { current: () => current };
-}
-
-function isTlsFile(params: Parameters, path: string): boolean {
-  const names = [
-    ...params.get("smtpd_tls_chain_files"),
-    params.get("smtpd_tls_cert_file"),
-    params.get("smtpd_tls_key_file"),
-  ];
-  return names.some((name) => name !== "" && path.endsWith(name));
-}
-
 /** Who is not counted. A list that fails excepts nobody. */
 function limitExceptions({ tables, files }: ServiceInput, params: Parameters, log: Log): ClientCounting["isExcepted"] {
   const name = "smtpd_client_event_limit_exceptions";
@@ -154,11 +127,20 @@ function limitExceptions({ tables, files }: ServiceInput, params: Parameters, lo
   };
 }
 
+/** Lists that grant something to a client. */
+const CLIENT_LISTS = [
+  "debug_peer_list",
+  "smtpd_authorized_xclient_hosts",
+  "smtpd_authorized_xforward_hosts",
+  "smtpd_forbid_bare_newline_exclusions",
+  "smtpd_sasl_exceptions_networks",
+] as const;
+
 /** A list that cannot be read synchronously, or at all, matches nobody: these lists only ever relax something. */
 function matcher(
   { tables, files }: ServiceInput,
   params: Parameters,
-  name: "mynetworks" | "debug_peer_list" | "smtpd_sasl_exceptions_networks",
+  name: (typeof CLIENT_LISTS)[number],
 ): ClientMatcher {
   const items = params.get(name);
   if (items.length === 0) return () => false;
@@ -167,7 +149,7 @@ function matcher(
     try {
       return list.matches(client.address, client.name) === true;
     } catch {
-      return false; // access/ asks the same list and answers 451; here it would only switch a leniency on.
+      return false; // a match would only switch a leniency on
     }
   };
 }

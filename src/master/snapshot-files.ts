@@ -23,6 +23,10 @@ export class SnapshotFiles implements FileSource {
     return this.#images.get(path);
   }
 
+  paths(): Iterable<string> {
+    return this.#images.keys();
+  }
+
   onChange(run: (changed: ReadonlySet<string>) => void): void {
     this.#subscribers.push(run);
   }

@@ -177,7 +177,7 @@ export class Worker {
   async queue(args: QueueArgs): Promise<unknown> {
     const { store, qmgr } = this.#need();
     const result = await runQueueOperation(store, args);
-    if (args.op === "flush" || args.op === "release") qmgr.poke();
+    if (args.op === "flush" || args.op === "flush-site" || args.op === "release") qmgr.poke();
     return result;
   }
 
@@ -251,6 +251,7 @@ export class Worker {
         queueLimit: params.get("postern_hash_queue_limit"),
       }),
       ticketKeys: Buffer.from(args.ticketKeys),
+      flushSite: async (domain) => void (await this.#host.call("flushSite", { domain })),
       anvil: workerAnvil({
         workers: args.workers,
         params,

@@ -2,6 +2,7 @@
 import { runAuth } from "./commands/auth.ts";
 import { runData } from "./commands/data.ts";
 import { runEhlo } from "./commands/ehlo.ts";
+import { runEtrn } from "./commands/etrn.ts";
 import { runHelo } from "./commands/helo.ts";
 import { runHelp } from "./commands/help.ts";
 import { runMail } from "./commands/mail.ts";
@@ -13,12 +14,16 @@ import type { CommandSpec } from "./commands/spec.ts";
 import { runStartTls } from "./commands/starttls.ts";
 import { runBdat, runUnimplemented, runUnknown } from "./commands/unimplemented.ts";
 import { runVrfy } from "./commands/vrfy.ts";
+import { runXclient } from "./commands/xclient.ts";
+import { runXforward } from "./commands/xforward.ts";
 
 const KNOWN = { tally: "unknown", run: runUnimplemented, preTls: false, endsGroup: true, junk: false } as const;
 
 const COMMANDS = {
   HELO: { tally: "helo", run: runHelo, preTls: true, endsGroup: true, junk: true },
   EHLO: { tally: "ehlo", run: runEhlo, preTls: true, endsGroup: true, junk: true },
+  XCLIENT: { tally: "xclient", run: runXclient, preTls: true, endsGroup: false, junk: false },
+  XFORWARD: { tally: "xforward", run: runXforward, preTls: false, endsGroup: false, junk: false },
   STARTTLS: { tally: "starttls", run: runStartTls, preTls: true, endsGroup: true, junk: false },
   // AUTH with an initial response may be followed by more input (AUTH-20).
   AUTH: { tally: "auth", run: runAuth, preTls: false, endsGroup: false, junk: false },
@@ -31,7 +36,7 @@ const COMMANDS = {
   QUIT: { tally: "quit", run: runQuit, preTls: true, endsGroup: false, junk: false },
   HELP: { tally: "help", run: runHelp, preTls: true, endsGroup: false, junk: true },
   BDAT: { tally: "bdat", run: runBdat, preTls: false, endsGroup: false, junk: false },
-  ETRN: { ...KNOWN, tally: "etrn" },
+  ETRN: { tally: "etrn", run: runEtrn, preTls: false, endsGroup: true, junk: true },
   ATRN: KNOWN,
   EXPN: KNOWN,
   TURN: KNOWN,

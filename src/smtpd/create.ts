@@ -49,6 +49,7 @@ class Service implements Smtpd {
       deadlines,
       lineLimit: this.#lineLimit,
       implicitTls: this.#settings.tlsWrapper,
+      proxyHeader: this.#settings.proxyHeaderMs !== undefined,
     });
     const log = this.#options.log(this.#options.nextSessionId());
     const session = new Session({ options: this.#options, settings: this.#settings, connection, log });

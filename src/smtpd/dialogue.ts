@@ -6,7 +6,7 @@ import { bareNewline } from "./commands/data.ts";
 import type { CommandSpec } from "./commands/spec.ts";
 import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
 import { looksLikeHeader } from "./forbidden-commands.ts";
-import { lookUpClient } from "./peer-name.ts";
+import { identify } from "./identify.ts";
 import type { HandlerResult, Lost } from "./result.ts";
 import type { ClientLine, Session } from "./session.ts";
 import { softened } from "./soft-bounce.ts";
@@ -16,9 +16,7 @@ import { applyVerdict } from "./verdict.ts";
 /** Serves the client to the end. A bug ends this session only (style §4, errors). */
 export async function converse(session: Session): Promise<void> {
   try {
-    await identify(session);
-    session.log.info(`connect from ${session.peer}`);
-    if (await open(session)) await serve(session);
+    if ((await identify(session)) && (await open(session))) await serve(session);
   } catch (bug) {
     const stack = bug instanceof Error ? (bug.stack ?? bug.message) : String(bug);
     session.log.error(`Session of ${session.peer} failed: ${session.printable(stack.replace(/\s*\n\s*/g, " | "))}`);
@@ -34,38 +32,31 @@ export async function converse(session: Session): Promise<void> {
   await session.connection.close();
 }
 
-/** Finds the client's name, and what follows from who it is. */
-async function identify(session: Session): Promise<void> {
-  const { options, settings, connection } = session;
-  if (settings.peernameLookup && options.dns !== undefined) {
-    const { client, warning } = await lookUpClient(connection.peer, options.dns);
-    session.client = client;
-    if (warning !== undefined) session.log.warning(session.printable(warning));
-  }
-  session.debug = options.debugPeers(session.client);
-  session.bareNewlineExcluded = options.mynetworks(session.client);
-}
-
 /** TLS in wrapper mode, then the greeting. False: the session is over. */
 async function open(session: Session): Promise<boolean> {
-  const { settings } = session;
-  if (settings.tlsWrapper) {
+  if (session.settings.tlsWrapper) {
     if (await session.limits.refusesTls(session, "TLS service request")) return false;
     if (!(await secure(session))) return false;
   }
-  const tooMany = await session.limits.connect(session);
+  return welcome(session);
+}
+
+/** The greeting, or why there is none. False: the session is over. */
+async function welcome(session: Session): Promise<boolean> {
+  // As in Postfix: who speaks for other clients is not counted, they are.
+  const tooMany = session.xclientAllowed ? undefined : await session.limits.connect(session);
   if (tooMany) {
     await session.respond(tooMany);
     return false;
   }
   const refused = applyVerdict(session, await session.access.atConnect(session.facts("CONNECT")));
+  session.denied = refused !== undefined;
   if (refused) {
-    session.denied = true;
     session.errors++;
     return !(await deliver(session, { kind: "reply", reply: refused }));
   }
   if (isOutOfTurn(session, "CONNECT")) return false;
-  await session.respond(reply(220, undefined, settings.banner));
+  await session.respond(reply(220, undefined, session.settings.banner));
   return true;
 }
 
@@ -143,7 +134,7 @@ async function execute(session: Session, command: Command): Promise<boolean> {
   session.where = command.known === undefined ? "UNKNOWN" : command.verb;
   if ((session.protocol !== "ESMTP" || spec.endsGroup) && isOutOfTurn(session, session.where)) return true;
   const result = await spec.run(session, command.args);
-  if (result.kind !== "lost" && result.reply.code < 400) tally.succeed(spec.tally);
+  if ("reply" in result && result.reply.code < 400) tally.succeed(spec.tally);
   if (spec.junk && session.junk++ > settings.junkLimit) session.errors++;
   const over = await deliver(session, result);
   if (spec.endsGroup) session.connection.flush(); // PIPE-03
@@ -156,6 +147,7 @@ async function deliver(session: Session, result: HandlerResult): Promise<boolean
     endSession(session, result.why);
     return true;
   }
+  if (result.kind === "greetAgain") return !(await welcome(session));
   if (session.hangup) {
     session.connection.destroy();
     return true;

@@ -43,7 +43,14 @@ export interface SmtpdOptions {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   /** smtpd_forbid_bare_newline_exclusions, by default mynetworks. */
-  readonly mynetworks: ClientMatcher;
+  readonly bareNewlineExclusions: ClientMatcher;
+  /** smtpd_authorized_xclient_hosts; undefined: nobody. */
+  readonly xclientHosts?: ClientMatcher | undefined;
+  /** smtpd_authorized_xforward_hosts; undefined: nobody. */
+  readonly xforwardHosts?: ClientMatcher | undefined;
+  /** Starts delivery of all mail that waits for a domain, given in lower case (ETRN). "denied": not among
+   *  fast_flush_domains; "failed": nobody could be told. Never rejects. undefined: there is no ETRN. */
+  readonly flushSite?: ((domain: string) => Promise<"started" | "denied" | "failed">) | undefined;
   /** debug_peer_list. */
   readonly debugPeers: ClientMatcher;
   /** smtpd_reject_footer; undefined: none. */

@@ -11,6 +11,8 @@ export type HandlerResult =
   | { readonly kind: "reply"; readonly reply: Reply; readonly tolerated?: boolean }
   | { readonly kind: "close"; readonly reply: Reply }
   | { readonly kind: "startTls"; readonly reply: Reply }
+  /** Another client than before (XCLIENT): the greeting comes again. */
+  | { readonly kind: "greetAgain" }
   /** The connection ended, or fell silent, inside the command. */
   | { readonly kind: "lost"; readonly why: Lost };
 

@@ -5,6 +5,7 @@ import type { AccessSession, Facts } from "../access/access.ts";
 import type { Log } from "../log/log.ts";
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
+import type { ForwardedOrigin } from "../mail/envelope.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { formatReply, type Reply } from "../mail/reply.ts";
 import type { Connection } from "../net/connection.ts";
@@ -34,8 +35,9 @@ export class Session {
   readonly settings: SmtpdSettings;
   readonly connection: Connection;
   readonly log: Log;
-  readonly access: AccessSession;
-  readonly server: ServerEndpoint;
+  /** A new one when XCLIENT makes the client another. */
+  access: AccessSession;
+  server: ServerEndpoint;
   readonly tally = new Tally();
   /** What this client may do, and how often. */
   readonly limits: ClientLimits;
@@ -45,6 +47,12 @@ export class Session {
   /** Bare newlines of this client are only normalized. */
   bareNewlineExcluded = false;
   sawBareLf = false;
+  /** Whether the client may say that it is another. */
+  xclientAllowed = false;
+  /** Whether it may say where mail comes from. */
+  xforwardAllowed = false;
+  /** What it said, until the end of the next transaction. */
+  forwarded: ForwardedOrigin | undefined;
   helo: string | undefined;
   protocol: "SMTP" | "ESMTP" = "SMTP";
   user: SaslIdentity | undefined;
@@ -95,8 +103,7 @@ export class Session {
 
   /** `name[address]`, with `:port` where that is logged. */
   get peer(): string {
-    const port = this.settings.logPort ? `:${this.client.port}` : "";
-    return `${printableAscii(this.client.name)}[${this.client.address}]${port}`;
+    return `${printableAscii(this.client.name)}[${this.client.address}]${this.#port(this.client.port)}`;
   }
 
   /** What log lines begin with. */
@@ -163,13 +170,21 @@ export class Session {
     const { transaction } = this;
     if (transaction === undefined || transaction.queueId !== undefined) return;
     transaction.queueId = this.options.nextQueueId();
-    this.log.info(`${transaction.queueId}: client=${this.peer}${this.describeLogin()}`);
+    this.log.info(`${transaction.queueId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}`);
   }
 
   /** Forgets the transaction (RSET, HELO, end of message). */
   resetTransaction(): void {
     this.transaction = undefined;
     this.recipient = undefined;
+    this.forwarded = undefined;
+  }
+
+  /** Back to the state before the greeting, for another client (XCLIENT). TLS stays. */
+  startOver(): void {
+    this.resetForTls();
+    this.access = this.options.access.newSession();
+    this.where = "CONNECT";
   }
 
   /** Back to the state behind the greeting (RFC 3207 §4.2). */
@@ -193,7 +208,8 @@ export class Session {
       recipient: more?.recipient,
       recipientCount: transaction?.recipientCount ?? 0,
       sasl: this.user,
-      saslEnabled: this.options.sasl !== undefined,
+      // XCLIENT can log a client in where AUTH is off.
+      saslEnabled: this.options.sasl !== undefined || this.user !== undefined,
       tls: this.tls,
       sizeBytes: more?.sizeBytes ?? transaction?.start.declaredSize,
       queueId: transaction?.queueId,
@@ -236,6 +252,22 @@ export class Session {
   nextExplainId(): string {
     this.#explained++;
     return `${this.log.id}.${this.#explained}`;
+  }
+
+  /** Where the port is logged; an unavailable one as Postfix names it. */
+  #port(port: number): string {
+    if (!this.settings.logPort) return "";
+    return `:${port === 0 ? "unknown" : port}`;
+  }
+
+  /** `, orig_queue_id=ABC, orig_client=name[address]`, as far as XFORWARD told. */
+  #describeForwarded(): string {
+    if (this.forwarded === undefined) return "";
+    const { name, address, port, protocol, helo, queueId } = this.forwarded;
+    const id = queueId === undefined ? "" : `, orig_queue_id=${this.printable(queueId)}`;
+    const told = [name, address, port, protocol, helo].some((value) => value !== undefined);
+    const client = `${this.printable(name ?? "unknown")}[${address ?? "unknown"}]${this.#port(port ?? 0)}`;
+    return told ? `${id}, orig_client=${client}` : id;
   }
 
   #describeLogin(separator: string): string {

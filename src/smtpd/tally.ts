@@ -3,6 +3,8 @@
 const ORDER = [
   "helo",
   "ehlo",
+  "xclient",
+  "xforward",
   "starttls",
   "auth",
   "mail",

@@ -73,6 +73,7 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
         saslUsername: user?.username,
         saslSender,
         service: options.serviceName,
+        ...(session.forwarded && { forwarded: session.forwarded }),
       },
       ...(transaction.filter !== undefined && { filter: transaction.filter }),
     },

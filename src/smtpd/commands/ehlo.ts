@@ -1,9 +1,12 @@
 /** smtpd/commands/ehlo.ts: EHLO: which extensions are announced, in Postfix's order (postfix.md §3.2). Announces only what
- *  works: no ETRN (RFC 6409 §7), no DSN, no CHUNKING. */
+ *  works: no DSN, no CHUNKING. */
 import type { Reply } from "../../mail/reply.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
+import { offersEtrn } from "./etrn.ts";
 import { greet } from "./helo.ts";
+import { XCLIENT_KEYWORD } from "./xclient.ts";
+import { XFORWARD_KEYWORD } from "./xforward.ts";
 
 export async function runEhlo(session: Session, args: string): Promise<HandlerResult> {
   if (args === "") return answer(501, undefined, "Syntax: EHLO hostname");
@@ -24,8 +27,11 @@ function ehloReply(session: Session): Reply {
   if (keep("PIPELINING")) lines.push("PIPELINING");
   if (keep("SIZE")) lines.push(settings.messageSizeLimit > 0 ? `SIZE ${settings.messageSizeLimit}` : "SIZE");
   if (keep("VRFY") && !settings.vrfyDisabled) lines.push("VRFY");
+  if (keep("ETRN") && offersEtrn(session)) lines.push("ETRN");
   if (keep("STARTTLS") && !session.tls && session.tlsContext) lines.push("STARTTLS");
   if (keep("AUTH")) lines.push(...authLines(session));
+  if (keep("XCLIENT") && session.xclientAllowed) lines.push(XCLIENT_KEYWORD);
+  if (keep("XFORWARD") && session.xforwardAllowed) lines.push(XFORWARD_KEYWORD);
   if (keep("ENHANCEDSTATUSCODES")) lines.push("ENHANCEDSTATUSCODES");
   if (keep("8BITMIME")) lines.push("8BITMIME");
   if (keep("SMTPUTF8") && settings.smtputf8) lines.push("SMTPUTF8");

@@ -1,9 +1,9 @@
-/** smtpd/commands/unimplemented.ts: commands of RFC 5321, 1985 and 3030 that are known but not served (SMTP-16), and
+/** smtpd/commands/unimplemented.ts: commands of RFC 5321 and 3030 that are known but not served (SMTP-16), and
  *  commands that nobody knows. */
 import { reply } from "../../mail/reply.ts";
 import { answer, type HandlerResult } from "../result.ts";
 
-/** EXPN, TURN, SEND, SOML, SAML, ETRN, ATRN. */
+/** EXPN, TURN, SEND, SOML, SAML, ATRN. */
 export function runUnimplemented(): HandlerResult {
   return answer(502, "5.5.1", "Error: command not implemented");
 }
