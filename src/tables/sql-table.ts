@@ -91,7 +91,8 @@ export interface SqlTableParts {
   readonly options: OpenerContext;
 }
 
-function domainsOf(ref: string, file: QueryFile, options: OpenerContext): DomainList | undefined {
+/** The list in `domain`, undefined without one. Throws TableError for bad items. */
+export function domainsOf(ref: string, file: QueryFile, options: OpenerContext): DomainList | undefined {
   const items = file.list("domain");
   if (items.length === 0) return undefined;
   if (items.some((item) => item.endsWith(ref))) throw file.bad("domain", "a table cannot list its own domains");
@@ -100,7 +101,8 @@ function domainsOf(ref: string, file: QueryFile, options: OpenerContext): Domain
   return domains;
 }
 
-function resultRules(file: QueryFile): ResultRules {
+/** `result_format` and `expansion_limit`. Throws TableError. */
+export function resultRules(file: QueryFile): ResultRules {
   const format = file.text("result_format", "%s");
   if (format === "") throw file.bad("result_format", "the result format is empty");
   return {
