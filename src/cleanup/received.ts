@@ -16,7 +16,7 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
   const lines = [
     `Received: from ${safe(origin.helo ?? origin.clientName)} (${origin.clientName} [${literal(origin.clientAddress)}])`,
   ];
-  if (tls && params.get("smtpd_tls_received_header")) lines.push(...tlsLines(tls));
+  if (tls && params.get("smtpd_tls_received_header")) lines.push(...tlsLines(tls, safe));
   if (origin.saslUsername !== undefined && params.get("smtpd_sasl_authenticated_header")) {
     lines.push(`(Authenticated sender: ${comment(safe(origin.saslUsername))})`);
   }
@@ -34,10 +34,19 @@ function literal(address: string): string {
   return address.includes(":") ? `IPv6:${address}` : address;
 }
 
-function tlsLines(tls: TlsSession): string[] {
+function tlsLines(tls: TlsSession, safe: (text: string) => string): string[] {
   const head = `(using ${tls.protocol} with cipher ${tls.cipher} (${tls.bits}/${tls.bits} bits)`;
   const exchange = tls.keyExchange === undefined ? [`${head})`] : [head, ` key-exchange ${tls.keyExchange})`];
-  return [...exchange, "(No client certificate requested)"];
+  return [...exchange, certificateLine(tls, safe)];
+}
+
+function certificateLine({ peer, peerAsked }: TlsSession, safe: (text: string) => string): string {
+  if (peer === undefined) {
+    return peerAsked ? "(Client did not present a certificate)" : "(No client certificate requested)";
+  }
+  const name = (text: string) => `"${comment(safe(text))}"`;
+  const verdict = peer.trusted ? "verified OK" : "not verified";
+  return `(Client CN ${name(peer.subject)}, Issuer ${name(peer.issuer)} (${verdict}))`;
 }
 
 /** RFC 3848 and RFC 6531 §4.3 keywords. */
