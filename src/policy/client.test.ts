@@ -1,6 +1,6 @@
 /** Tests of policy/client.ts and its connections, against servers that answer, misbehave or are not there. */
 import assert from "node:assert/strict";
-import net from "node:net";
+import type net from "node:net";
 import { describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { systemClock } from "../base/clock.ts";
@@ -10,59 +10,9 @@ import { Log } from "../log/log.ts";
 import { composeRequest } from "./attributes.ts";
 import { createPolicyServers, PolicyClient, unreachableService } from "./client.ts";
 import { parseServiceSettings, type ServiceSettings } from "./service-settings.ts";
+import { FakeServer } from "./testdata/fake-server.ts";
 
 const REQUEST = composeRequest({ protocol_state: "RCPT", sender: "a@b.test" });
-
-/** A server whose sockets are given to `serve`; counts connections and requests. */
-class FakeServer {
-  readonly #server: net.Server;
-  readonly #sockets = new Set<net.Socket>();
-  connections = 0;
-  requests = 0;
-
-  private constructor(serve: (socket: net.Socket, server: FakeServer) => void) {
-    this.#server = net.createServer((socket) => {
-      this.connections++;
-      this.#sockets.add(socket);
-      socket.on("error", () => socket.destroy());
-      socket.on("close", () => this.#sockets.delete(socket));
-      serve(socket, this);
-    });
-  }
-
-  static async start(serve: (socket: net.Socket, server: FakeServer) => void): Promise<FakeServer> {
-    const server = new FakeServer(serve);
-    await new Promise<void>((resolve) => server.#server.listen(0, "127.0.0.1", resolve));
-    return server;
-  }
-
-  /** Calls `answer` for each whole request. */
-  static answering(answer: (socket: net.Socket, nth: number) => void): Promise<FakeServer> {
-    return FakeServer.start((socket, server) => {
-      let text = "";
-      socket.on("data", (chunk) => {
-        text += chunk.toString("latin1");
-        for (let end = text.indexOf("\n\n"); end >= 0; end = text.indexOf("\n\n")) {
-          text = text.slice(end + 2);
-          answer(socket, ++server.requests);
-        }
-      });
-    });
-  }
-
-  get port(): number {
-    return (this.#server.address() as net.AddressInfo).port;
-  }
-
-  get sockets(): ReadonlySet<net.Socket> {
-    return this.#sockets;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy();
-    await new Promise((done) => this.#server.close(done));
-  }
-}
 
 interface Bench {
   readonly client: PolicyClient;

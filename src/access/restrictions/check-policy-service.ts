@@ -53,7 +53,7 @@ export const checkPolicyService: Word = {
 };
 
 /** All attributes of a request, in order. */
-export function policyRequest(facts: Facts, service: PolicyService, params: Parameters): PolicyRequest {
+function policyRequest(facts: Facts, service: PolicyService, params: Parameters): PolicyRequest {
   const { client, server, sasl, tls } = facts;
   const state = facts.command === "BDAT" ? "DATA" : facts.command;
   return composeRequest({
