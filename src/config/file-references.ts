@@ -159,11 +159,12 @@ function slashWords(words: readonly string[]): readonly NamedFile[] {
 /** Settings of a database client that name a file: certificates and the option file of mysql. */
 const SETTING_OF_FILE = /^(?:option_file|tls_\w*file|tls_cert|tls_key)$/i;
 
-/** Files in such a setting, in the list `domain`, and in the connection URIs of pgsql. */
+/** Files in such a setting, in the list `domain`, in the table `backup`, and in the connection URIs of pgsql. */
 function settingsFiles(text: string): readonly NamedFile[] {
   return parseMainCf(text, "").assignments.flatMap(({ name, value }): readonly NamedFile[] => {
     if (SETTING_OF_FILE.test(name)) return value.startsWith("/") ? [{ path: value, kind: "key" }] : [];
     if (name === "domain") return [...slashWords(value.split(/[\s,]+/)), ...tableFiles(value)];
+    if (name === "backup") return tableFiles(value);
     if (name !== "hosts") return [];
     const certificates = Array.from(value.matchAll(/[?&]ssl(?:rootcert|cert|key)=([^&\s,]+)/g), (m) =>
       decode(m[1] ?? ""),
