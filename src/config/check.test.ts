@@ -88,8 +88,8 @@ const mains = [
     why: "a table type nobody knows",
   },
   {
-    in: "transport_maps = proxy:ldap:/x, inline:{a=b:c}",
-    want: ["main.cf:2: error: unsupported dictionary type: ldap; in transport_maps"],
+    in: "transport_maps = proxy:nis:/x, inline:{a=b:c}",
+    want: ["main.cf:2: error: unsupported dictionary type: nis; in transport_maps"],
     why: "a table type that is not here",
   },
   {

@@ -1,25 +1,27 @@
 /** tables/cidr.ts: cidr tables (cidr_table(5)): `net/len value`, `!net/len value`, `if [!]net/len … endif`; linear, first match.
  *  The key is a whole address; anything else is not found. */
 import { parseNetwork } from "../base/cidr.ts";
-import { type Condition, compileRules, type Rule } from "./rules.ts";
-import type { SourceLine } from "./source-lines.ts";
+import { type Condition, compileRules, type Rule, type RuleSource } from "./rules.ts";
 import { type LookupTable, TableError } from "./table.ts";
 
 const NO_GROUPS: readonly string[] = [];
 
-/** Throws TableError when a rule is bad. `where` names file or reference for messages. */
-export function openCidr(ref: string, where: string, lines: readonly SourceLine[]): LookupTable {
-  return { ref, partialKeys: false, get: compileRules(lines, where, parseCidrRule) };
+/** Throws TableError when the table cannot be used; single bad rules are skipped with a warning. */
+export function openCidr(ref: string, source: Omit<RuleSource, "parse">): LookupTable {
+  return { ref, partialKeys: false, ...compileRules({ ...source, parse: parseCidrRule }) };
 }
 
 function parseCidrRule(text: string): Rule {
-  if (/^endif$/i.test(text)) return { kind: "endif" };
-  const condition = /^if\s+(.*)$/i.exec(text);
+  const word = /^endif\b(.*)$/i.exec(text);
+  if (word && (word[1] ?? "").trim() !== "") throw new TableError("garbage after ENDIF");
+  if (word) return { kind: "endif" };
+  const condition = /^if(?:\s+|(?=!))(.*)$/i.exec(text);
   if (condition) return { kind: "if", when: networkCondition(condition[1] ?? "") };
-  const m = /^(!?\s*\S+)\s+(.*)$/.exec(text);
-  if (!m) throw new TableError(`no address result value: "${text}"`);
-  const value = m[2] ?? "";
-  return { kind: "value", when: networkCondition(m[1] ?? ""), value: () => value };
+  const m = /^(!?\s*\S+)(?:\s+(.*))?$/.exec(text);
+  const value = m?.[2];
+  if (value === undefined) throw new TableError("no lookup result");
+  const pattern = m?.[1] ?? "";
+  return { kind: "value", when: networkCondition(pattern), value: () => value, shown: { pattern, value } };
 }
 
 function networkCondition(pattern: string): Condition {

@@ -37,7 +37,8 @@ export function inlineRules(name: string, type: string): readonly SourceLine[] |
   });
 }
 
-function bracedItems(name: string, type: string): readonly string[] {
+/** The words between the braces of `{a, b}`. Throws TableError. */
+export function bracedItems(name: string, type: string): readonly string[] {
   const inside = unbraced(name);
   if (inside === undefined) throw new TableError(`bad syntax: "${type}:${name}"; need "${type}:{…}"`);
   try {

@@ -86,7 +86,7 @@ export function expandQuery(template: Template, key: string): readonly Piece[] |
 
 /** One result put through `result_format`: `%s %u %d` are of the result, `%S %U %D %1…` of the key. Undefined: the result has
  *  no such part and is dropped, as an empty one is. */
-export function expandResult(template: Template, value: string, key: string): string | undefined {
+function expandResult(template: Template, value: string, key: string): string | undefined {
   if (value === "") return undefined;
   const { needs, parts } = template;
   const result = splitKey(value);

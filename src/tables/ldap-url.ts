@@ -25,7 +25,7 @@ export interface LdapSearchUrl {
 /** `ldap://host:port`, `ldaps://…`, `ldapi://%2Fpath`, `host:port` or `host`; undefined for anything else. */
 export function parseLdapServer(text: string, port: number): LdapServer | undefined {
   const [, scheme = "", authority = ""] = /^(ldapi?|ldaps):\/\/([^/?]*)(?:[/?].*)?$/i.exec(text) ?? [];
-  if (scheme === "") return /:\/\//.test(text) ? undefined : tcpServer("ldap", text, port);
+  if (scheme === "") return text === "" || /:\/\//.test(text) ? undefined : tcpServer("ldap", text, port);
   if (scheme.toLowerCase() !== "ldapi") return tcpServer(scheme.toLowerCase(), authority, undefined);
   const path = decodePercent(authority);
   if (path === undefined || !path.startsWith("/")) return undefined;
@@ -34,7 +34,7 @@ export function parseLdapServer(text: string, port: number): LdapServer | undefi
 
 function tcpServer(scheme: string, authority: string, port: number | undefined): LdapServer | undefined {
   const [, v6, name = "", digits] = /^(?:\[([0-9A-Fa-f:.]+)\]|([^:[\]\s/?]*))(?::(\d{1,5}))?$/.exec(authority) ?? [];
-  if (v6 === undefined && name === "" && !(scheme !== "" && authority === "")) return undefined;
+  if (v6 === undefined && name === "" && authority !== "") return undefined;
   const host = v6 ?? (name === "" ? "localhost" : name);
   const number = digits === undefined ? (port ?? (scheme === "ldaps" ? 636 : 389)) : Number(digits);
   if (number < 1 || number > 65535) return undefined;

@@ -2,32 +2,41 @@
  *  broken reference defers mail and never lets it through. */
 import { resolve } from "node:path";
 import { openCidr } from "./cidr.ts";
+import { openPipe, openRandom, openUnion } from "./combined.ts";
+import { openEnviron } from "./environ.ts";
 import { inlineRules, openInline, openStatic } from "./inline.ts";
+import { openLdap } from "./ldap.ts";
 import { openMemcache } from "./memcache.ts";
 import { openMysql } from "./mysql.ts";
 import type { Opener, OpenerContext, TableOpenerOptions } from "./opener.ts";
 import { openPgsql } from "./pgsql.ts";
 import { openRegexp } from "./regexp.ts";
+import { ProxyTable, ReopeningTable } from "./reopening-table.ts";
+import type { RuleSource } from "./rules.ts";
 import { openSocketmap } from "./socketmap.ts";
-import { type SourceLine, sourceLines } from "./source-lines.ts";
+import { sourceLines } from "./source-lines.ts";
+import { openSqlite } from "./sqlite.ts";
 import { type LookupTable, TableError, type TableOpener } from "./table.ts";
 import { openTcp } from "./tcp.ts";
-import { mapTable, parseTextTable } from "./text.ts";
+import { INDEXED_TYPES, openText } from "./text-table.ts";
 import { openUnix } from "./unix.ts";
 
-export type { Opener, OpenerContext, TableOpenerOptions } from "./opener.ts";
-
-/** Indexed types are read from their source text, so postmap is not needed. */
-const TEXT_TYPES = ["texthash", "hash", "btree", "lmdb", "cdb", "dbm", "sdbm"];
+export type { TableOpenerOptions } from "./opener.ts";
 
 const OPENERS: ReadonlyMap<string, Opener> = new Map<string, Opener>([
-  ...TEXT_TYPES.map((type): [string, Opener] => [type, openText]),
+  ...["texthash", ...INDEXED_TYPES].map((type): [string, Opener] => [type, openText]),
   ["static", openStatic],
   ["inline", openInline],
-  ["cidr", (ref, name, options) => openRules(ref, name, { type: "cidr", open: openCidr, options })],
-  ["regexp", (ref, name, options) => openRules(ref, name, { type: "regexp", open: openRegexp, options })],
-  ["pcre", (ref, name, options) => openRules(ref, name, { type: "pcre", open: openRegexp, options })],
+  ["cidr", (ref, name, context) => openCidr(ref, ruleSource("cidr", name, context))],
+  ["regexp", openRegexpOf("regexp")],
+  ["pcre", openRegexpOf("pcre")],
+  ["environ", openEnviron],
+  ["unionmap", openUnion],
+  ["pipemap", openPipe],
+  ["randmap", (ref, name) => openRandom(ref, name)],
+  ["sqlite", openSqlite],
   ["unix", (ref, name, { files }) => openUnix(ref, name, files)],
+  ["ldap", openLdap],
   ["memcache", openMemcache],
   ["socketmap", openSocketmap],
   ["tcp", openTcp],
@@ -41,24 +50,27 @@ export const TABLE_TYPES: readonly string[] = [...OPENERS.keys(), "proxy"];
 
 /** The tables of one config generation; each reference is opened once and kept. */
 export function createTableOpener(options: TableOpenerOptions): TableOpener {
-  const cache = new Map<string, LookupTable>();
+  const cache = new Map<string, ReopeningTable | ProxyTable>();
   const opener: TableOpener = {
     files: options.files,
     open(ref) {
       const known = cache.get(ref);
       if (known) return known;
-      const plain = ref.replace(/^(?:proxy:)+/, "");
-      const table =
-        plain === ref ? openOrBroken(ref, { ...options, tables: opener }) : renamed(opener.open(plain), ref);
+      const table = ref.startsWith("proxy:")
+        ? new ProxyTable(ref, opener)
+        : new ReopeningTable(ref, options.files, (files) => openOrBroken(ref, { ...options, files, tables: opener }));
       cache.set(ref, table);
       return table;
     },
     async close() {
-      const tables = new Set(cache.values());
+      const tables = [...cache.values()];
       cache.clear();
-      await Promise.all(Array.from(tables, (table) => table.close?.()));
+      await Promise.all(tables.map((table) => (table instanceof ReopeningTable ? table.close() : undefined)));
     },
   };
+  options.files.onChange?.((changed) => {
+    for (const table of cache.values()) if (table instanceof ReopeningTable) table.changed(changed);
+  });
   return opener;
 }
 
@@ -70,12 +82,6 @@ function openOrBroken(ref: string, options: OpenerContext): LookupTable {
     options.log.warning(`${ref} is unavailable. ${cause.message}`);
     return brokenTable(ref, cause.message);
   }
-}
-
-/** The same table under the name it was asked for. The one behind it closes itself. */
-function renamed(table: LookupTable, ref: string): LookupTable {
-  const { partialKeys, entries, problem } = table;
-  return { ref, partialKeys, entries, problem, get: (key) => table.get(key) };
 }
 
 /** A table whose every lookup throws TableError. */
@@ -98,26 +104,17 @@ function openTyped(ref: string, options: OpenerContext): LookupTable {
   return opener ? opener(ref, ref.slice(colon + 1), options) : refuse(`unsupported dictionary type: ${type}`);
 }
 
-function openText(ref: string, name: string, { files, log, configDirectory }: TableOpenerOptions): LookupTable {
-  const path = resolve(configDirectory, name);
-  const { entries, warnings } = parseTextTable(files.read(path), path);
-  for (const warning of warnings) log.warning(warning);
-  return mapTable(ref, entries);
+function openRegexpOf(type: "regexp" | "pcre"): Opener {
+  return (ref, name, context) => openRegexp(ref, { ...ruleSource(type, name, context), type, clock: context.clock });
 }
 
-function openRules(
-  ref: string,
-  name: string,
-  how: {
-    readonly type: string;
-    readonly open: (ref: string, where: string, lines: readonly SourceLine[]) => LookupTable;
-    readonly options: TableOpenerOptions;
-  },
-): LookupTable {
-  const inline = inlineRules(name, how.type);
-  if (inline) return how.open(ref, `${how.type} map`, inline);
-  const path = resolve(how.options.configDirectory, name);
-  return how.open(ref, path, sourceLines(how.options.files.read(path)));
+/** The rules in the reference itself, or in the file it names. */
+function ruleSource(type: string, name: string, context: OpenerContext): Omit<RuleSource, "parse"> {
+  const warn = (text: string) => context.log.warning(text);
+  const inline = inlineRules(name, type);
+  if (inline) return { lines: inline, where: `${type} map`, warn };
+  const path = resolve(context.configDirectory, name);
+  return { lines: sourceLines(context.files.read(path)), where: `${type} map ${path}`, warn };
 }
 
 function refuse(why: string): never {

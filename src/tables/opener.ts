@@ -11,6 +11,8 @@ export interface TableOpenerOptions {
   readonly configDirectory: string;
   /** For deadlines of tables that ask a server; the system's if not given. */
   readonly clock?: Clock | undefined;
+  /** The process's variables, for `environ:`; none if not given. */
+  readonly environment?: Readonly<Record<string, string | undefined>> | undefined;
   /** Expanded text of a main.cf parameter, "" if unset: `ldap:name` without a file reads `name_server_host` … there. */
   readonly parameter?: ((name: string) => string) | undefined;
 }

@@ -1,66 +1,115 @@
-/** tables/rules.ts: ordered rule lists with `if … endif`, as cidr and regexp tables have them. The first match answers.
- *  A bad rule makes the whole table unusable: to skip it, as Postfix does, could let through what it was to refuse. */
+/** tables/rules.ts: ordered rule lists with `if … endif`, as cidr, regexp and pcre tables have them. The first match answers.
+ *  A bad rule is skipped with a warning that names its line, as in Postfix. A bad IF is not: without its condition the rules
+ *  behind it would hold for everybody, so it makes the table unusable. */
 import type { SourceLine } from "./source-lines.ts";
-import { TableError } from "./table.ts";
+import { type Answer, TableError } from "./table.ts";
 
-/** A compiled condition: undefined for no match, else what a value may refer to (`$1` is index 1). */
-export type Condition = (key: string) => readonly string[] | undefined;
+/** What a value may refer to (`$1` is index 1); undefined for no match. */
+export type Groups = readonly string[] | undefined;
+
+/** A compiled condition. A promise only where a pattern runs in another thread; rejects TableError. */
+export type Condition = (key: string) => Groups | Promise<Groups>;
+
+export interface ShownRule {
+  readonly pattern: string;
+  readonly value: string;
+}
 
 /** One parsed line. */
 export type Rule =
-  | { readonly kind: "value"; readonly when: Condition; readonly value: (groups: readonly string[]) => string }
+  | {
+      readonly kind: "value";
+      readonly when: Condition;
+      readonly value: (groups: readonly string[]) => string;
+      /** As written, for proof. */
+      readonly shown: ShownRule;
+    }
   | { readonly kind: "if"; readonly when: Condition }
   | { readonly kind: "endif" };
 
+/** A rule that Postfix has and that cannot be done here: to skip it would change what the table means. */
+export class UnusableRule extends TableError {}
+
+export interface RuleSource {
+  readonly lines: readonly SourceLine[];
+  /** "regexp map /etc/postern/checks"; the line is added here. */
+  readonly where: string;
+  /** Throws TableError with the reason only: the line is skipped; UnusableRule: the table is refused. */
+  readonly parse: (text: string, warn: (why: string) => void) => Rule;
+  readonly warn: (text: string) => void;
+}
+
 type Step =
   | Extract<Rule, { kind: "value" }>
-  | { readonly kind: "if"; readonly when: Condition /** Index of the step behind its endif. */; readonly end: number };
+  | {
+      readonly kind: "if";
+      readonly when: Condition;
+      readonly line: number /** Index behind its endif. */;
+      end: number;
+    };
 
-/** Compiles the lines; `parse` throws TableError with the reason only, file and line are added here. */
-export function compileRules(
-  lines: readonly SourceLine[],
-  where: string,
-  parse: (text: string) => Rule,
-): (key: string) => string | undefined {
+export interface CompiledRules {
+  readonly get: (key: string) => Answer | Promise<Answer>;
+  readonly rules: readonly ShownRule[];
+}
+
+/** Compiles the lines. Throws TableError when the table cannot be used. */
+export function compileRules(source: RuleSource): CompiledRules {
   const steps: Step[] = [];
-  const open: number[] = [];
-  for (const { text, line } of lines) {
-    const fail = (why: string, cause?: unknown) => new TableError(`${where}, line ${line}: ${why}`, { cause });
-    const rule = parseRule(text, parse, fail);
+  const open: Extract<Step, { kind: "if" }>[] = [];
+  for (const { text, line } of source.lines) {
+    const warn = (why: string) => source.warn(`${source.where}, line ${line}: ${why}`);
+    const rule = parseRule(text, { source, line, warn });
+    if (rule === undefined) continue;
     if (rule.kind === "value") steps.push(rule);
-    else if (rule.kind === "if") open.push(steps.push({ ...rule, end: -1 }) - 1);
-    else closeIf(steps, open, fail);
+    else if (rule.kind === "if") {
+      const step = { ...rule, line, end: -1 };
+      steps.push(step);
+      open.push(step);
+    } else {
+      const step = open.pop();
+      if (step) step.end = steps.length;
+      else warn("ignoring ENDIF without matching IF");
+    }
   }
-  if (open.length > 0) throw new TableError(`${where}: IF has no matching ENDIF`);
-  return (key) => evaluate(steps, key);
+  for (const step of open) {
+    source.warn(`${source.where}, line ${step.line}: IF has no matching ENDIF`);
+    step.end = steps.length;
+  }
+  return {
+    get: (key) => evaluate(steps, key, 0),
+    rules: steps.flatMap((step) => (step.kind === "value" ? [step.shown] : [])),
+  };
 }
 
 function parseRule(
   text: string,
-  parse: (text: string) => Rule,
-  fail: (why: string, cause?: unknown) => TableError,
-): Rule {
+  at: { readonly source: RuleSource; readonly line: number; readonly warn: (why: string) => void },
+): Rule | undefined {
   try {
-    return parse(text);
+    return at.source.parse(text, at.warn);
   } catch (cause) {
-    if (cause instanceof TableError) throw fail(cause.message, cause);
-    throw cause;
+    if (!(cause instanceof TableError)) throw cause;
+    const where = `${at.source.where}, line ${at.line}`;
+    if (cause instanceof UnusableRule) throw new TableError(`${where}: ${cause.message}`, { cause });
+    if (/^if\b/i.test(text)) throw new TableError(`${where}: bad IF: ${cause.message}`, { cause });
+    at.warn(`${cause.message}: skipping this rule`);
+    return undefined;
   }
 }
 
-function closeIf(steps: Step[], open: number[], fail: (why: string) => TableError): void {
-  const start = open.pop();
-  const step = start === undefined ? undefined : steps[start];
-  if (start === undefined || step?.kind !== "if") throw fail("ENDIF without matching IF");
-  steps[start] = { ...step, end: steps.length };
-}
-
-function evaluate(steps: readonly Step[], key: string): string | undefined {
-  let at = 0;
-  while (at < steps.length) {
+function evaluate(steps: readonly Step[], key: string, from: number): Answer | Promise<Answer> {
+  for (let at = from; at < steps.length; ) {
     const step = steps[at];
     if (step === undefined) break;
     const groups = step.when(key);
+    if (groups instanceof Promise) {
+      const here = at;
+      return groups.then((found) => {
+        if (found && step.kind === "value") return step.value(found);
+        return evaluate(steps, key, step.kind === "if" && !found ? step.end : here + 1);
+      });
+    }
     if (groups && step.kind === "value") return step.value(groups);
     at = step.kind === "if" && !groups ? step.end : at + 1;
   }

@@ -21,6 +21,8 @@ export interface LookupTable {
   readonly rules?: readonly { readonly pattern: string; readonly value: string }[] | undefined;
   /** Why every get() throws, where that is known when the table is opened; for check and for optional defaults. */
   readonly problem?: string | undefined;
+  /** Local databases only: what keeps lookups from working now, found without one; for check. */
+  probe?(): string | undefined;
   /** Ends connections, workers, file handles. A get() after it may throw TableError. Never rejects. */
   close?(): Promise<void>;
 }
@@ -29,6 +31,8 @@ export interface LookupTable {
 export interface FileSource {
   /** Bytes of an absolute path; throws TableError with the reason if the master could not read it. */
   read(path: string): Uint8Array;
+  /** Calls back with the paths whose bytes have changed; read() gives the new ones from then on. */
+  onChange?(run: (changed: ReadonlySet<string>) => void): void;
 }
 
 /** Opens "type:name" references; each reference once per config generation. */
