@@ -200,7 +200,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     xclientHosts: (client) => settings.xclient === "yes" && client.address === "127.0.0.1",
     xforwardHosts: () => settings.xforward === "yes",
     flushSite: settings.etrn
-      ? async (domain) => (domain === "relay.example" ? "started" : domain === "broken.example" ? "failed" : "denied")
+      ? async (domain) => (domain === "relay.example" ? "started" : domain === "failing.example" ? "failed" : "denied")
       : undefined,
     debugPeers: () => settings.debug === "yes",
   };
