@@ -102,7 +102,7 @@ function existenceOfMx(answer: DnsAnswer<MxRecord>): Existence {
 }
 
 /** The records whose exchange may be a host. */
-export function usableMx(records: readonly MxRecord[]): readonly MxRecord[] {
+function usableMx(records: readonly MxRecord[]): readonly MxRecord[] {
   return records.filter(({ exchange }) => isHostname(exchange) || canonicalIp(exchange) !== undefined);
 }
 

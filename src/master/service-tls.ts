@@ -18,7 +18,7 @@ export interface ServiceTlsInput {
 }
 
 /** The context, a problem in words, or undefined where the service speaks no TLS. */
-export function serviceTls(input: ServiceTlsInput): ServerTls | { readonly problem: string } | undefined {
+function serviceTls(input: ServiceTlsInput): ServerTls | { readonly problem: string } | undefined {
   const wanted = serverTlsInput(input.params, {
     ticketKeys: input.ticketKeys,
     read: (path) => readImage(input, path),

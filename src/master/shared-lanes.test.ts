@@ -199,7 +199,7 @@ test("shared lanes: limits follow a reload, from local to leased and back", asyn
   for (const world of site.worlds) {
     world.settings = { smtp_destination_concurrency_positive_feedback: "7" };
     world.queue.reconfigure();
-    assert.ok(world.lines.some((line) => /bad concurrency feedback: 7.*: the limits .* stay/.test(line)));
+    assert.ok(world.lines.some((line) => /bad concurrency feedback: 7.*: the scheduler.s limits .* stay/.test(line)));
   }
 });
 
