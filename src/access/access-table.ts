@@ -1,7 +1,7 @@
 /** access/access-table.ts: searches one access(5) table under a list of keys and applies what it finds. A table that cannot
  *  answer is never "not found": its value is then `451 4.3.5 Server configuration error` (postfix.md §1.6). */
 import { ParameterError, splitList } from "../config/declare.ts";
-import { printableAscii, printableUtf8 } from "../mail/printable.ts";
+import { printableAscii } from "../mail/printable.ts";
 import { type Answer, type LookupTable, TableError } from "../tables/table.ts";
 import type { RuleRef } from "./access.ts";
 import { applyAction } from "./apply-action.ts";
@@ -44,7 +44,7 @@ export class AccessTable {
       } catch (error) {
         return this.#failed(error, key, scene);
       }
-      scene.context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> not found`);
+      scene.context.trace?.lookup(this.#table.ref, key, undefined);
     }
     return undefined;
   }
@@ -58,12 +58,12 @@ export class AccessTable {
       return this.#failed(error, key, scene);
     }
     if (answer !== undefined) return this.#found(answer, key, scene);
-    scene.context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> not found`);
+    scene.context.trace?.lookup(this.#table.ref, key, undefined);
     return this.#from(i + 1, keys, scene);
   }
 
   #found(value: string, key: string, { subject, context }: Scene): Outcome {
-    context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> "${printableUtf8(value)}"`);
+    context.trace?.lookup(this.#table.ref, key, value);
     const finding = { value, table: this.#table.ref, key, subject, ref: this.#ref };
     const outcome = applyAction(finding, context, this.#services);
     return this.#isSuspicious(outcome, subject, context) ? withoutPermit(outcome) : outcome;
@@ -79,7 +79,7 @@ export class AccessTable {
 
   #failed(error: unknown, key: string, { subject, context }: Scene): Outcome {
     if (!(error instanceof TableError)) throw error;
-    context.noteLookup(`${this.#table.ref} "${printableUtf8(key)}" -> error: ${printableUtf8(error.message)}`);
+    context.trace?.lookup(this.#table.ref, key, error);
     this.#services.log.warning(
       `${this.#table.ref} lookup error for "${printableAscii(key)}": ${printableAscii(error.message)}`,
     );

@@ -51,13 +51,38 @@ export type Decision =
   | { readonly kind: "permit"; readonly by: RuleRef | undefined }
   | { readonly kind: "reject" | "defer"; readonly by: RuleRef | undefined; readonly reply: Reply };
 
+/** What came of one restriction. "run": a class or a list from a table follows, one deeper. "warnNext": warn_if_reject.
+ *  "warned": it would have refused, but for warn_if_reject. "notAsked": explain was told not to ask. */
+export type StepResult =
+  | "dunno"
+  | "permit"
+  | "reject"
+  | "defer"
+  | "deferIfPermit"
+  | "deferIfReject"
+  | "run"
+  | "warnNext"
+  | "warned"
+  | "notAsked";
+
+/** One thing that was looked up, printable. */
+export interface Lookup {
+  /** "texthash:/etc/postern/access", "dns MX", "mynetworks", "address class" …; the whole text of a remark. */
+  readonly source: string;
+  readonly key: string;
+  readonly result: "found" | "not found" | "error" | "not asked" | "remark";
+  /** What was found; else the reason, or "". */
+  readonly value: string;
+}
+
 /** One step of the evaluation, in order, for explain. */
 export interface TraceStep {
   readonly stage: Stage;
   readonly rule: RuleRef;
-  readonly result: "dunno" | "permit" | "reject" | "defer";
-  /** What was looked up and found: `texthash:/x "a@b" -> "REJECT"`. */
-  readonly lookups: readonly string[];
+  readonly result: StepResult;
+  /** 0 in the list itself, 1 in a class or table list in it … */
+  readonly depth: number;
+  readonly lookups: readonly Lookup[];
 }
 
 /** A line to be logged by the caller in Postfix's form: `reject`, `reject_warning`, `hold`, `warn` … with its text. */
@@ -71,6 +96,7 @@ export interface Verdict {
   readonly decision: Decision;
   readonly effects: readonly Effect[];
   readonly notices: readonly AccessNotice[];
+  /** Empty unless a trace is wanted; see newSession(). */
   readonly trace: readonly TraceStep[];
 }
 
@@ -90,5 +116,6 @@ export interface AccessSession {
 
 /** The compiled lists of one service in one config generation. */
 export interface AccessPolicy {
-  newSession(): AccessSession;
+  /** `trace`: whose trace the verdicts carry; nobody's if it is not given. */
+  newSession(trace?: "refusals" | "always"): AccessSession;
 }

@@ -7,6 +7,7 @@ import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
+import type { AddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessPolicy, Stage } from "./access.ts";
 import { RELAY_PERMITS, usesOldDefault } from "./backward-compatibility.ts";
@@ -14,6 +15,7 @@ import { type CompiledLists, openAccessSession } from "./evaluator.ts";
 import { ListCompiler } from "./list-compiler.ts";
 import { compilePermitLog } from "./permit-log.ts";
 import type { Rule, Services } from "./restriction.ts";
+import { TracePool } from "./trace.ts";
 import { checkLists } from "./validate.ts";
 import { checkWords } from "./validate-words.ts";
 
@@ -22,7 +24,7 @@ export interface AccessDeps {
   readonly resolver: AddressResolver;
   readonly log: Log;
   /** $mynetworks. May throw or reject TableError: the client then gets 451. */
-  readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
+  readonly mynetworks: Pick<AddressList, "find">;
   readonly dns?: Dns | undefined;
   readonly clock?: Clock | undefined;
   readonly policy?: PolicyServers | undefined;
@@ -58,8 +60,9 @@ export function compileAccess(params: Parameters, deps: AccessDeps): CompiledAcc
     relayPermits: oldRelayDefault(compiler.services),
     oldOrder: usesOldDefault(params, "smtpd_relay_before_recipient_restrictions", "3.6"),
     permitLog: compilePermitLog(params, deps.tables),
+    traces: new TracePool(),
   };
-  return { policy: { newSession: () => openAccessSession(lists) }, problems, lists: rules };
+  return { policy: { newSession: (trace) => openAccessSession(lists, trace) }, problems, lists: rules };
 }
 
 /** Rules in place of the empty relay list that is the default below level 1. */

@@ -16,11 +16,11 @@ export function isAuthorizedDestination(
   const address = resolver.rewrite(recipient);
   if (domainOf(address) === undefined) return true; // a bare local part is ours
   if (!params.get("allow_untrusted_routing") && resolver.hasSenderRouting(address)) {
-    context.noteLookup(`"${address}" has sender-specified routing`);
+    context.trace?.remark(`"${address}" has sender-specified routing`);
     return false;
   }
   const answer = (found: AddressClass): boolean => {
-    context.noteLookup(`address class of "${address}" -> ${found}`);
+    context.trace?.lookup("address class of", address, found);
     if (found === "relay" && usesOldDefault(params, "relay_domains", "2")) {
       const effect = `accept mail for domain "${domainOf(address)}"`;
       log.info(printableAscii(oldDefaultText("relay_domains=$mydestination", effect)));

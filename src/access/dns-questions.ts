@@ -3,7 +3,7 @@
 import { domainToASCII } from "node:url";
 import { canonicalIp } from "../base/cidr.ts";
 import type { Dns, DnsAnswer, DnsFailure, MxRecord } from "../dns/resolver.ts";
-import { printableUtf8 } from "../mail/printable.ts";
+import type { Told } from "../tables/lookup-trace.ts";
 import { isHostname } from "./hostname.ts";
 import type { Context } from "./restriction.ts";
 
@@ -20,7 +20,7 @@ export interface DnsHost {
 /** Whether a name is one that mail can go to. "malformed": all its MX records name impossible hosts. */
 export type Existence = "exists" | "nullMx" | "malformed" | "temporary" | "absent";
 
-type Look = Pick<Context, "noteLookup">;
+type Look = Pick<Context, "trace">;
 
 export class DnsQuestions {
   readonly #dns: Dns | undefined;
@@ -30,23 +30,22 @@ export class DnsQuestions {
   }
 
   mx(domain: string, context: Look): Promise<DnsAnswer<MxRecord>> {
-    const show = (r: MxRecord) => `${r.preference} ${r.exchange === "" ? "." : r.exchange}`;
-    return note(`dns MX ${domain}`, { answer: this.#dns?.mx(domain), show, context });
+    return note("dns MX", domain, { answer: this.#dns?.mx(domain), context });
   }
 
   ns(domain: string, context: Look): Promise<DnsAnswer<string>> {
-    return note(`dns NS ${domain}`, { answer: this.#dns?.ns?.(domain), show: String, context });
+    return note("dns NS", domain, { answer: this.#dns?.ns?.(domain), context });
   }
 
   /** Addresses as a connection would use them: hosts file first. */
   hosts(name: string, context: Look): Promise<DnsAnswer<DnsHost>> {
-    return note(`host ${name}`, { answer: this.#dns?.addresses(name), show: (r) => r.address, context });
+    return note("host", name, { answer: this.#dns?.addresses(name), context });
   }
 
   /** Addresses of one family from DNS alone. */
   records(name: string, family: 4 | 6, context: Look): Promise<DnsAnswer<string>> {
     const answer = this.#dns?.records?.(name, family);
-    return note(`dns ${family === 4 ? "A" : "AAAA"} ${name}`, { answer, show: String, context });
+    return note(family === 4 ? "dns A" : "dns AAAA", name, { answer, context });
   }
 
   /** A record of a DNS list, asked once a session. `onFailure` hears of a temporary failure, once a session. */
@@ -56,14 +55,14 @@ export class DnsQuestions {
       if (fresh.kind === "temporary") onFailure(fresh.text);
       return fresh;
     });
-    return note(`dns A ${query}`, { answer, show: String, context });
+    return note("dns A", query, { answer, context });
   }
 
   /** Why a DNS list lists it, asked once a session. */
   listReason(query: string, context: Context): Promise<DnsAnswer<string>> {
     const ask = async () => (await this.#dns?.txt?.(query)) ?? NO_SERVICE;
     const answer = context.session.get(`TXT ${query}`, ask);
-    return note(`dns TXT ${query}`, { answer, show: (text) => `"${text}"`, context });
+    return note("dns TXT", query, { answer, context });
   }
 
   /** MX, then A and AAAA (reject_unknown_{sender,recipient}_domain). A null MX or malformed one ends the search. */
@@ -120,18 +119,40 @@ export function asciiDomain(domain: string): string {
 
 interface Noted<T> {
   readonly answer: Promise<DnsAnswer<T>> | undefined;
-  readonly show: (record: T) => string;
   readonly context: Look;
 }
 
-async function note<T>(question: string, { answer, show, context }: Noted<T>): Promise<DnsAnswer<T>> {
-  const given = (await answer) ?? NO_SERVICE;
-  context.noteLookup(printableUtf8(`${question} -> ${shown(given, show)}`));
-  return given;
+async function note<T extends DnsRecord>(type: string, name: string, noted: Noted<T>): Promise<DnsAnswer<T>> {
+  const { trace } = noted.context;
+  try {
+    const given = (await noted.answer) ?? NO_SERVICE;
+    trace?.lookup(type, name, given, type === "dns TXT" ? tellTexts : tellAnswer);
+    return given;
+  } catch (error) {
+    trace?.lookup(type, name, error);
+    throw error;
+  }
 }
 
-function shown<T>(answer: DnsAnswer<T>, show: (record: T) => string): string {
-  if (answer.kind !== "found") return answer.text;
+type DnsRecord = string | MxRecord | DnsHost;
+
+function tellTexts(answer: DnsAnswer<DnsRecord>): Told {
+  return tell(answer, (record) => `"${showRecord(record)}"`);
+}
+
+function tellAnswer(answer: DnsAnswer<DnsRecord>): Told {
+  return tell(answer, showRecord);
+}
+
+function tell(answer: DnsAnswer<DnsRecord>, show: (record: DnsRecord) => string): Told {
+  if (answer.kind !== "found") {
+    return { result: answer.kind === "temporary" ? "error" : "not found", value: answer.text };
+  }
   const records = answer.records.slice(0, MAX_SHOWN).map(show).join(", ");
-  return answer.records.length > MAX_SHOWN ? `${records}, ...` : records;
+  return { result: "found", value: answer.records.length > MAX_SHOWN ? `${records}, ...` : records };
+}
+
+function showRecord(record: DnsRecord): string {
+  if (typeof record === "string") return record;
+  return "address" in record ? record.address : `${record.preference} ${record.exchange || "."}`;
 }

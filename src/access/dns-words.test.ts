@@ -58,7 +58,7 @@ function compile(settings: Record<string, string>, { dns, table, monotonic, line
       hasSenderRouting: () => false,
     },
     log: new Log({ sink: ({ text }) => lines?.push(text), now: () => 0, tag: "t", id: 1 }),
-    mynetworks: { matches: () => false },
+    mynetworks: { find: () => undefined },
     dns,
     clock: { ...systemClock, sleep: async () => {}, monotonic: monotonic ?? systemClock.monotonic },
   });

@@ -10,6 +10,7 @@ import type { PermitLog } from "./permit-log.ts";
 import type { Subject } from "./reply-text.ts";
 import type { Rule, Services } from "./restriction.ts";
 import { SessionCache } from "./session-cache.ts";
+import type { TracePool } from "./trace.ts";
 import { checkListed } from "./unlisted.ts";
 import { type Deferral, type ListResult, type MessageState, Walk } from "./walk.ts";
 
@@ -26,20 +27,25 @@ export interface CompiledLists {
   /** The recipient list comes first only because the compatibility level says so. */
   readonly oldOrder?: boolean;
   readonly permitLog?: PermitLog | undefined;
+  readonly traces: TracePool;
 }
 
-const LET_THROUGH: Verdict = { decision: { kind: "permit", by: undefined }, effects: [], notices: [], trace: [] };
+type TraceMode = "refusals" | "always" | undefined;
+
+const NO_STEPS: Verdict["trace"] = [];
+const LET_THROUGH: Verdict = { decision: { kind: "permit", by: undefined }, effects: [], notices: [], trace: NO_STEPS };
 
 const RELAY_FIRST = ["relay", "recipient"] as const;
 const RECIPIENT_FIRST = ["recipient", "relay"] as const;
 
 /** A session that has decided nothing yet. */
-export function openAccessSession(lists: CompiledLists): AccessSession {
-  return new Evaluator(lists);
+export function openAccessSession(lists: CompiledLists, trace?: TraceMode): AccessSession {
+  return new Evaluator(lists, trace);
 }
 
 class Evaluator implements AccessSession {
   readonly #lists: CompiledLists;
+  readonly #traceMode: TraceMode;
   readonly #session = new SessionCache();
   #denied: Decision | undefined;
   #message: MessageState = { held: false, discarded: false };
@@ -48,8 +54,9 @@ class Evaluator implements AccessSession {
   #afterHelo: Deferral | undefined;
   #afterSender: Deferral | undefined;
 
-  constructor(lists: CompiledLists) {
+  constructor(lists: CompiledLists, trace: TraceMode) {
     this.#lists = lists;
+    this.#traceMode = trace;
   }
 
   async atConnect(facts: Facts): Promise<Verdict> {
@@ -58,7 +65,7 @@ class Evaluator implements AccessSession {
     const result = await this.#runClient(walk);
     this.#afterClient = walk.deferIfPermit;
     this.#afterHelo = walk.deferIfPermit;
-    const verdict = verdictOf(walk, result);
+    const verdict = this.#verdict(walk, result);
     if (isRefused(result)) this.#denied = verdict.decision;
     return verdict;
   }
@@ -69,7 +76,7 @@ class Evaluator implements AccessSession {
     const walk = this.#walk(facts, this.#afterClient);
     const result = await this.#runHelo(walk);
     this.#afterHelo = walk.deferIfPermit;
-    return verdictOf(walk, result);
+    return this.#verdict(walk, result);
   }
 
   async atMail(facts: Facts): Promise<Verdict> {
@@ -80,7 +87,7 @@ class Evaluator implements AccessSession {
     const walk = this.#walk(facts, this.#afterHelo);
     const result = await this.#runSender(walk);
     this.#afterSender = walk.deferIfPermit;
-    return verdictOf(walk, result);
+    return this.#verdict(walk, result);
   }
 
   atRcpt(facts: Facts): Promise<Verdict> {
@@ -107,14 +114,14 @@ class Evaluator implements AccessSession {
     if (this.#lists.delayReject) {
       for (const run of [this.#runClient, this.#runHelo]) {
         const end = await run.call(this, walk);
-        if (isRefused(end)) return verdictOf(walk, end);
+        if (isRefused(end)) return this.#verdict(walk, end);
       }
     }
     walk.beginStage();
     const end = await this.#runList(walk, "etrn", { name: facts.etrnDomain ?? "", replyClass: "Etrn command" });
-    if (isRefused(end)) return verdictOf(walk, end);
+    if (isRefused(end)) return this.#verdict(walk, end);
     const deferred = walk.takeDeferIfPermit();
-    return verdictOf(walk, isRefused(deferred) ? deferred : end);
+    return this.#verdict(walk, isRefused(deferred) ? deferred : end);
   }
 
   async #recipient(facts: Facts): Promise<Verdict> {
@@ -125,7 +132,7 @@ class Evaluator implements AccessSession {
     const walk = this.#walk(facts, delayReject ? undefined : this.#afterSender);
     if (delayReject) {
       const delayed = await this.#runDelayed(walk);
-      if (isRefused(delayed)) return verdictOf(walk, delayed);
+      if (isRefused(delayed)) return this.#verdict(walk, delayed);
     }
     walk.beginStage();
     const subject: Subject = { name: facts.recipient ?? "", replyClass: "Recipient address" };
@@ -136,15 +143,15 @@ class Evaluator implements AccessSession {
       const end = step instanceof Promise ? await step : step;
       if (isRefused(end)) {
         if (stage === "recipient") this.#noteOldOrder(walk);
-        return verdictOf(walk, end);
+        return this.#verdict(walk, end);
       }
       if (end !== "next") result = end;
     }
     const deferred = walk.takeDeferIfPermit();
-    if (isRefused(deferred)) return verdictOf(walk, deferred);
+    if (isRefused(deferred)) return this.#verdict(walk, deferred);
     const unlisted = this.#runUnlisted(walk, "recipient");
     const last = unlisted instanceof Promise ? await unlisted : unlisted;
-    return verdictOf(walk, isRefused(last) ? last : result);
+    return this.#verdict(walk, isRefused(last) ? last : result);
   }
 
   /** The lists of the commands before RCPT. A permit ends only its own list. */
@@ -241,13 +248,13 @@ class Evaluator implements AccessSession {
     const walk = this.#walk(seen, undefined);
     const step = this.#runList(walk, stage, subject);
     const end = step instanceof Promise ? await step : step;
-    if (isRefused(end)) return verdictOf(walk, end);
+    if (isRefused(end)) return this.#verdict(walk, end);
     const deferred = walk.takeDeferIfPermit();
-    return verdictOf(walk, isRefused(deferred) ? deferred : end);
+    return this.#verdict(walk, isRefused(deferred) ? deferred : end);
   }
 
   #walk(facts: Facts, deferral: Deferral | undefined): Walk {
-    const { services, delayReject, permitLog } = this.#lists;
+    const { services, delayReject, permitLog, traces } = this.#lists;
     const walk = new Walk({
       services,
       facts,
@@ -255,9 +262,20 @@ class Evaluator implements AccessSession {
       message: this.#message,
       beforeMail: !delayReject,
       permitLog,
+      trace: this.#traceMode === undefined ? undefined : traces.take(),
     });
     walk.deferIfPermit = deferral;
     return walk;
+  }
+
+  /** The end of a walk: its trace goes back to the pool. */
+  #verdict(walk: Walk, result: ListResult): Verdict {
+    const decision: Decision = result === "next" ? { kind: "permit", by: undefined } : result;
+    const { effects, notices, trace } = walk;
+    if (trace === undefined) return { decision, effects, notices, trace: NO_STEPS };
+    const steps = this.#traceMode === "always" || isRefused(result) ? trace.steps() : NO_STEPS;
+    this.#lists.traces.give(trace);
+    return { decision, effects, notices, trace: steps };
   }
 
   #isIdle(stage: Stage): boolean {
@@ -266,15 +284,10 @@ class Evaluator implements AccessSession {
 
   /** Logged once, at connect; said again for every command. */
   #stillDenied(decision: Decision): Verdict {
-    return { decision, effects: [], notices: [], trace: [] };
+    return { decision, effects: [], notices: [], trace: NO_STEPS };
   }
 }
 
 function isRefused(result: ListResult): result is Extract<ListResult, { kind: "reject" | "defer" }> {
   return result !== "next" && result.kind !== "permit";
-}
-
-function verdictOf(walk: Walk, result: ListResult): Verdict {
-  const decision: Decision = result === "next" ? { kind: "permit", by: undefined } : result;
-  return { decision, effects: walk.effects, notices: walk.notices, trace: walk.trace };
 }

@@ -13,6 +13,7 @@ import { type LookupTable, TableError, type TableOpener } from "../tables/table.
 import type { AccessSession, Facts, Verdict } from "./access.ts";
 import { type CompiledAccess, compileAccess } from "./compile.ts";
 import { GoldenDns } from "./golden-dns.ts";
+import { formatLookup } from "./trace.ts";
 
 const START: Facts = {
   client: { address: "192.0.2.1", port: 4711, name: "unknown", reverseName: "unknown", nameStatus: "missing" },
@@ -85,7 +86,7 @@ class Script {
       }
       return;
     }
-    this.#session ??= this.#compile().policy.newSession();
+    this.#session ??= this.#compile().policy.newSession("always");
     this.#print(await this.#command(this.#session, verb, rest));
   }
 
@@ -127,9 +128,9 @@ class Script {
       this.output.push(`    effect ${effect.kind} ${"value" in effect ? effect.value : effect.text}`.trimEnd());
     }
     if (!this.#traced) return;
-    for (const { stage, rule, result, lookups } of verdict.trace) {
-      this.output.push(`    trace ${stage}: ${rule.text} -> ${result}`);
-      for (const lookup of lookups) this.output.push(`      ${lookup}`);
+    for (const { stage, rule, result, depth, lookups } of verdict.trace) {
+      this.output.push(`    trace ${stage}: ${"> ".repeat(depth)}${rule.text} -> ${result}`);
+      for (const lookup of lookups) this.output.push(`      ${formatLookup(lookup)}`);
     }
   }
 }
@@ -236,9 +237,9 @@ class World {
       id: 1,
     });
     const mynetworks = {
-      matches: (address: string) => {
+      find: (address: string) => {
         if (this.#networksBroken) throw new TableError("networks are unreachable");
-        return this.#networks.has(address);
+        return this.#networks.has(address) ? { pattern: address, verdict: true } : undefined;
       },
     };
     const clock = { ...systemClock, sleep: async (ms: number) => this.#print(`  sleep ${ms} ms`) };

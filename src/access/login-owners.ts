@@ -2,7 +2,6 @@
  *  words. Compares logins as they are; knows no reply. */
 import { splitList } from "../config/declare.ts";
 import type { Address } from "../mail/address.ts";
-import { printableUtf8 } from "../mail/printable.ts";
 import { keyOptionsOf } from "./access-table.ts";
 import { ownerKeys } from "./lookup-keys.ts";
 import type { Context, Services } from "./restriction.ts";
@@ -19,8 +18,7 @@ export function loginOwners(services: Services): OwnersOf {
     for (const table of tables) {
       for (const key of ownerKeys(address, { ...keyOptionsOf(services, table), ownDomain })) {
         const value = await table.get(key);
-        const shown = value === undefined ? "not found" : `"${printableUtf8(value)}"`;
-        context.noteLookup(`${table.ref} "${printableUtf8(key)}" -> ${shown}`);
+        context.trace?.lookup(table.ref, key, value);
         if (value !== undefined) return splitList(value, "smtpd_sender_login_maps");
       }
     }

@@ -55,9 +55,7 @@ export class RblReply {
   async #findTemplate(key: string, context: Context): Promise<string | undefined> {
     for (const table of this.#tables) {
       const value = await table.get(key);
-      context.noteLookup(
-        `${table.ref} "${key}" -> ${value === undefined ? "not found" : `"${printableAscii(value)}"`}`,
-      );
+      context.trace?.lookup(table.ref, key, value);
       if (value !== undefined) return value;
     }
     return undefined;

@@ -8,6 +8,8 @@ import type { Log } from "../log/log.ts";
 import type { Reply } from "../mail/reply.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
+import type { LookupTrace } from "../tables/lookup-trace.ts";
+import type { AddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessNotice, Effect, Facts, RuleRef, Stage } from "./access.ts";
 import type { Subject } from "./reply-text.ts";
@@ -28,6 +30,8 @@ export type Result =
   | { readonly kind: "deferIfPermit" | "deferIfReject"; readonly reply: Reply }
   /** The next rule only warns. */
   | { readonly kind: "warnNext" }
+  /** It would have had to ask somebody who must not be asked. */
+  | { readonly kind: "notAsked" }
   /** A restriction class or a list found in a table: evaluated as if it stood here. */
   | {
       readonly kind: "run";
@@ -72,8 +76,8 @@ export interface Context {
   readonly session: SessionCache;
   /** How many lists run inside each other, this one included. */
   readonly depth?: number;
-  /** Adds one look-up to the trace of the running rule. */
-  noteLookup(text: string): void;
+  /** Takes what the running rule looks up; undefined where nobody wants to know. */
+  readonly trace: LookupTrace | undefined;
 }
 
 /** Synchronous where nothing has to be waited for. May throw TableError: 451 4.3.0. */
@@ -96,7 +100,7 @@ export interface Services {
   readonly tables: TableOpener;
   readonly resolver: AddressResolver;
   readonly log: Log;
-  readonly mynetworks: { matches(address: string): boolean | Promise<boolean> };
+  readonly mynetworks: Pick<AddressList, "find">;
   /** The name service; undefined where there is none (smtpd_peername_lookup does not switch it off for restrictions). */
   readonly dns?: Dns | undefined;
   /** For `sleep` and for limits of time; the system's where it is not given. */

@@ -140,7 +140,7 @@ function compile(settings: Record<string, string>) {
       hasSenderRouting: () => false,
     },
     log: new Log({ sink: () => {}, now: () => 0, tag: "t", id: 1 }),
-    mynetworks: { matches: () => false },
+    mynetworks: { find: () => undefined },
   });
 }
 

@@ -36,13 +36,13 @@ export function checkListed(
 /** Resolvers that cannot tell more tell at least the table. */
 function ask(
   who: "sender" | "recipient",
-  { facts }: Context,
+  { facts, trace }: Context,
   { resolver }: Services,
 ): Undeliverable | undefined | Promise<Undeliverable | undefined> {
   const address = resolver.rewrite(facts[who] ?? ("" as Address));
   if (resolver.undeliverable) {
     const sender = who === "recipient" ? (facts.sender ?? ("" as Address)) : ("" as Address);
-    return resolver.undeliverable(address, { who, sender });
+    return resolver.undeliverable(address, { who, sender, trace });
   }
   const unlisted = (table: string | undefined): Undeliverable | undefined =>
     table === undefined ? undefined : { kind: "unlisted", table };

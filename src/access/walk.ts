@@ -4,18 +4,18 @@
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply, replyText } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
-import type { AccessNotice, Decision, Effect, Facts, RuleRef, Stage, TraceStep } from "./access.ts";
+import type { AccessNotice, Decision, Effect, Facts, RuleRef, Stage, StepResult } from "./access.ts";
+import { NotAsked } from "./not-asked.ts";
 import { type PermitLog, permitText } from "./permit-log.ts";
 import { CONFIGURATION_ERROR, lookupFailure, type Subject } from "./reply-text.ts";
 import type { Context, EffectScope, Outcome, Rule, Services } from "./restriction.ts";
 import type { SessionCache } from "./session-cache.ts";
+import type { Trace } from "./trace.ts";
 
 /** Classes and table lists nest at most this deep. */
 const MAX_DEPTH = 100;
 /** Rules evaluated for one command: classes that name each other twice would double at each level. */
 const MAX_STEPS = 10_000;
-
-const NO_LOOKUPS: readonly string[] = [];
 
 /** A saved defer_if_permit or defer_if_reject. */
 export interface Deferral {
@@ -46,6 +46,8 @@ export interface WalkOptions {
   readonly beforeMail: boolean;
   /** undefined: permits are not logged. */
   readonly permitLog?: PermitLog | undefined;
+  /** undefined: nobody wants to know. */
+  readonly trace: Trace | undefined;
 }
 
 interface Frame {
@@ -62,7 +64,7 @@ export class Walk implements Context {
   readonly checked = { sender: false, recipient: false };
   readonly effects: Effect[] = [];
   readonly notices: AccessNotice[] = [];
-  readonly trace: TraceStep[] = [];
+  readonly trace: Trace | undefined;
   readonly #services: Services;
   readonly #message: MessageState;
   readonly #permitLog: PermitLog | undefined;
@@ -75,7 +77,6 @@ export class Walk implements Context {
   /** Depth of the frame in which warn_if_reject stood; 0: none. */
   #warnDepth = 0;
   #steps = 0;
-  #lookups: string[] | undefined;
 
   constructor(options: WalkOptions) {
     this.#services = options.services;
@@ -83,6 +84,7 @@ export class Walk implements Context {
     this.session = options.session;
     this.#message = options.message;
     this.#permitLog = options.permitLog;
+    this.trace = options.trace;
     this.#beforeMail = options.beforeMail;
   }
 
@@ -102,11 +104,6 @@ export class Walk implements Context {
 
   get depth(): number {
     return this.#frames.length;
-  }
-
-  noteLookup(text: string): void {
-    this.#lookups ??= [];
-    this.#lookups.push(text);
   }
 
   /** Forgets what must not pass from one stage to the next. */
@@ -162,7 +159,6 @@ export class Walk implements Context {
   }
 
   #evaluate(rule: Rule): Outcome | Promise<Outcome> {
-    this.#lookups = undefined;
     if (this.#frames.length > MAX_DEPTH || ++this.#steps > MAX_STEPS) {
       this.#services.log.warning(`restriction "${rule.ref.text}" (${rule.ref.at}): unreasonable restriction recursion`);
       return { kind: "refuse", cause: "config", reply: CONFIGURATION_ERROR };
@@ -176,10 +172,11 @@ export class Walk implements Context {
 
   /** A table that cannot answer, or a bug: both refuse for now, and warn_if_reject does not soften them. */
   #failure(rule: Rule, error: unknown): Outcome {
+    if (error instanceof NotAsked) return { kind: "notAsked" };
     const where = `restriction "${rule.ref.text}" (${rule.ref.at})`;
     if (error instanceof TableError) {
       this.#services.log.warning(`${where}: ${printableAscii(error.message)}`);
-      this.noteLookup(`error: ${printableAscii(error.message)}`);
+      this.trace?.remark(`error: ${error.message}`);
       return { kind: "refuse", cause: "data", reply: lookupFailure(this.subject) };
     }
     const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
@@ -193,31 +190,32 @@ export class Walk implements Context {
     let end: ListResult | undefined;
     switch (outcome.kind) {
       case "warnNext":
-        this.#note(rule, "dunno");
+        this.#note(rule, "warnNext");
         if (this.#warnDepth === 0) this.#warnDepth = this.#frames.length;
         return undefined;
       case "run":
-        this.#note(rule, "dunno");
+        this.#note(rule, "run");
         this.#push(outcome);
         return undefined;
       case "permit":
         end = this.#permit(rule, outcome);
         break;
       case "dunno":
-        this.#note(rule, "dunno");
+      case "notAsked":
+        this.#note(rule, outcome.kind);
         break;
       case "deferIfReject":
-        this.#note(rule, "dunno");
+        this.#note(rule, outcome.kind);
         this.#deferIfReject ??= { reply: outcome.reply, by: rule.ref };
         break;
       case "deferIfPermit":
         if (this.warnOnly) end = this.#refuse(rule.ref, { kind: "refuse", cause: "policy", reply: outcome.reply });
         else this.deferIfPermit ??= { reply: outcome.reply, by: rule.ref };
-        this.#note(rule, "dunno");
+        this.#note(rule, this.warnOnly ? "warned" : outcome.kind);
         break;
       case "refuse":
         end = this.#refuse(rule.ref, outcome);
-        this.#note(rule, end === undefined || end === "next" ? "dunno" : end.kind);
+        this.#note(rule, end === undefined || end === "next" ? "warned" : end.kind);
         break;
     }
     if (this.#warnDepth >= this.#frames.length) this.#warnDepth = 0;
@@ -273,7 +271,7 @@ export class Walk implements Context {
     }
   }
 
-  #note(rule: Rule, result: TraceStep["result"]): void {
-    this.trace.push({ stage: this.stage, rule: rule.ref, result, lookups: this.#lookups ?? NO_LOOKUPS });
+  #note(rule: Rule, result: StepResult): void {
+    this.trace?.step(this, rule.ref, result);
   }
 }

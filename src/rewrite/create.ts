@@ -14,7 +14,7 @@ import {
   type RecipientTables,
   type ResolvedAddress,
 } from "./recipients.ts";
-import type { AddressClass, AddressResolver, Route, Undeliverable } from "./resolve.ts";
+import type { AddressClass, AddressResolver, Route, Undeliverable, UndeliverableQuery } from "./resolve.ts";
 import { lookupBySender, lookupTransport, overrideRoute, parseTransport, type TransportValue } from "./transport.ts";
 
 /** `a@b@ours`, `a%b%ours@ours` …: more turns than anybody means. */
@@ -165,15 +165,18 @@ async function routeResolved(resolved: Resolved, sender: Address, settings: Sett
 /** What would become of mail to the address: what an alias leads to is not asked. */
 async function undeliverable(
   address: Address,
-  { who, sender }: { readonly who: "sender" | "recipient"; readonly sender: Address },
+  { who, sender, trace }: UndeliverableQuery,
   settings: Settings,
 ): Promise<Undeliverable | undefined> {
   const resolved = await resolve(address, settings);
-  if (await settings.recipients.isMapped(resolved, who)) return undefined;
   const { addressClass } = resolved;
+  trace?.lookup("address class of", resolved.address, addressClass);
+  if (await settings.recipients.isMapped(resolved, who, trace)) return undefined;
   const { transport, nexthop } = await routeResolved(resolved, sender, settings);
+  if (transport === "error" || transport === "retry")
+    trace?.lookup("transport of", resolved.address, `${transport}:${nexthop}`);
   if (transport === "error" || transport === "retry") return { kind: transport, text: nexthop, addressClass };
-  const table = await settings.recipients.unlistedIn(resolved);
+  const table = await settings.recipients.unlistedIn(resolved, trace);
   if (table !== undefined) return { kind: "unlisted", table };
   return addressClass === "relay" ? { kind: "relayed" } : undefined;
 }

@@ -1,5 +1,6 @@
 /** rewrite/resolve.ts: address class and next hop (ADDRESS_CLASS_README, trivial-rewrite(8)). */
 import type { Address } from "../mail/address.ts";
+import type { LookupTrace } from "../tables/lookup-trace.ts";
 
 export type AddressClass = "local" | "virtualAlias" | "virtualMailbox" | "relay" | "default";
 
@@ -19,6 +20,14 @@ export type Undeliverable =
   /** No reason: a deliverable address in $relay_domains, which the default of an old compatibility level may have set. */
   | { readonly kind: "relayed" };
 
+export interface UndeliverableQuery {
+  readonly who: "sender" | "recipient";
+  /** For recipients: who writes to them. */
+  readonly sender: Address;
+  /** Takes what is looked up. */
+  readonly trace?: LookupTrace | undefined;
+}
+
 export interface AddressResolver {
   /** Canonical form: append @$myorigin, .$mydomain if configured, swap bangpath/percent hack as Postfix does. */
   rewrite(address: Address): Address;
@@ -30,10 +39,7 @@ export interface AddressResolver {
   unlistedIn(address: Address): string | undefined | Promise<string | undefined>;
   /** Whether to take mail for the address, or from it (`who`): aliases, then error transports, then recipient tables.
    *  Rejects TableError. Resolvers without it are asked with unlistedIn(). */
-  undeliverable?(
-    address: Address,
-    query: { readonly who: "sender" | "recipient"; readonly sender: Address },
-  ): Promise<Undeliverable | undefined>;
+  undeliverable?(address: Address, query: UndeliverableQuery): Promise<Undeliverable | undefined>;
   /** Sender-specified routing (`a%b@c`, `a@b@c`, `b!a`) that must not count as an authorised destination. */
   hasSenderRouting(address: Address): boolean;
 }

@@ -1,6 +1,7 @@
 /** tables/keys.ts: which keys are asked, in which order, for an address, a host or a domain (postfix.md §5.8). The full key
  *  always comes first, and tables without partial keys (regexp, cidr …) are asked for that one only: lookupFirst(). */
 import { type Address, domainOf, localPartOf } from "../mail/address.ts";
+import type { LookupTrace } from "./lookup-trace.ts";
 import type { LookupTable } from "./table.ts";
 
 export interface KeyOptions {
@@ -18,20 +19,30 @@ export interface Hit {
 }
 
 /** The first of `keys` that the table knows. A promise only if the table gives promises; throws or rejects TableError. */
-export function lookupFirst(table: LookupTable, keys: Iterable<string>): Hit | undefined | Promise<Hit | undefined> {
-  return ask(table, keys[Symbol.iterator]());
+export function lookupFirst(
+  table: LookupTable,
+  keys: Iterable<string>,
+  trace?: LookupTrace,
+): Hit | undefined | Promise<Hit | undefined> {
+  return ask(table, keys[Symbol.iterator](), trace);
 }
 
-function ask(table: LookupTable, keys: Iterator<string>): Hit | undefined | Promise<Hit | undefined> {
+function ask(
+  table: LookupTable,
+  keys: Iterator<string>,
+  trace: LookupTrace | undefined,
+): Hit | undefined | Promise<Hit | undefined> {
   for (let next = keys.next(); !next.done; next = keys.next()) {
     const key = next.value;
     const answer = table.get(key);
     if (answer instanceof Promise) {
       return answer.then((value) => {
+        trace?.lookup(table.ref, key, value);
         if (value !== undefined) return { key, value };
-        return table.partialKeys ? ask(table, keys) : undefined;
+        return table.partialKeys ? ask(table, keys, trace) : undefined;
       });
     }
+    trace?.lookup(table.ref, key, answer);
     if (answer !== undefined) return { key, value: answer };
     if (!table.partialKeys) return undefined;
   }
@@ -42,9 +53,10 @@ function ask(table: LookupTable, keys: Iterator<string>): Hit | undefined | Prom
 export async function lookupTables(
   tables: readonly LookupTable[],
   keys: () => Iterable<string>,
+  trace?: LookupTrace,
 ): Promise<Hit | undefined> {
   for (const table of tables) {
-    const hit = await lookupFirst(table, keys());
+    const hit = await lookupFirst(table, keys(), trace);
     if (hit) return hit;
   }
   return undefined;

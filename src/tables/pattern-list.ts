@@ -19,8 +19,17 @@ export interface ListOptions {
 export interface AddressList {
   /** Synchronous unless an asynchronous table is asked. Throws or rejects TableError. */
   matches(address: string, name?: string): boolean | Promise<boolean>;
+  /** The item that decides; undefined: none matches. Otherwise as matches(). */
+  find(address: string, name?: string): ListMatch | undefined | Promise<ListMatch | undefined>;
   /** What is wrong with the items, one text each. */
   readonly problems: readonly string[];
+}
+
+/** An item that matches, and whether that means yes. */
+export interface ListMatch {
+  /** As written, with its `!`; host names that stand side by side are one item, named by the first. */
+  readonly pattern: string;
+  readonly verdict: boolean;
 }
 
 /** relay_domains, mydestination and their like; case does not matter. */
@@ -41,8 +50,7 @@ interface Subject {
 
 type Matcher = (subject: Subject) => boolean | Promise<boolean>;
 
-interface Entry {
-  readonly verdict: boolean;
+interface Entry extends ListMatch {
   readonly matches: Matcher;
 }
 
@@ -54,15 +62,13 @@ const MAX_PATTERNS = 1_000_000;
 /** Networks, addresses, host names, tables asked by address and by name. */
 export function compileAddressList(items: readonly string[], options: ListOptions): AddressList {
   const { entries, problems } = compile(items, "address", options);
-  return {
-    problems,
-    matches: (address, name) =>
-      firstMatch(entries, 0, {
-        name: name?.toLowerCase(),
-        address: parseAddress(address),
-        addressText: address.toLowerCase(),
-      }),
-  };
+  const find: AddressList["find"] = (address, name) =>
+    firstMatch(entries, 0, {
+      name: name?.toLowerCase(),
+      address: parseAddress(address),
+      addressText: address.toLowerCase(),
+    });
+  return { problems, find, matches: (address, name) => isYes(find(address, name)) };
 }
 
 /** Domain names with `.domain` or parent matching, as in relay_domains. */
@@ -79,20 +85,26 @@ function domainList({ entries, problems }: Compiled): DomainList {
   return {
     problems,
     matches: (domain) =>
-      firstMatch(entries, 0, { name: domain.toLowerCase(), address: undefined, addressText: undefined }),
+      isYes(firstMatch(entries, 0, { name: domain.toLowerCase(), address: undefined, addressText: undefined })),
   };
 }
 
-function firstMatch(entries: readonly Entry[], from: number, subject: Subject): boolean | Promise<boolean> {
+type Match = ListMatch | undefined;
+
+function isYes(found: Match | Promise<Match>): boolean | Promise<boolean> {
+  return found instanceof Promise ? found.then((match) => match?.verdict === true) : found?.verdict === true;
+}
+
+function firstMatch(entries: readonly Entry[], from: number, subject: Subject): Match | Promise<Match> {
   for (let i = from; i < entries.length; i++) {
     const entry = entries[i];
     const hit = entry?.matches(subject);
     if (hit instanceof Promise) {
-      return hit.then((found) => (found ? entry?.verdict === true : firstMatch(entries, i + 1, subject)));
+      return hit.then((found) => (found ? entry : firstMatch(entries, i + 1, subject)));
     }
-    if (hit) return entry?.verdict === true;
+    if (hit) return entry;
   }
-  return false;
+  return undefined;
 }
 
 interface Compiled {
@@ -136,7 +148,7 @@ class ListCompiler {
   #addNetwork(pattern: string, verdict: boolean): boolean {
     const result = parseNetwork(pattern);
     if (result.kind === "network") {
-      this.#push(verdict, networkMatcher(result.network));
+      this.#push(pattern, verdict, networkMatcher(result.network));
       return true;
     }
     const looksNumeric = /^(?:\[|[\d.]+$)/.test(pattern) || (pattern.includes("/") && !/^[a-z]+:/i.test(pattern));
@@ -150,7 +162,7 @@ class ListCompiler {
   #addTable(ref: string, verdict: boolean): void {
     const table = this.#options.opener.open(ref);
     if (table.problem !== undefined) this.problems.push(`${ref}: ${table.problem}`);
-    this.#push(verdict, tableMatcher(table, this.#kind, this.#options));
+    this.#push(ref, verdict, tableMatcher(table, this.#kind, this.#options));
   }
 
   #addName(name: string, verdict: boolean): void {
@@ -159,7 +171,7 @@ class ListCompiler {
       return;
     }
     const set = new Set([name]);
-    this.#push(verdict, nameMatcher(set, this.#kind, this.#options.parentMatches === true));
+    this.#push(name, verdict, nameMatcher(set, this.#kind, this.#options.parentMatches === true));
     this.#names = { set, verdict };
   }
 
@@ -182,14 +194,14 @@ class ListCompiler {
 
   #refuse(pattern: string, verdict: boolean, why: string): void {
     this.problems.push(why);
-    this.#push(verdict, () => {
+    this.#push(pattern, verdict, () => {
       throw new TableError(`Cannot match "${pattern}": ${why}`);
     });
   }
 
-  #push(verdict: boolean, matches: Matcher): void {
+  #push(pattern: string, verdict: boolean, matches: Matcher): void {
     this.#names = undefined;
-    this.entries.push({ verdict, matches });
+    this.entries.push({ pattern: verdict ? pattern : `!${pattern}`, verdict, matches });
   }
 }
 

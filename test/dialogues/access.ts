@@ -33,7 +33,7 @@ export function tabledPolicy(
     const entries = parseEntries(settings[ref.slice("memory:".length)] ?? "");
     return { ref, partialKeys: true, get: (key) => entries.get(key.toLowerCase()) };
   };
-  return compileAccess(params, { ...deps, tables: { open }, mynetworks: { matches: () => false } }).policy;
+  return compileAccess(params, { ...deps, tables: { open }, mynetworks: { find: () => undefined } }).policy;
 }
 
 /** `key=value key=value`: a value goes on until the next key, which is an address. */

@@ -9,6 +9,7 @@ import { requestLines } from "../../policy/attributes.ts";
 import type { PolicyAnswer, PolicyRequest } from "../../policy/policy.ts";
 import type { Facts, Verdict } from "../access.ts";
 import { compileAccess } from "../compile.ts";
+import { formatLookup } from "../trace.ts";
 
 const FACTS: Facts = {
   client: { address: "198.51.100.7", port: 4711, name: "c.test", reverseName: "r.test", nameStatus: "verified" },
@@ -57,7 +58,7 @@ function world(settings: Record<string, string>, answers: readonly (string | und
       hasSenderRouting: () => false,
     },
     log: new Log({ sink: ({ text }) => void logged.push(text), now: () => 0, tag: "t", id: 1 }),
-    mynetworks: { matches: () => false },
+    mynetworks: { find: () => undefined },
     policy: {
       open: (name) => ({
         name,
@@ -72,7 +73,7 @@ function world(settings: Record<string, string>, answers: readonly (string | und
       close: async () => {},
     },
   });
-  return { session: policy.newSession(), asked, logged, problems };
+  return { session: policy.newSession("always"), asked, logged, problems };
 }
 
 const LIST = { smtpd_recipient_restrictions: "check_policy_service inet:127.0.0.1:1, reject" };
@@ -182,12 +183,13 @@ test("check_policy_service notes request, answer and default action in the trace
   const { session, logged } = world(settings, ["REJECT", undefined]);
   const ofRule = ({ trace }: Verdict) => trace.find(({ rule }) => rule.text.startsWith("check_policy_service"));
   const step = ofRule(await session.atRcpt(FACTS));
-  assert.match(step?.lookups[0] ?? "", /^policy inet:127\.0\.0\.1:1 protocol_state=RCPT .*sasl_username=alice/);
-  assert.equal(step?.lookups[1], 'answer -> "REJECT"');
+  const [request, answer] = (step?.lookups ?? []).map(formatLookup);
+  assert.match(request ?? "", /^policy request to inet:127\.0\.0\.1:1 -> protocol_state=RCPT .*sasl_username=alice/);
+  assert.equal(answer, "policy answer of inet:127.0.0.1:1 -> REJECT");
   assert.deepEqual(logged, []);
   const second = ofRule(await session.atRcpt(FACTS));
   const told = "no answer from policy server inet:127.0.0.1:1: Connection refused; default action applies: DUNNO";
-  assert.equal(second?.lookups[1], told);
+  assert.equal(second?.lookups[1]?.source, told);
   assert.deepEqual(logged, [told]);
 });
 
@@ -218,7 +220,7 @@ test("a bad server is a problem of the configuration, also where no server is as
       hasSenderRouting: () => false,
     },
     log: new Log({ sink: () => {}, now: () => 0, tag: "t", id: 1 }),
-    mynetworks: { matches: () => false },
+    mynetworks: { find: () => undefined },
   });
   assert.match(problems.map(({ text }) => text).join("\n"), /unknown attribute "tiemout" in policy service/);
 });

@@ -2,10 +2,11 @@
  *  server and applies its answer like a table's value (SMTPD_POLICY_README, postfix.md §4). No answer is the service's
  *  default action, never "go on". How a server is asked is policy/. */
 import type { Parameters } from "../../config/parameters.ts";
-import { printableAscii, printableUtf8 } from "../../mail/printable.ts";
+import { printableAscii } from "../../mail/printable.ts";
 import { composeRequest, encodeXtext } from "../../policy/attributes.ts";
 import { unreachableService } from "../../policy/client.ts";
-import type { PolicyRequest, PolicyService } from "../../policy/policy.ts";
+import type { PolicyAnswer, PolicyRequest, PolicyService } from "../../policy/policy.ts";
+import type { Told } from "../../tables/lookup-trace.ts";
 import type { Facts } from "../access.ts";
 import { applyAction } from "../apply-action.ts";
 import type { Context, Outcome, Word } from "../restriction.ts";
@@ -15,9 +16,6 @@ const LAST_DEFAULT_ACTION = "451 4.3.5 Server configuration problem";
 
 /** States in which the recipients are complete and counted. */
 const COUNTED: ReadonlySet<string> = new Set(["DATA", "END-OF-MESSAGE"]);
-
-/** Characters of a request or an answer in the trace. */
-const MAX_TRACE_CHARS = 1500;
 
 export const checkPolicyService: Word = {
   names: ["check_policy_service"],
@@ -29,8 +27,8 @@ export const checkPolicyService: Word = {
     const failing = new WeakSet<Context>();
     return async (context) => {
       const request = policyRequest(context.facts, service, params);
-      const answer = await service.ask(request);
-      noteRequest(context, service.name, request);
+      context.trace?.lookup("policy request to", service.name, request, tellRequest);
+      const answer = await asked(service, request, context);
       const apply = (value: string): Outcome =>
         applyAction(
           { value, table: service.name, key: "policy query", subject: context.subject, ref },
@@ -38,12 +36,12 @@ export const checkPolicyService: Word = {
           services,
         );
       if (answer.kind === "answer") {
-        context.noteLookup(`answer -> "${shown(answer.action)}"`);
+        context.trace?.lookup("policy answer of", service.name, answer.action);
         return apply(answer.action);
       }
       const action = failing.has(context) ? LAST_DEFAULT_ACTION : service.defaultAction;
       const why = `no answer from policy server ${service.name}: ${answer.why}; default action applies: ${action}`;
-      context.noteLookup(shown(why));
+      context.trace?.remark(why);
       log.warning(printableAscii(why));
       const outcome = apply(action);
       if (outcome.kind === "run") failing.add(context);
@@ -98,11 +96,16 @@ function certificateAttributes({ tls }: Facts) {
   };
 }
 
-function noteRequest(context: Context, name: string, request: PolicyRequest): void {
-  const known = request.filter(([attribute, value]) => attribute !== "request" && value !== "");
-  context.noteLookup(shown(`policy ${name} ${known.map(([attribute, value]) => `${attribute}=${value}`).join(" ")}`));
+async function asked(service: PolicyService, request: PolicyRequest, { trace }: Context): Promise<PolicyAnswer> {
+  try {
+    return await service.ask(request);
+  } catch (error) {
+    trace?.lookup("policy answer of", service.name, error);
+    throw error;
+  }
 }
 
-function shown(text: string): string {
-  return printableUtf8(text).slice(0, MAX_TRACE_CHARS);
+function tellRequest(request: PolicyRequest): Told {
+  const known = request.filter(([attribute, value]) => attribute !== "request" && value !== "");
+  return { result: "found", value: known.map(([attribute, value]) => `${attribute}=${value}`).join(" ") };
 }

@@ -7,6 +7,8 @@ export const permitInetInterfaces: Word = {
   argument: "none",
   build:
     () =>
-    ({ facts }) =>
-      facts.client.address === facts.server.address ? PERMIT : DUNNO,
+    ({ facts, trace }) => {
+      trace?.lookup("address of this end", "", facts.server.address);
+      return facts.client.address === facts.server.address ? PERMIT : DUNNO;
+    },
 };

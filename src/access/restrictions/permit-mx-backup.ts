@@ -81,7 +81,7 @@ class MxBackup {
     const { resolver } = this.#services;
     for (const { exchange } of exchangers) {
       if ((await resolver.classOf(asAddress(`postmaster@${exchange}`))) !== "local") continue;
-      context.noteLookup(`mail exchanger ${exchange} is this system`);
+      context.trace?.remark(`mail exchanger ${exchange} is this system`);
       return YES;
     }
     let result = NO;
@@ -101,7 +101,7 @@ class MxBackup {
     for (const { address, family } of answer.records) {
       const literal = family === 6 ? `[IPv6:${address}]` : `[${address}]`;
       if ((await this.#services.resolver.classOf(asAddress(`postmaster@${literal}`))) !== "local") continue;
-      context.noteLookup(`mail exchanger ${host}[${address}] is this system`);
+      context.trace?.remark(`mail exchanger ${host}[${address}] is this system`);
       return YES;
     }
     return NO;

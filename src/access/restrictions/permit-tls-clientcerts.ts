@@ -2,7 +2,6 @@
  *  fingerprint is in $relay_clientcerts, whoever issued it; `permit_tls_all_clientcerts`, also for every client whose
  *  certificate a trusted CA has signed. Both need smtpd_tls_ask_ccert. */
 import type { TlsPeer } from "../../mail/client.ts";
-import { printableAscii } from "../../mail/printable.ts";
 import { type LookupTable, TableError } from "../../tables/table.ts";
 import { warnUnlessCcertAsked } from "../ccert.ts";
 import { type Context, DUNNO, PERMIT, type Services, type Word } from "../restriction.ts";
@@ -25,7 +24,7 @@ function word(name: string, suffices: (peer: TlsPeer) => boolean): Word {
           return DUNNO;
         }
         if (suffices(tls.peer)) {
-          context.noteLookup(`client certificate "${tls.peer.subject}" is trusted`);
+          context.trace?.remark(`client certificate "${tls.peer.subject}" is trusted`);
           return PERMIT;
         }
         return (await isListed(tls.peer, { tables, services, context })) ? PERMIT : DUNNO;
@@ -47,9 +46,7 @@ async function isListed(peer: TlsPeer, { tables, services, context }: Search): P
     for (const print of prints) {
       for (const table of tables) {
         const found = print === "" ? undefined : await table.get(print);
-        context.noteLookup(
-          `${table.ref} "${print}" -> ${found === undefined ? "not found" : `"${printableAscii(found)}"`}`,
-        );
+        context.trace?.lookup(table.ref, print, found);
         if (found !== undefined) return true;
       }
     }
