@@ -1,5 +1,5 @@
 /** cli/check.ts: `postern check`: every problem of the configuration at once, compiler style; exit 1 on errors. */
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { formatProblem } from "../config/check.ts";
@@ -14,6 +14,7 @@ export const runCheck: Command = async (_args, terminal) => {
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
     listDirectory: async (path) => readdirSync(path),
+    modifiedMs: async (path) => statSync(path).mtimeMs,
   });
   for (const problem of problems) terminal.stdout(`${formatProblem(problem)}\n`);
   const errors = problems.filter((problem) => problem.severity === "error").length;

@@ -1,7 +1,7 @@
 /** config/check-files.ts: files that could not be read, and lookup tables of types that do not exist here. What only a
  *  default names is a warning: the operator did not ask for it. */
 import { serverSaslOn } from "./check-sasl.ts";
-import { type FileReference, referencedFiles } from "./file-references.ts";
+import { type FileReference, indexPaths, referencedFiles } from "./file-references.ts";
 import { ParameterError, type Parameters } from "./parameters.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 import { scopeOf } from "./scope.ts";
@@ -21,6 +21,8 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
   for (const image of snapshot.files.values()) {
     if (!("error" in image)) continue;
     const reference = references.get(image.path);
+    if (reference?.kind === "index" && isMissing(image)) continue;
+    if (reference?.kind === "table" && isMissing(image) && hasIndex(snapshot, image.path)) continue;
     const users = reference?.parameter === "postern_user_file";
     if (users && !serverSaslOn(snapshot)) continue;
     // Without a user file every AUTH gets 454: mail from inside still flows, and the first `user add` mends it.
@@ -29,6 +31,18 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
     problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
   }
   return [...problems, ...checkPlaces(snapshot, references.values()), ...checkTables(snapshot)];
+}
+
+function isMissing(image: { readonly error: string }): boolean {
+  return image.error === "No such file or directory";
+}
+
+/** True if an index answers in place of the missing text. */
+function hasIndex(snapshot: ConfigSnapshot, path: string): boolean {
+  return indexPaths("cdb", path).some((index) => {
+    const image = snapshot.files.get(index);
+    return image !== undefined && "bytes" in image;
+  });
 }
 
 /** TLS files that are found here and would not be by Postfix. */

@@ -14,14 +14,21 @@ export interface FileReference {
   readonly parameter: string;
   /** undefined: a default names it. */
   readonly at: SourceRef | undefined;
-  /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. */
-  readonly kind: "key" | "table" | "pattern" | "settings" | "directory" | "authority";
+  /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. "index": beside a
+   *  table's text, and may be missing. */
+  readonly kind: "key" | "table" | "index" | "pattern" | "settings" | "directory" | "authority";
   /** Where it is looked for if it is not at `path`. */
   readonly fallback?: string | undefined;
 }
 
-/** Types whose content is a text file at this path; indexed types are read from their source (design §4). */
+/** Behind a table's name: what `postern postmap` writes. Never the name of a file that Postfix writes. */
+const INDEX_SUFFIX = ".postern-index";
+
+/** Types whose content is a text file at this path. */
 const TEXT_TABLE = /(?:^|[\s,{!])(?:proxy:)?(?:hash|btree|lmdb|cdb|dbm|sdbm|texthash|cidr|regexp|pcre):([^\s,{}]+)/g;
+
+/** Types that may have an index beside the text. */
+const INDEXED_TABLE = /(?:^|[\s,{!])(?:proxy:)?(hash|btree|lmdb|cdb|dbm|sdbm):([^\s,{}]+)/g;
 
 /** Database clients whose settings stand in a file; any other name means parameters of main.cf. */
 const SETTINGS_FILE = /(?:^|[\s,{!])(?:proxy:)?(?:pgsql|mysql|sqlite|ldap|memcache):([/.][^\s,{}]*)/g;
@@ -96,7 +103,7 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
 
 /** The key under which the readers look for the image: tables by their normal path, the others as written. */
 function absolutePath(path: string, kind: FileReference["kind"], configDirectory: string): string {
-  if (kind === "table" || kind === "settings") return posix.resolve(configDirectory, path);
+  if (kind === "table" || kind === "index" || kind === "settings") return posix.resolve(configDirectory, path);
   return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
 }
 
@@ -128,7 +135,18 @@ function tableFiles(text: string): readonly NamedFile[] {
   const named = (of: RegExp, kind: FileReference["kind"]) =>
     Array.from(text.matchAll(of), (match) => ({ path: match[1] ?? "", kind }));
   const system = named(SYSTEM_TABLE, "table").map(({ path, kind }) => ({ path: `/etc/${path}`, kind }));
-  return [...named(TEXT_TABLE, "table"), ...named(SETTINGS_FILE, "settings"), ...system];
+  return [...named(TEXT_TABLE, "table"), ...indexFiles(text), ...named(SETTINGS_FILE, "settings"), ...system];
+}
+
+function indexFiles(text: string): readonly NamedFile[] {
+  return [...text.matchAll(INDEXED_TABLE)].flatMap(([, type, path = ""]) =>
+    indexPaths(type ?? "", path).map((index) => ({ path: index, kind: "index" as const })),
+  );
+}
+
+/** Where the index of a table may be: Postern's own, and for `cdb:` Postfix's. */
+export function indexPaths(type: string, path: string): readonly string[] {
+  return [`${path}${INDEX_SUFFIX}`, ...(type === "cdb" ? [`${path}.cdb`] : [])];
 }
 
 /** The `/file` and `!/file` words of a pattern list. Throws ParameterError. */

@@ -25,6 +25,7 @@ export interface CheckOptions {
   readonly mailVersion: string;
   readonly readFile: (path: string) => Promise<Uint8Array>;
   readonly listDirectory?: (path: string) => Promise<readonly string[]>;
+  readonly modifiedMs?: (path: string) => Promise<number>;
 }
 
 /** All problems, sorted by file and line. */

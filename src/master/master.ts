@@ -1,7 +1,7 @@
 /** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
  *  Reads no byte from the network but its control socket. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
 import { join } from "node:path";
 import { AnvilServer } from "../anvil/server.ts";
@@ -263,6 +263,7 @@ async function load(
     mailVersion: options.mailVersion,
     readFile: async (path) => readFileSync(path),
     listDirectory: async (path) => readdirSync(path),
+    modifiedMs: async (path) => statSync(path).mtimeMs,
     interfaces: ownNetworks(),
   });
   if (!snapshot) return { problems: inOrder(problems), loaded: undefined };

@@ -19,6 +19,11 @@ export class SnapshotFiles implements FileSource {
     return image.bytes;
   }
 
+  modifiedMs(path: string): number | undefined {
+    const image = this.#images.get(path);
+    return image && "bytes" in image ? image.mtimeMs : undefined;
+  }
+
   image(path: string): FileImage | undefined {
     return this.#images.get(path);
   }

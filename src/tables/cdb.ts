@@ -2,9 +2,6 @@
  *  `postern postmap` writes. A whole file is read into memory; nothing in it is trusted. */
 import { TableError } from "./table.ts";
 
-/** Behind a table's name: what `postern postmap` writes. Never the name of a file that Postfix writes. */
-export const INDEX_SUFFIX = ".postern-index";
-
 const HEADER_BYTES = 2048;
 const TABLES = 256;
 

@@ -247,7 +247,7 @@ test("open() opens a reference once and warns about its lines once", () => {
   assert.equal(opener.open("hash:access"), opener.open("hash:access"));
   assert.deepEqual(warnings, [
     '/etc/postern/access, line 9: duplicate entry: "user@example.org"',
-    "/etc/postern/access, line 10: expected format: key whitespace value",
+    "/etc/postern/access, line 10: expected format: key whitespace value -- ignoring this line",
     "/etc/postern/access, line 12: unbalanced '\"' in '\"open OK' -- ignoring this line",
   ]);
 });

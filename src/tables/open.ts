@@ -114,7 +114,8 @@ function ruleSource(type: string, name: string, context: OpenerContext): Omit<Ru
   const inline = inlineRules(name, type);
   if (inline) return { lines: inline, where: `${type} map`, warn };
   const path = resolve(context.configDirectory, name);
-  return { lines: sourceLines(context.files.read(path)), where: `${type} map ${path}`, warn };
+  const where = `${type} map ${path}`;
+  return { lines: sourceLines(context.files.read(path), (why) => warn(`${where}: ${why}`)), where, warn };
 }
 
 function refuse(why: string): never {

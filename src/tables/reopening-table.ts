@@ -86,6 +86,7 @@ export class ReopeningTable implements LookupTable {
         paths.add(path);
         return this.#files.read(path);
       },
+      modifiedMs: (path) => this.#files.modifiedMs?.(path),
     });
     return { table, paths, pending: 0, retired: false };
   }

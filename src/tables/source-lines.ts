@@ -7,17 +7,22 @@ export interface SourceLine {
   readonly line: number;
 }
 
-/** Decodes as UTF-8; bytes that are none become U+FFFD and so match nothing. */
-export function sourceLines(bytes: Uint8Array): readonly SourceLine[] {
+/** Decodes as UTF-8; bytes that are none become U+FFFD. White space before the first line has nothing to continue: that
+ *  line is dropped with its continuations, and `warn` is told, as in Postfix. */
+export function sourceLines(bytes: Uint8Array, warn: (why: string) => void = () => undefined): readonly SourceLine[] {
   const logical: { parts: string[]; line: number }[] = [];
+  const stray: string[] = [];
   const physical = new TextDecoder().decode(bytes).split("\n");
   for (const [i, raw] of physical.entries()) {
-    const text = raw.trimEnd();
-    const trimmed = text.trimStart();
+    const text = raw.replace(/[ \t\r\v\f]+$/, "");
+    const trimmed = text.replace(/^[ \t\r\v\f]+/, "");
     if (trimmed === "" || trimmed.startsWith("#")) continue;
-    const last = logical.at(-1);
-    if (text !== trimmed && last) last.parts.push(text);
-    else logical.push({ parts: [trimmed], line: i + 1 });
+    if (text === trimmed) logical.push({ parts: [trimmed], line: i + 1 });
+    else (logical.at(-1)?.parts ?? stray).push(text);
+  }
+  if (stray.length > 0) {
+    const text = stray.join("");
+    warn(`logical line must not start with whitespace: "${text.length > 30 ? `${text.slice(0, 30)}...` : text}"`);
   }
   return logical.map(({ parts, line }) => ({ text: parts.join(""), line }));
 }

@@ -31,6 +31,8 @@ export interface LookupTable {
 export interface FileSource {
   /** Bytes of an absolute path; throws TableError with the reason if the master could not read it. */
   read(path: string): Uint8Array;
+  /** Last modification in milliseconds; undefined if unknown or missing. */
+  modifiedMs?(path: string): number | undefined;
   /** Calls back with the paths whose bytes have changed; read() gives the new ones from then on. */
   onChange?(run: (changed: ReadonlySet<string>) => void): void;
 }

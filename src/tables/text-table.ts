@@ -1,8 +1,9 @@
-/** tables/text-table.ts: texthash, and hash, btree, dbm, sdbm, lmdb, cdb, which are read from the text they are made of
- *  whenever it is there: so no edit waits for postmap. Only where the text is missing, the index of `postern postmap` or
- *  Postfix's `.cdb` file answers; `.db` and `.lmdb` files are never read. */
+/** tables/text-table.ts: texthash, and hash, btree, dbm, sdbm, lmdb, cdb: types that Postfix indexes with postmap. The index
+ *  of `postern postmap` (for cdb: also Postfix's `.cdb` file) answers while it is as new as the text; an edited text counts
+ *  at once, without postmap, and a warning says that the index is old. `.db` and `.lmdb` files are never read. */
 import { posix } from "node:path";
-import { INDEX_SUFFIX, parseCdb } from "./cdb.ts";
+import { indexPaths } from "../config/file-references.ts";
+import { parseCdb } from "./cdb.ts";
 import type { OpenerContext } from "./opener.ts";
 import { type FileSource, type LookupTable, TableError } from "./table.ts";
 import { mapTable, parseTextTable } from "./text.ts";
@@ -10,38 +11,53 @@ import { mapTable, parseTextTable } from "./text.ts";
 /** Types that Postfix indexes with postmap. */
 export const INDEXED_TYPES: ReadonlySet<string> = new Set(["hash", "btree", "dbm", "sdbm", "lmdb", "cdb"]);
 
-/** What else a reference may stand for, in order, when its text is missing. */
-function indexPaths(type: string, path: string): readonly string[] {
-  if (!INDEXED_TYPES.has(type)) return [];
-  return [`${path}${INDEX_SUFFIX}`, ...(type === "cdb" ? [`${path}.cdb`] : [])];
-}
-
 /** Throws TableError if nothing can be read. */
 export function openText(ref: string, name: string, { files, log, configDirectory }: OpenerContext): LookupTable {
   const path = posix.resolve(configDirectory, name);
   const type = ref.slice(0, ref.indexOf(":"));
-  const bytes = readText(path, type, files);
-  if (!(bytes instanceof Uint8Array)) return mapTable(ref, bytes);
-  const { entries, warnings } = parseTextTable(bytes, path);
-  for (const warning of warnings) log.warning(warning);
+  const warn = (text: string) => log.warning(text);
+  const index = INDEXED_TYPES.has(type) ? chooseIndex(path, { paths: indexPaths(type, path), files, warn }) : undefined;
+  if (index) return mapTable(ref, parseCdb(index.bytes, index.path));
+  const { entries, warnings } = parseTextTable(readText(path, type, files), path);
+  for (const warning of warnings) warn(warning);
   return mapTable(ref, entries);
 }
 
-function readText(path: string, type: string, files: FileSource): Uint8Array | ReadonlyMap<string, string> {
+interface Index {
+  readonly path: string;
+  readonly bytes: Uint8Array;
+}
+
+interface IndexChoice {
+  readonly paths: readonly string[];
+  readonly files: FileSource;
+  readonly warn: (text: string) => void;
+}
+
+/** The newest index that is as new as the text, or any if there is no text. Throws TableError for an unreadable index. */
+function chooseIndex(text: string, { paths, files, warn }: IndexChoice): Index | undefined {
+  const found = paths.flatMap((path): (Index & { readonly modified: number })[] => {
+    const bytes = readIfThere(path, files);
+    return bytes ? [{ path, bytes, modified: files.modifiedMs?.(path) ?? 0 }] : [];
+  });
+  const newest = found.sort((a, b) => b.modified - a.modified)[0];
+  if (!newest || !readIfThere(text, files)) return newest;
+  if (newest.modified >= (files.modifiedMs?.(text) ?? Number.POSITIVE_INFINITY)) return newest;
+  warn(`database ${newest.path} is older than source file ${text}; the source file is read`);
+  return undefined;
+}
+
+function readText(path: string, type: string, files: FileSource): Uint8Array {
   try {
     return files.read(path);
   } catch (cause) {
-    // A text that is there and cannot be read must not be replaced by an older copy.
-    if (!isMissing(cause)) throw cause;
-    for (const index of indexPaths(type, path)) {
-      const bytes = readIfThere(index, files);
-      if (bytes) return parseCdb(bytes, index);
-    }
-    const advice = INDEXED_TYPES.has(type) ? `; the text is read here, not Postfix's index beside it` : "";
-    throw new TableError(`${cause.message}${advice}`, { cause });
+    if (!isMissing(cause) || !INDEXED_TYPES.has(type)) throw cause;
+    const advice = `the text is read here, or the index that "postern postmap" builds, and no .db or .lmdb file`;
+    throw new TableError(`${cause.message}; ${advice}`, { cause });
   }
 }
 
+/** Throws TableError if it is there and cannot be read: an older copy must not stand in for it. */
 function readIfThere(path: string, files: FileSource): Uint8Array | undefined {
   try {
     return files.read(path);

@@ -1,6 +1,6 @@
 /** tables/text.ts: `key whitespace value` tables: texthash, and hash, btree, lmdb, cdb … read from the text they are made of
- *  (postmap(1)); also `key: value` as in aliases(5). Keys are lower-cased, quotes around a local part are removed because our
- *  addresses have none inside. The indexed file beside the text is never read. */
+ *  (postmap(1)); also `key: value` as in aliases(5), because alias_maps names such files by the same types. Keys are
+ *  lower-cased; quotes around a local part are removed because our addresses have none inside. */
 import { sourceLines } from "./source-lines.ts";
 import type { LookupTable } from "./table.ts";
 
@@ -10,21 +10,27 @@ export interface TextEntries {
   readonly warnings: readonly string[];
 }
 
+export interface TextOptions {
+  /** postmap warns of `key: value` lines, which are right for postalias only. */
+  readonly warnOfAliases?: boolean;
+}
+
 /** Reads all entries. The first of duplicates stays, as in Postfix's default for postmap. Never throws. */
-export function parseTextTable(bytes: Uint8Array, path: string): TextEntries {
+export function parseTextTable(bytes: Uint8Array, path: string, options: TextOptions = {}): TextEntries {
   const entries = new Map<string, string>();
   const warnings: string[] = [];
-  for (const { text, line } of sourceLines(bytes)) {
+  for (const { text, line } of sourceLines(bytes, (why) => warnings.push(`${path}: ${why}`))) {
     const warn = (what: string) => void warnings.push(`${path}, line ${line}: ${what}`);
     const split = splitRecord(text);
-    if (split === undefined) {
-      warn(`unbalanced '"' in '${text}' -- ignoring this line`);
-      continue;
+    if (text.includes("\uFFFD")) warn(`non-UTF-8 input "${text}" -- ignoring this line`);
+    else if (split === undefined) warn(`unbalanced '"' in '${text}' -- ignoring this line`);
+    else if (split.key === "" || split.value === "")
+      warn("expected format: key whitespace value -- ignoring this line");
+    else {
+      if (split.alias && options.warnOfAliases) warn('record is in "key: value" format; is this an alias file?');
+      if (entries.has(split.key)) warn(`duplicate entry: "${split.key}"`);
+      else entries.set(split.key, split.value);
     }
-    const { key, value } = split;
-    if (key === "" || value === "") warn("expected format: key whitespace value");
-    else if (entries.has(key)) warn(`duplicate entry: "${key}"`);
-    else entries.set(key, value);
   }
   return { entries, warnings };
 }
@@ -34,8 +40,15 @@ export function mapTable(ref: string, entries: ReadonlyMap<string, string>): Loo
   return { ref, partialKeys: true, entries, get: (key) => entries.get(key.toLowerCase()) };
 }
 
+interface TextRecord {
+  readonly key: string;
+  readonly value: string;
+  /** Written `name: value`. */
+  readonly alias: boolean;
+}
+
 /** Key up to the first unquoted blank, or up to the colon of an alias line; undefined when a quote stays open. */
-function splitRecord(text: string): { key: string; value: string } | undefined {
+function splitRecord(text: string): TextRecord | undefined {
   let quoted = false;
   let key = "";
   let at = 0;
@@ -48,8 +61,9 @@ function splitRecord(text: string): { key: string; value: string } | undefined {
   }
   if (quoted) return undefined;
   const value = text.slice(at).trim();
+  key = key.toLowerCase();
   // aliases(5): "name: value" and "name : value"; a key that ends in "::" is the head of an IPv6 address.
-  if (key.endsWith(":") && !key.endsWith("::")) return { key: key.slice(0, -1).toLowerCase(), value };
-  if (/^:\s/.test(value)) return { key: key.toLowerCase(), value: value.slice(1).trim() };
-  return { key: key.toLowerCase(), value };
+  if (key.endsWith(":") && !key.endsWith("::")) return { key: key.slice(0, -1), value, alias: true };
+  if (/^:\s/.test(value)) return { key, value: value.slice(1).trim(), alias: true };
+  return { key, value, alias: false };
 }
