@@ -11,7 +11,7 @@ import { runUser } from "./user.ts";
 import { VERSION } from "./version.ts";
 
 /** The configuration at hand; the snapshot is undefined if it cannot be read. */
-function readConfiguration(directory: string) {
+export function readConfiguration(directory: string) {
   return loadSnapshot({
     configDirectory: resolve(directory),
     generation: 0,

@@ -3,6 +3,7 @@ import { text as readText } from "node:stream/consumers";
 import { runCheck } from "./check.ts";
 import { postconf, user } from "./config-commands.ts";
 import { runDemo } from "./demo.ts";
+import { explain } from "./explain.ts";
 import { mailq, postcat, postqueue, postsuper } from "./queue-commands.ts";
 import { abort, flush, logrotate, reload, start, startForeground, status, stop } from "./server-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
@@ -24,6 +25,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["postsuper", postsuper],
   ["postcat", postcat],
   ["user", user],
+  ["explain", explain],
 ]);
 
 const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
@@ -31,6 +33,8 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   start | start-fg | stop | abort | reload | status | check | flush | logrotate
   demo                 a complete server in var/demo, without root, DNS or questions
   user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
+  explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
+  explain --last [N] | explain ID                               why the server refused
   postconf | postqueue | postsuper | postcat | mailq     as the Postfix programs of those names
 
 DIR holds main.cf and master.cf; without -c it is $MAIL_CONFIG, else /etc/postern.
@@ -86,6 +90,9 @@ function makeTerminal(options: GlobalOptions): Terminal {
     // biome-ignore lint/complexity/useLiteralKeys: index signature access is required by the compiler options
     configDirectory: options.configDirectory ?? process.env["MAIL_CONFIG"] ?? "/etc/postern",
     verbose: options.verbose,
+    // https://no-color.org
+    // biome-ignore lint/complexity/useLiteralKeys: index signature access is required by the compiler options
+    colours: process.stdout.isTTY === true && !process.env["NO_COLOR"] && process.env["TERM"] !== "dumb",
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
     stdin: () => readText(process.stdin),

@@ -14,6 +14,8 @@ export interface Terminal {
   /** Directory that holds main.cf and master.cf. */
   readonly configDirectory: string;
   readonly verbose: boolean;
+  /** Standard output is a terminal that shows colours. */
+  readonly colours: boolean;
   stdout(text: string): void;
   stderr(text: string): void;
   stdin(): Promise<string>;

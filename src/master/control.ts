@@ -1,9 +1,11 @@
 /** master/control.ts: answers the CLI: status, reload, stop, and queue operations merged over all workers. */
 import type { ControlRequest } from "../net/control-socket.ts";
+import type { Explanation } from "../smtpd/explanation.ts";
 import type { Fleet } from "./fleet.ts";
-import type { QueueArgs, WorkerStatus } from "./protocol.ts";
+import type { QueueArgs, RefusalArgs, WorkerStatus } from "./protocol.ts";
 
 const QUEUE_TIMEOUT_MS = 60_000;
+const REFUSALS_TIMEOUT_MS = 10_000;
 
 export interface ControlTarget {
   readonly fleet: Fleet;
@@ -32,6 +34,8 @@ export async function answerControl(request: ControlRequest, target: ControlTarg
       return undefined;
     case "queue":
       return answerQueue(request.args as unknown as QueueArgs, target.fleet);
+    case "refusals":
+      return answerRefusals(request.args as unknown as RefusalArgs, target.fleet);
     default:
       throw new Error(`Unknown operation "${request.op}"`);
   }
@@ -42,4 +46,13 @@ async function answerQueue(args: QueueArgs, fleet: Fleet): Promise<unknown> {
   const answers = await fleet.callAll("queue", args, QUEUE_TIMEOUT_MS);
   if (args.op === "read") return answers.find((answer) => answer !== undefined);
   return answers.flat();
+}
+
+/** Oldest first, over all workers. */
+async function answerRefusals(args: RefusalArgs, fleet: Fleet): Promise<readonly Explanation[]> {
+  const answers = (await fleet.callAll("refusals", args, REFUSALS_TIMEOUT_MS)) as Explanation[][];
+  return answers
+    .flat()
+    .sort((a, b) => a.atMs - b.atMs)
+    .slice(-args.last);
 }

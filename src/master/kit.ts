@@ -6,6 +6,7 @@ import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { HashPool } from "../sasl/hash-pool.ts";
+import type { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
 
 /** What outlives a generation. */
@@ -27,5 +28,7 @@ export interface WorkerKit {
   readonly anvil: WorkerAnvil;
   /** Sends what waits for a domain, over all workers; rejects when the master cannot take the request. */
   readonly flushSite: (domain: string) => Promise<void>;
+  /** The last refusals, for explain. */
+  readonly refusals: RefusalLog;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }

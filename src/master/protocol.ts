@@ -46,6 +46,12 @@ export interface QueueArgs {
   readonly limit?: number | undefined;
 }
 
+/** The refusal of this explain id, or the last ones. */
+export interface RefusalArgs {
+  readonly id?: string | undefined;
+  readonly last: number;
+}
+
 export interface DrainArgs {
   /** Milliseconds that open sessions get. */
   readonly graceMs: number;

@@ -1,18 +1,20 @@
 /** master/service.ts: wires one smtpd service of master.cf: its access lists, SASL backend, TLS, cleanup. */
 import { compileAccess } from "../access/compile.ts";
+import type { Cleanup } from "../cleanup/cleanup.ts";
 import { createCleanup } from "../cleanup/create.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
 import { createPolicyServers } from "../policy/client.ts";
+import type { PolicyServers } from "../policy/policy.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
 import { createSaslBackend } from "../sasl/select.ts";
 import type { ClientCounting } from "../smtpd/client-limits.ts";
 import { createSmtpd } from "../smtpd/create.ts";
-import type { ClientMatcher, Smtpd } from "../smtpd/options.ts";
+import type { ClientMatcher, Smtpd, SmtpdOptions } from "../smtpd/options.ts";
 import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
@@ -26,7 +28,9 @@ export interface ServiceInput {
   readonly service: ServiceEntry;
   readonly tables: TableOpener;
   readonly files: SnapshotFiles;
-  readonly kit: WorkerKit;
+  readonly kit: Omit<WorkerKit, "queue">;
+  /** undefined: those that the configuration names. */
+  readonly policyServers?: PolicyServers | undefined;
 }
 
 export interface BuiltService {
@@ -35,14 +39,31 @@ export interface BuiltService {
   close(): Promise<void>;
 }
 
-export function buildService(input: ServiceInput): BuiltService {
+/** All that an SMTP service needs. */
+export interface WiredService {
+  readonly options: SmtpdOptions;
+  readonly problems: readonly Problem[];
+  close(): Promise<void>;
+}
+
+export function buildService(input: ServiceInput & { readonly kit: WorkerKit }): BuiltService {
+  const { kit } = input;
+  const { options, problems, close } = wireService(input, (params) =>
+    createCleanup({ params, log: kit.logFor(`${params.get("syslog_name")}/cleanup`), ...kit.queue }),
+  );
+  return { smtpd: createSmtpd(options), problems, close };
+}
+
+/** The service without its sessions. */
+export function wireService(input: ServiceInput, makeCleanup: (params: Parameters) => Cleanup): WiredService {
   const { snapshot, service, tables, files, kit } = input;
   const params = scopeOf(snapshot, service);
   const syslogName = params.get("syslog_name");
   const log = kit.logFor(`${syslogName}/smtpd`);
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
-  const policyServers = createPolicyServers({ params, clock: kit.clock, deadlines: kit.deadlines, log });
+  const policyServers =
+    input.policyServers ?? createPolicyServers({ params, clock: kit.clock, deadlines: kit.deadlines, log });
   const { policy, problems } = compileAccess(params, {
     policy: policyServers,
     tables,
@@ -54,14 +75,15 @@ export function buildService(input: ServiceInput): BuiltService {
   });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
   const tls = watchedTls(params, { snapshot, files, ticketKeys: kit.ticketKeys, log });
-  const smtpd = createSmtpd({
+  const options: WiredService["options"] = {
     params,
     serviceName: service.name,
     role: serviceRole(params),
     access: policy,
     sasl,
     announce: (backend, session) => announcedMechanisms(backend, params, session),
-    cleanup: createCleanup({ params, log: kit.logFor(`${syslogName}/cleanup`), ...kit.queue }),
+    cleanup: makeCleanup(params),
+    explainer: kit.refusals,
     nextQueueId: kit.nextQueueId,
     resolver,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,
@@ -81,9 +103,9 @@ export function buildService(input: ServiceInput): BuiltService {
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
     saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
     counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
-  });
+  };
   return {
-    smtpd,
+    options,
     problems,
     async close() {
       await policyServers.close();

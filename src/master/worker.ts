@@ -17,6 +17,8 @@ import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
+import type { Explanation } from "../smtpd/explanation.ts";
+import { RefusalLog } from "../smtpd/refusal-log.ts";
 import { workerAnvil } from "./anvil-host.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
@@ -30,6 +32,7 @@ import type {
   ListenArgs,
   QueueArgs,
   RecallArgs,
+  RefusalArgs,
   StartArgs,
   WorkerStatus,
 } from "./protocol.ts";
@@ -91,6 +94,7 @@ export class Worker {
       ["queue", (args: QueueArgs) => this.queue(args)],
       ["adopt", (args: { shard: number }) => this.#need().store.adopt(args.shard)],
       ["status", () => this.status()],
+      ["refusals", (args: RefusalArgs) => this.refusals(args)],
       ["granted", (args: GrantArgs) => this.#running?.leases.granted(args)],
       ["recalled", (args: RecallArgs) => this.#running?.leases.recalled(args)],
       ["drain", (args: DrainArgs) => this.drain(args)],
@@ -164,6 +168,7 @@ export class Worker {
     const { kit, qmgr, caps } = this.#need();
     caps.configure(next.snapshot);
     kit.anvil.configure(next.params);
+    kit.refusals.configure(next.params.get("postern_refusal_log_limit"));
     qmgr.reconfigure();
     if (old) void retire(old);
   }
@@ -190,6 +195,14 @@ export class Worker {
       generation: this.#current?.snapshot.generation ?? 0,
       sessions,
     };
+  }
+
+  /** The last refusals, oldest first, or the one of that id. */
+  refusals({ id, last }: RefusalArgs): readonly Explanation[] {
+    const { refusals } = this.#need().kit;
+    if (id === undefined) return refusals.last(last);
+    const found = refusals.find(id);
+    return found === undefined ? [] : [found];
   }
 
   /** Stops accepting, lets sessions and deliveries finish within the grace, closes the shard. */
@@ -251,6 +264,7 @@ export class Worker {
         queueLimit: params.get("postern_hash_queue_limit"),
       }),
       ticketKeys: Buffer.from(args.ticketKeys),
+      refusals: new RefusalLog(params.get("postern_refusal_log_limit")),
       flushSite: async (domain) => void (await this.#host.call("flushSite", { domain })),
       anvil: workerAnvil({
         workers: args.workers,

@@ -42,7 +42,7 @@ async function open(session: Session): Promise<boolean> {
 }
 
 /** The greeting, or why there is none. False: the session is over. */
-async function welcome(session: Session): Promise<boolean> {
+export async function welcome(session: Session): Promise<boolean> {
   // As in Postfix: who speaks for other clients is not counted, they are.
   const tooMany = session.xclientAllowed ? undefined : await session.limits.connect(session);
   if (tooMany) {
@@ -82,7 +82,7 @@ async function serve(session: Session): Promise<void> {
 }
 
 /** One line of the client. True: the session is over. */
-async function handle(session: Session, line: ClientLine): Promise<boolean> {
+export async function handle(session: Session, line: ClientLine): Promise<boolean> {
   const { settings } = session;
   const text = limitLength(session, line);
   session.logInput(hideInitialResponse(text));

@@ -13,6 +13,7 @@ import type { ServerTls } from "../net/tls-context.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
 import type { ClientCounting } from "./client-limits.ts";
+import type { Explainer } from "./explanation.ts";
 import type { RejectFooter } from "./reject-footer.ts";
 
 export type ClientMatcher = (client: ClientEndpoint) => boolean;
@@ -59,6 +60,8 @@ export interface SmtpdOptions {
   readonly saslExceptions?: ClientMatcher | undefined;
   /** Who counts clients for smtpd_client_*_limit; undefined: nobody is limited. */
   readonly counting?: ClientCounting | undefined;
+  /** Who keeps what restrictions decided, and why; undefined: nobody. */
+  readonly explainer?: Explainer | undefined;
 }
 
 /** A running SMTP service of one config generation. */

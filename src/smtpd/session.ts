@@ -11,6 +11,7 @@ import { formatReply, type Reply } from "../mail/reply.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
 import { ClientLimits } from "./client-limits.ts";
+import type { Explanation } from "./explanation.ts";
 import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
 import type { Lost } from "./result.ts";
@@ -72,6 +73,9 @@ export class Session {
   draining = false;
   /** … and now also within one. */
   mustEnd = false;
+  /** What the next reply answers, if somebody wants to know. */
+  unanswered: Explanation | undefined;
+  readonly #assumedTls: TlsSession | undefined;
   #explained = 0;
   #instances = 0;
 
@@ -80,12 +84,15 @@ export class Session {
     readonly settings: SmtpdSettings;
     readonly connection: Connection;
     readonly log: Log;
+    /** As if such a handshake had been done: for sessions without a network. */
+    readonly tls?: TlsSession | undefined;
   }) {
     this.options = parts.options;
     this.settings = parts.settings;
     this.connection = parts.connection;
     this.log = parts.log;
-    this.access = parts.options.access.newSession();
+    this.#assumedTls = parts.tls;
+    this.access = this.#newAccess();
     this.client = unnamedClient(parts.connection.peer);
     this.server = parts.connection.local;
     this.limits = new ClientLimits({
@@ -98,7 +105,7 @@ export class Session {
   }
 
   get tls(): TlsSession | undefined {
-    return this.connection.tls;
+    return this.#assumedTls ?? this.connection.tls;
   }
 
   /** `name[address]`, with `:port` where that is logged. */
@@ -156,6 +163,10 @@ export class Session {
 
   #emit(reply: Reply): void {
     const text = formatReply(this.settings.softBounce ? softened(reply) : reply);
+    if (this.unanswered !== undefined) {
+      this.unanswered.reply = text.trimEnd().split("\r\n");
+      this.unanswered = undefined;
+    }
     if (this.debug) for (const line of text.trimEnd().split("\r\n")) this.log.info(`> ${this.peer}: ${line}`);
     this.connection.write(text);
   }
@@ -183,7 +194,7 @@ export class Session {
   /** Back to the state before the greeting, for another client (XCLIENT). TLS stays. */
   startOver(): void {
     this.resetForTls();
-    this.access = this.options.access.newSession();
+    this.access = this.#newAccess();
     this.where = "CONNECT";
   }
 
@@ -252,6 +263,10 @@ export class Session {
   nextExplainId(): string {
     this.#explained++;
     return `${this.log.id}.${this.#explained}`;
+  }
+
+  #newAccess(): AccessSession {
+    return this.options.access.newSession(this.options.explainer?.trace);
   }
 
   /** Where the port is logged; an unavailable one as Postfix names it. */

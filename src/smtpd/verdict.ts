@@ -1,7 +1,8 @@
 /** smtpd/verdict.ts: what follows from an access verdict: log lines in Postfix's form, effects on the message, the reply.
  *  Decides nothing. */
-import type { Decision, Verdict } from "../access/access.ts";
+import type { RuleRef, Verdict } from "../access/access.ts";
 import { type Reply, replyText } from "../mail/reply.ts";
+import { explain } from "./explain.ts";
 import type { Session } from "./session.ts";
 import { softenedText } from "./soft-bounce.ts";
 
@@ -14,16 +15,19 @@ export function applyVerdict(session: Session, verdict: Verdict): Reply | undefi
   }
   if (verdict.effects.length > 0) session.transaction?.apply(verdict.effects);
   const { decision } = verdict;
-  if (decision.kind !== "reject" && decision.kind !== "defer") return undefined;
+  const { explainer } = session.options;
+  if (decision.kind !== "reject" && decision.kind !== "defer") {
+    if (explainer?.trace === "always") explain(session, verdict, undefined);
+    return undefined;
+  }
   if (!session.hangup) logNotice(session, "reject", replyText(decision.reply));
-  if (session.settings.explainLog) explain(session, decision);
+  const id = session.nextExplainId();
+  if (session.settings.explainLog && decision.by !== undefined) logRule(session, decision.by, id);
+  if (explainer?.trace !== undefined) explain(session, verdict, id);
   return decision.reply;
 }
 
-function explain(session: Session, { by }: Extract<Decision, { kind: "reject" | "defer" }>): void {
-  if (by === undefined) return;
-  const { at, parameter, text } = by;
-  const id = session.nextExplainId();
+function logRule(session: Session, { at, parameter, text }: RuleRef, id: string): void {
   const rule = session.printable(text);
   session.log.info(`${session.logId}: explain: id=${id} rule=${at} parameter=${parameter} restriction=<${rule}>`, {
     explain: id,

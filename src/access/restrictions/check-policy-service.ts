@@ -27,8 +27,8 @@ export const checkPolicyService: Word = {
     const failing = new WeakSet<Context>();
     return async (context) => {
       const request = policyRequest(context.facts, service, params);
+      const answer = await ask(service, request, context);
       context.trace?.lookup("policy request to", service.name, request, tellRequest);
-      const answer = await asked(service, request, context);
       const apply = (value: string): Outcome =>
         applyAction(
           { value, table: service.name, key: "policy query", subject: context.subject, ref },
@@ -96,7 +96,7 @@ function certificateAttributes({ tls }: Facts) {
   };
 }
 
-async function asked(service: PolicyService, request: PolicyRequest, { trace }: Context): Promise<PolicyAnswer> {
+async function ask(service: PolicyService, request: PolicyRequest, { trace }: Context): Promise<PolicyAnswer> {
   try {
     return await service.ask(request);
   } catch (error) {

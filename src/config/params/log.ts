@@ -1,5 +1,5 @@
 /** config/params/log.ts: parameters of the mail log. */
-import { bool, type Declaration, file, list, text, word } from "../declare.ts";
+import { bool, type Declaration, file, int, list, text, word } from "../declare.ts";
 
 const FACILITIES = [
   "auth",
@@ -48,5 +48,11 @@ export const LOG_PARAMETERS = {
     {
       origin: "postern",
     },
+  ),
+  postern_refusal_log_limit: int(
+    "100",
+    { min: 0, max: 10_000 },
+    "Refusals whose whole evaluation is kept in memory for `postern explain --last` and `postern explain ID`, the last ones of each worker. 0: none.",
+    { origin: "postern" },
   ),
 } satisfies Record<string, Declaration<unknown>>;
