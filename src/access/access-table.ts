@@ -1,11 +1,12 @@
 /** access/access-table.ts: searches one access(5) table under a list of keys and applies what it finds. A table that cannot
  *  answer is never "not found": its value is then `451 4.3.5 Server configuration error` (postfix.md §1.6). */
 import { ParameterError, splitList } from "../config/declare.ts";
+import type { Parameters } from "../config/parameters.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Answer, type LookupTable, TableError } from "../tables/table.ts";
 import type { RuleRef } from "./access.ts";
 import { applyAction } from "./apply-action.ts";
-import type { KeyOptions } from "./lookup-keys.ts";
+import { LookupKeys } from "./lookup-keys.ts";
 import { rejected, type Subject } from "./reply-text.ts";
 import { type Context, DUNNO, type Outcome, type Services } from "./restriction.ts";
 
@@ -14,13 +15,15 @@ export class AccessTable {
   readonly #table: LookupTable;
   readonly #services: Services;
   readonly #ref: RuleRef;
-  readonly keyOptions: KeyOptions;
 
   constructor(services: Services, rule: { readonly argument: string; readonly ref: RuleRef }) {
     this.#table = services.tables.open(rule.argument);
     this.#services = services;
     this.#ref = rule.ref;
-    this.keyOptions = keyOptionsOf(services, this.#table);
+  }
+
+  get keys(): LookupKeys {
+    return lookupKeysFor(this.#table, this.#services);
   }
 
   /** The outcome of the first key found; DUNNO when none is. Waits only for tables that make it wait. */
@@ -101,13 +104,21 @@ function withoutPermit(outcome: Outcome): Outcome {
   return { kind: "dunno", ...(effects && { effects }), ...(notices && { notices }) };
 }
 
-/** How a table wants its keys in this configuration. */
-export function keyOptionsOf({ params }: Services, table: LookupTable): KeyOptions {
-  return {
-    partialKeys: table.partialKeys,
+/** The two kinds of keys of one service. */
+export function makeLookupKeys(params: Parameters): Services["lookupKeys"] {
+  const options = {
     plainParents: wordsOf(params.text("parent_domain_matches_subdomains")).includes("smtpd_access_maps"),
     delimiter: params.text("recipient_delimiter"),
   };
+  return {
+    partial: new LookupKeys({ ...options, partialKeys: true }),
+    whole: new LookupKeys({ ...options, partialKeys: false }),
+  };
+}
+
+/** How the table wants its keys. Asked at each lookup: a file that was missing at first may be there by now. */
+export function lookupKeysFor(table: LookupTable, { lookupKeys }: Services): LookupKeys {
+  return table.partialKeys ? lookupKeys.partial : lookupKeys.whole;
 }
 
 function wordsOf(text: string): readonly string[] {

@@ -5,6 +5,7 @@ import { ParameterError } from "../config/parameters.ts";
 import type { Problem, SourceRef } from "../config/snapshot.ts";
 import { printableAscii } from "../mail/printable.ts";
 import type { RuleRef, Stage } from "./access.ts";
+import { makeLookupKeys } from "./access-table.ts";
 import { CONFIGURATION_ERROR } from "./reply-text.ts";
 import type { ArgumentKind, Outcome, Rule, Services, ValueOrigin } from "./restriction.ts";
 import { findWord } from "./words.ts";
@@ -55,8 +56,12 @@ export class ListCompiler {
   readonly #values = new Map<string, readonly Rule[]>();
   #atRunTime = false;
 
-  constructor(services: Omit<Services, "compileValue">) {
-    this.#services = { ...services, compileValue: (value, origin) => this.#compileValue(value, origin) };
+  constructor(services: Omit<Services, "compileValue" | "lookupKeys">) {
+    this.#services = {
+      ...services,
+      lookupKeys: makeLookupKeys(services.params),
+      compileValue: (value, origin) => this.#compileValue(value, origin),
+    };
     this.#classNames = new Set(this.#read("smtpd_restriction_classes") ?? []);
   }
 

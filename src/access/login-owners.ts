@@ -2,8 +2,7 @@
  *  words. Compares logins as they are; knows no reply. */
 import { splitList } from "../config/declare.ts";
 import type { Address } from "../mail/address.ts";
-import { keyOptionsOf } from "./access-table.ts";
-import { ownerKeys } from "./lookup-keys.ts";
+import { lookupKeysFor } from "./access-table.ts";
 import type { Context, Services } from "./restriction.ts";
 
 export type OwnersOf = (sender: Address, context: Context) => Promise<readonly string[] | undefined>;
@@ -16,8 +15,9 @@ export function loginOwners(services: Services): OwnersOf {
     const address = resolver.rewrite(sender);
     const ownDomain = (await resolver.classOf(address)) === "local";
     for (const table of tables) {
-      for (const key of ownerKeys(address, { ...keyOptionsOf(services, table), ownDomain })) {
-        const value = await table.get(key);
+      for (const key of lookupKeysFor(table, services).ofOwned(address, ownDomain)) {
+        const answer = table.get(key);
+        const value = answer instanceof Promise ? await answer : answer;
         context.trace?.lookup(table.ref, key, value);
         if (value !== undefined) return splitList(value, "smtpd_sender_login_maps");
       }

@@ -15,22 +15,79 @@ export interface KeyOptions {
 
 /** More parents than this are not looked up: a name of 255 octets may have 127 labels. */
 const MAX_PARENTS = 128;
+/** Names and addresses whose keys are kept. A list asks many tables about the same few. */
+const MAX_KEPT = 64;
 
-/** name, then its parent domains; an address that stands where a name should has none. */
-export function domainKeys(name: string, options: KeyOptions): string[] {
+/** The keys of one service. Those made last are kept: a list asks one table after the other about the same client. */
+export class LookupKeys {
+  readonly #options: KeyOptions;
+  readonly #hosts = new Map<string, readonly string[]>();
+  readonly #addresses = new Map<string, readonly string[]>();
+  readonly #mails = new Map<Address, readonly string[]>();
+
+  constructor(options: KeyOptions) {
+    this.#options = options;
+  }
+
+  /** name, then its parent domains; an address that stands where a name should has none. */
+  ofHost(name: string): readonly string[] {
+    return kept(this.#hosts, name, () => domainKeys(name, this.#options));
+  }
+
+  /** The address, then its octet (IPv6: hextet) prefixes: `1.2.3`, `1.2`, `1`. */
+  ofAddress(address: string): readonly string[] {
+    return kept(this.#addresses, address, () => addressKeys(address, this.#options));
+  }
+
+  /** Host name keys, then address keys. */
+  ofClient(name: string, address: string): readonly string[] {
+    return [...this.ofHost(name), ...this.ofAddress(address)];
+  }
+
+  /** user+ext@dom, user@dom, dom, parents, user+ext@, user@. The null address is the caller's. */
+  ofMail(address: Address): readonly string[] {
+    return kept(this.#mails, address, () => mailKeys(address, this.#options));
+  }
+
+  /** user+ext@dom, user@dom, then for our own domains user+ext, user, then @dom (smtpd_sender_login_maps). */
+  ofOwned(address: Address, ownDomain: boolean): readonly string[] {
+    if (!this.#options.partialKeys) return [address];
+    const domain = domainOf(address);
+    const local = localPartOf(address);
+    const plain = withoutExtension(local, this.#options.delimiter);
+    const keys: string[] = [address];
+    if (domain !== undefined && plain !== local) keys.push(`${plain}@${domain}`);
+    if (domain === undefined || ownDomain) {
+      keys.push(local);
+      if (plain !== local) keys.push(plain);
+    }
+    if (domain !== undefined) keys.push(`@${domain}`);
+    return [...new Set(keys)];
+  }
+}
+
+function kept<K>(keys: Map<K, readonly string[]>, name: K, make: () => readonly string[]): readonly string[] {
+  const known = keys.get(name);
+  if (known) return known;
+  if (keys.size >= MAX_KEPT) keys.clear();
+  const made = make();
+  keys.set(name, made);
+  return made;
+}
+
+function domainKeys(name: string, { partialKeys, plainParents }: KeyOptions): string[] {
   const keys = [name];
-  if (!options.partialKeys || name.startsWith("[") || canonicalIp(name) !== undefined) return keys;
+  if (!partialKeys || name.startsWith("[") || canonicalIp(name) !== undefined) return keys;
   for (let dot = name.indexOf("."); dot >= 0 && keys.length <= MAX_PARENTS; dot = name.indexOf(".", dot + 1)) {
-    const parent = name.slice(options.plainParents ? dot + 1 : dot);
+    const parent = name.slice(plainParents ? dot + 1 : dot);
     if (parent !== "" && parent !== ".") keys.push(parent);
   }
   return keys;
 }
 
-/** The address, then its octet (IPv6: hextet) prefixes: `1.2.3`, `1.2`, `1`. */
-export function addressKeys(address: string, options: KeyOptions): string[] {
+function addressKeys(address: string, { partialKeys }: KeyOptions): string[] {
   const keys = [address];
-  if (!options.partialKeys) return keys;
+  if (!partialKeys) return keys;
   const separator = address.includes(":") ? ":" : ".";
   for (let end = address.lastIndexOf(separator); end > 0; end = address.lastIndexOf(separator, end - 1)) {
     const prefix = address.slice(0, end);
@@ -39,13 +96,7 @@ export function addressKeys(address: string, options: KeyOptions): string[] {
   return keys;
 }
 
-/** Host name keys, then address keys. */
-export function clientKeys(name: string, address: string, options: KeyOptions): string[] {
-  return [...domainKeys(name, options), ...addressKeys(address, options)];
-}
-
-/** user+ext@dom, user@dom, dom, parents, user+ext@, user@. The null address is the caller's. */
-export function mailKeys(address: Address, options: KeyOptions): string[] {
+function mailKeys(address: Address, options: KeyOptions): string[] {
   if (!options.partialKeys) return [address];
   const domain = domainOf(address);
   const local = localPartOf(address);
@@ -58,22 +109,6 @@ export function mailKeys(address: Address, options: KeyOptions): string[] {
   keys.push(`${local}@`);
   if (plain !== local) keys.push(`${plain}@`);
   return keys;
-}
-
-/** user+ext@dom, user@dom, then for our own domains user+ext, user, then @dom (smtpd_sender_login_maps). */
-export function ownerKeys(address: Address, options: KeyOptions & { readonly ownDomain: boolean }): string[] {
-  if (!options.partialKeys) return [address];
-  const domain = domainOf(address);
-  const local = localPartOf(address);
-  const plain = withoutExtension(local, options.delimiter);
-  const keys: string[] = [address];
-  if (domain !== undefined && plain !== local) keys.push(`${plain}@${domain}`);
-  if (domain === undefined || options.ownDomain) {
-    keys.push(local);
-    if (plain !== local) keys.push(plain);
-  }
-  if (domain !== undefined) keys.push(`@${domain}`);
-  return [...new Set(keys)];
 }
 
 /** The local part without its extension. */

@@ -12,6 +12,7 @@ import type { LookupTrace } from "../tables/lookup-trace.ts";
 import type { AddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { AccessNotice, Effect, Facts, RuleRef, Stage } from "./access.ts";
+import type { LookupKeys } from "./lookup-keys.ts";
 import type { Subject } from "./reply-text.ts";
 import type { SessionCache } from "./session-cache.ts";
 
@@ -107,6 +108,8 @@ export interface Services {
   readonly clock?: Clock | undefined;
   /** Policy servers; undefined in tests without them: the rule then answers as if the server were unreachable. */
   readonly policy?: PolicyServers | undefined;
+  /** For tables that take partial keys, and for those that do not. */
+  readonly lookupKeys: { readonly partial: LookupKeys; readonly whole: LookupKeys };
   /** A table's right-hand side that is a restriction list; compiled once and kept. */
   compileValue(value: string, origin: ValueOrigin): readonly Rule[];
 }

@@ -9,7 +9,6 @@ import { AccessTable } from "./access-table.ts";
 import { asciiDomain, DnsQuestions, isNullMx } from "./dns-questions.ts";
 import { forbidPermit } from "./forbid-permit.ts";
 import { isAddressLiteral } from "./hostname.ts";
-import { addressKeys, domainKeys } from "./lookup-keys.ts";
 import { lookupFailure, type Subject } from "./reply-text.ts";
 import { type Context, DUNNO, type Outcome, type Services } from "./restriction.ts";
 
@@ -123,7 +122,7 @@ export class ServerHosts {
     const { subject, context } = search;
     if (parseAddress(host)) return this.#checkAddress(host, subject, context);
     if (this.#type !== "A") {
-      const found = await this.#table.find(domainKeys(host, this.#table.keyOptions), subject, context);
+      const found = await this.#table.find(this.#table.keys.ofHost(host), subject, context);
       if (found) return found;
     }
     for (const address of await this.#addressesOf(host, search)) {
@@ -155,7 +154,7 @@ export class ServerHosts {
     subject: Subject,
     context: Context,
   ): Outcome | undefined | Promise<Outcome | undefined> {
-    return this.#table.find(addressKeys(address, this.#table.keyOptions), subject, context);
+    return this.#table.find(this.#table.keys.ofAddress(address), subject, context);
   }
 }
 

@@ -11,7 +11,7 @@ import type { Facts } from "./access.ts";
 import { parseAction } from "./action.ts";
 import { compileAccess } from "./compile.ts";
 import { isAddressLiteral, isFullyQualified, isHostname } from "./hostname.ts";
-import { addressKeys, domainKeys, mailKeys, ownerKeys } from "./lookup-keys.ts";
+import { LookupKeys } from "./lookup-keys.ts";
 import { rejected, repairDsn } from "./reply-text.ts";
 import { WORDS } from "./words.ts";
 
@@ -98,17 +98,28 @@ test("isAddressLiteral() takes IPv4 and tagged IPv6 only", () => {
 
 test("lookup keys come in Postfix's order", () => {
   const options = { partialKeys: true, plainParents: true, delimiter: "+-" };
-  const whole = { ...options, partialKeys: false };
-  assert.deepEqual(domainKeys("a.b.c", options), ["a.b.c", "b.c", "c"]);
-  assert.deepEqual(domainKeys("a.b.c", { ...options, plainParents: false }), ["a.b.c", ".b.c", ".c"]);
-  assert.deepEqual(addressKeys("192.0.2.1", options), ["192.0.2.1", "192.0.2", "192.0", "192"]);
-  assert.deepEqual(addressKeys("2001:db8::1", options), ["2001:db8::1", "2001:db8", "2001"]);
+  const keys = new LookupKeys(options);
+  const whole = new LookupKeys({ ...options, partialKeys: false });
+  assert.deepEqual(keys.ofHost("a.b.c"), ["a.b.c", "b.c", "c"]);
+  assert.deepEqual(new LookupKeys({ ...options, plainParents: false }).ofHost("a.b.c"), ["a.b.c", ".b.c", ".c"]);
+  assert.deepEqual(keys.ofHost("192.0.2.1"), ["192.0.2.1"]);
+  assert.deepEqual(keys.ofAddress("192.0.2.1"), ["192.0.2.1", "192.0.2", "192.0", "192"]);
+  assert.deepEqual(keys.ofAddress("2001:db8::1"), ["2001:db8::1", "2001:db8", "2001"]);
+  assert.deepEqual(keys.ofClient("b.c", "10.1.2.3"), ["b.c", "c", "10.1.2.3", "10.1.2", "10.1", "10"]);
+  assert.deepEqual(whole.ofClient("b.c", "10.1.2.3"), ["b.c", "10.1.2.3"]);
   const user = asAddress("u+x@b.c");
-  assert.deepEqual(mailKeys(user, options), ["u+x@b.c", "u@b.c", "b.c", "c", "u+x@", "u@"]);
-  assert.deepEqual(mailKeys(user, whole), ["u+x@b.c"]);
-  assert.deepEqual(ownerKeys(user, { ...options, ownDomain: true }), ["u+x@b.c", "u@b.c", "u+x", "u", "@b.c"]);
-  assert.deepEqual(ownerKeys(user, { ...options, ownDomain: false }), ["u+x@b.c", "u@b.c", "@b.c"]);
-  assert.deepEqual(mailKeys(asAddress("+x@b"), options), ["+x@b", "b", "+x@"]);
+  assert.deepEqual(keys.ofMail(user), ["u+x@b.c", "u@b.c", "b.c", "c", "u+x@", "u@"]);
+  assert.deepEqual(whole.ofMail(user), ["u+x@b.c"]);
+  assert.deepEqual(keys.ofOwned(user, true), ["u+x@b.c", "u@b.c", "u+x", "u", "@b.c"]);
+  assert.deepEqual(keys.ofOwned(user, false), ["u+x@b.c", "u@b.c", "@b.c"]);
+  assert.deepEqual(keys.ofMail(asAddress("+x@b")), ["+x@b", "b", "+x@"]);
+});
+
+test("lookup keys are kept for the names asked last, and right for all", () => {
+  const keys = new LookupKeys({ partialKeys: true, plainParents: true, delimiter: "" });
+  for (let turn = 0; turn < 3; turn++) {
+    for (let i = 0; i < 200; i++) assert.deepEqual(keys.ofHost(`${i}.b`), [`${i}.b`, "b"]);
+  }
 });
 
 const STRANGER: Facts = {

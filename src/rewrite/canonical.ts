@@ -13,13 +13,19 @@ export interface RewriteRules {
 
 /** The null address stays null. Idempotent for a local part without routing at a domain. */
 export function rewriteAddress(address: Address, rules: RewriteRules): Address {
-  if (address === "") return address;
+  if (address === "" || isCanonical(address)) return address;
   const unrouted = stripSourceRoute(address);
   const swapped = unrouted.includes("@") ? unrouted : swapRouting(unrouted, rules);
   const local = localPartOf(asAddress(swapped));
   const domain = (domainOf(asAddress(swapped)) ?? "").replace(/\.$/, "");
   if (domain === "") return asAddress(rules.appendAtMyorigin ? `${local}@${rules.myorigin}` : local);
   return asAddress(`${local}@${completeDomain(domain, rules)}`);
+}
+
+/** True for the form that nearly all addresses have, `local@domain.name`, which no rule changes. Called for each restriction. */
+function isCanonical(address: Address): boolean {
+  const at = address.lastIndexOf("@");
+  return at > 0 && !address.startsWith("@") && address.includes(".", at) && !address.endsWith(".");
 }
 
 /** `site!user` to `user@site`, else `user%site` to `user@site`, for text without "@"; unchanged otherwise. */

@@ -56,7 +56,8 @@ export async function lookupTables(
   trace?: LookupTrace,
 ): Promise<Hit | undefined> {
   for (const table of tables) {
-    const hit = await lookupFirst(table, keys(), trace);
+    const answer = lookupFirst(table, keys(), trace);
+    const hit = answer instanceof Promise ? await answer : answer;
     if (hit) return hit;
   }
   return undefined;

@@ -43,8 +43,8 @@ const RESTRICTIONS = [
 const FILES: Readonly<Record<string, string>> = {
   "/a": rows((i) => `user${i}@site${i}.test REJECT`),
   "/b": rows((i) => `site${i}.test OK`),
-  "/c": rows((i) => `10.${i >> 8}.${i & 255}.0/24 REJECT`, 5),
-  "/r": rows((i) => `/^x${i}[0-9]+\\.dyn\\./ REJECT`, 2),
+  "/c": rows((i) => `10.${i >> 8}.${i & 255}.0/24 REJECT`, 50),
+  "/r": rows((i) => `/^x${i}[0-9]+\\.dyn\\./ REJECT`, 5),
 };
 
 function rows(row: (i: number) => string, count = ENTRIES): string {

@@ -9,6 +9,7 @@ import { parseArgs } from "node:util";
 import { generateLoad, type LoadOptions } from "../load/generator.ts";
 import { type Sink, startSink } from "../load/sink.ts";
 import { hasPostfix } from "../testbed/postfix.ts";
+import { formatAccessCost, measureAccess } from "./access.ts";
 import { LOGIN, type Load, PASSWORD, type Subject, Surroundings, startPostern, startPostfix } from "./subjects.ts";
 
 const { values } = parseArgs({
@@ -46,9 +47,9 @@ for (const sessions of values.sessions.split(",").map(Number)) {
 }
 await around.stop();
 await sink.close();
-const table = formatTable(rows);
-process.stdout.write(table);
-if (values.write) writeFileSync(join(import.meta.dirname, "../../docs/benchmark.md"), page(table));
+const results = `${formatTable(rows)}\n${formatAccessCost(await measureAccess())}`;
+process.stdout.write(results);
+if (values.write) writeFileSync(join(import.meta.dirname, "../../docs/benchmark.md"), page(results));
 
 /** What the generator reaches against a sink that stores nothing: the ceiling of this machine. */
 async function measureSink(sessions: number): Promise<Row> {

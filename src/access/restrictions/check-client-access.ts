@@ -2,7 +2,6 @@
  *  and address prefixes. */
 import { formatClient } from "../../mail/client.ts";
 import { AccessTable } from "../access-table.ts";
-import { clientKeys } from "../lookup-keys.ts";
 import type { Word } from "../restriction.ts";
 
 export const checkClientAccess: Word = {
@@ -12,7 +11,7 @@ export const checkClientAccess: Word = {
     const table = new AccessTable(services, rule);
     return (context) => {
       const { client } = context.facts;
-      const keys = clientKeys(client.name, client.address, table.keyOptions);
+      const keys = table.keys.ofClient(client.name, client.address);
       return table.check(keys, { name: formatClient(client), replyClass: "Client host" }, context);
     };
   },

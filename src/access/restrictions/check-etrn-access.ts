@@ -1,6 +1,5 @@
 /** access/restrictions/check-etrn-access.ts: `check_etrn_access type:table`, by ETRN domain and its parent domains. */
 import { AccessTable } from "../access-table.ts";
-import { domainKeys } from "../lookup-keys.ts";
 import { DUNNO, type Word } from "../restriction.ts";
 
 export const checkEtrnAccess: Word = {
@@ -11,7 +10,7 @@ export const checkEtrnAccess: Word = {
     return (context) => {
       const domain = context.facts.etrnDomain;
       if (domain === undefined) return DUNNO;
-      return table.check(domainKeys(domain, table.keyOptions), { name: domain, replyClass: "Etrn command" }, context);
+      return table.check(table.keys.ofHost(domain), { name: domain, replyClass: "Etrn command" }, context);
     };
   },
 };

@@ -1,6 +1,5 @@
 /** access/restrictions/check-helo-access.ts: `check_helo_access type:table`, by HELO name and its parent domains. */
 import { AccessTable } from "../access-table.ts";
-import { domainKeys } from "../lookup-keys.ts";
 import { DUNNO, type Word } from "../restriction.ts";
 
 export const checkHeloAccess: Word = {
@@ -11,7 +10,7 @@ export const checkHeloAccess: Word = {
     return (context) => {
       const { helo } = context.facts;
       if (helo === undefined) return DUNNO;
-      return table.check(domainKeys(helo, table.keyOptions), { name: helo, replyClass: "Helo command" }, context);
+      return table.check(table.keys.ofHost(helo), { name: helo, replyClass: "Helo command" }, context);
     };
   },
 };

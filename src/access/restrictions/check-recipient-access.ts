@@ -1,6 +1,5 @@
 /** access/restrictions/check-recipient-access.ts: `check_recipient_access type:table`, by envelope recipient. */
 import { AccessTable } from "../access-table.ts";
-import { mailKeys } from "../lookup-keys.ts";
 import { DUNNO, type Word } from "../restriction.ts";
 
 export const checkRecipientAccess: Word = {
@@ -11,7 +10,7 @@ export const checkRecipientAccess: Word = {
     return (context) => {
       const { recipient } = context.facts;
       if (recipient === undefined || recipient === "") return DUNNO;
-      const keys = mailKeys(services.resolver.rewrite(recipient), table.keyOptions);
+      const keys = table.keys.ofMail(services.resolver.rewrite(recipient));
       return table.check(keys, { name: recipient, replyClass: "Recipient address" }, context);
     };
   },

@@ -3,7 +3,6 @@
  *  the table must not say OK. */
 import { AccessTable } from "../access-table.ts";
 import { forbidPermit } from "../forbid-permit.ts";
-import { clientKeys } from "../lookup-keys.ts";
 import type { Outcome, Word } from "../restriction.ts";
 
 export const checkReverseClientHostnameAccess: Word = {
@@ -17,7 +16,7 @@ export const checkReverseClientHostnameAccess: Word = {
       const subject = { name: reverseName, replyClass: "Unverified Client host" } as const;
       const guard = (outcome: Outcome) =>
         forbidPermit(outcome, { restriction, target: reverseName, log: services.log });
-      const outcome = table.check(clientKeys(reverseName, address, table.keyOptions), subject, context);
+      const outcome = table.check(table.keys.ofClient(reverseName, address), subject, context);
       return outcome instanceof Promise ? outcome.then(guard) : guard(outcome);
     };
   },

@@ -1,7 +1,6 @@
 /** access/restrictions/check-sender-access.ts: `check_sender_access type:table`, by envelope sender; the null sender has
  *  the key $smtpd_null_access_lookup_key. */
 import { AccessTable } from "../access-table.ts";
-import { mailKeys } from "../lookup-keys.ts";
 import { DUNNO, type Word } from "../restriction.ts";
 
 export const checkSenderAccess: Word = {
@@ -13,7 +12,7 @@ export const checkSenderAccess: Word = {
     return (context) => {
       const { sender } = context.facts;
       if (sender === undefined) return DUNNO;
-      const keys = sender === "" ? [nullKey] : mailKeys(services.resolver.rewrite(sender), table.keyOptions);
+      const keys = sender === "" ? [nullKey] : table.keys.ofMail(services.resolver.rewrite(sender));
       return table.check(keys, { name: sender, replyClass: "Sender address" }, context);
     };
   },
