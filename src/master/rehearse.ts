@@ -81,7 +81,13 @@ export async function rehearseSession(
   const names = imagined.askDns ? (dns ?? createDns({ clock: systemClock, hostsText })) : silentDns();
   const kit = rehearsalKit(names, sink);
   const files = new SnapshotFiles(snapshot.files);
-  const tables = createTableOpener({ files, log: kit.logFor("explain"), configDirectory: snapshot.configDirectory });
+  const tables = createTableOpener({
+    files,
+    log: kit.logFor("explain"),
+    configDirectory: snapshot.configDirectory,
+    clock: kit.clock,
+    parameter: (name) => scopeOf(snapshot).text(name),
+  });
   const policyServers = imagined.askPolicy ? undefined : silentPolicyServers(scopeOf(snapshot, imagined.service));
   const input = { snapshot, service: imagined.service, tables, files, kit, policyServers };
   const wired = wireService(input, () => ({

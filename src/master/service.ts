@@ -61,17 +61,11 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
   const syslogName = params.get("syslog_name");
   const log = kit.logFor(`${syslogName}/smtpd`);
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
-  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const policyServers =
     input.policyServers ?? createPolicyServers({ params, clock: kit.clock, deadlines: kit.deadlines, log });
   const { policy, problems } = compileAccess(params, {
-    policy: policyServers,
-    tables,
-    resolver,
-    log,
-    mynetworks,
-    dns: kit.dns,
-    clock: kit.clock,
+    ...{ policy: policyServers, tables, resolver, log, dns: kit.dns, clock: kit.clock },
+    mynetworks: compileAddressList(params.get("mynetworks"), { opener: tables, files }),
   });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
   const tls = watchedTls(params, { snapshot, files, ticketKeys: kit.ticketKeys, log });
@@ -95,13 +89,9 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
     nextSessionId: kit.nextSessionId,
     clock: kit.clock,
     deadlines: kit.deadlines,
-    bareNewlineExclusions: matcher(input, params, "smtpd_forbid_bare_newline_exclusions"),
-    xclientHosts: matcher(input, params, "smtpd_authorized_xclient_hosts"),
-    xforwardHosts: matcher(input, params, "smtpd_authorized_xforward_hosts"),
-    debugPeers: matcher(input, params, "debug_peer_list"),
+    ...clientLists(input, params),
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
-    saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
     counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
   };
   return {
@@ -157,6 +147,16 @@ const CLIENT_LISTS = [
   "smtpd_forbid_bare_newline_exclusions",
   "smtpd_sasl_exceptions_networks",
 ] as const;
+
+function clientLists(input: ServiceInput, params: Parameters) {
+  return {
+    bareNewlineExclusions: matcher(input, params, "smtpd_forbid_bare_newline_exclusions"),
+    xclientHosts: matcher(input, params, "smtpd_authorized_xclient_hosts"),
+    xforwardHosts: matcher(input, params, "smtpd_authorized_xforward_hosts"),
+    debugPeers: matcher(input, params, "debug_peer_list"),
+    saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
+  };
+}
 
 /** A list that cannot be read synchronously, or at all, matches nobody: these lists only ever relax something. */
 function matcher(

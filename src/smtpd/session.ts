@@ -84,7 +84,7 @@ export class Session {
     readonly settings: SmtpdSettings;
     readonly connection: Connection;
     readonly log: Log;
-    /** As if such a handshake had been done: for sessions without a network. */
+    /** As if it had been negotiated: for sessions without a network. */
     readonly tls?: TlsSession | undefined;
   }) {
     this.options = parts.options;

@@ -13,7 +13,7 @@ export const sleep: Word = {
     const seconds = Math.min(Number(argument), MAX_SECONDS);
     return async (context) => {
       await clock.sleep(seconds * 1000);
-      context.trace?.remark(`slept ${seconds}s`);
+      context.trace?.remark(`waits ${seconds}s`);
       return DUNNO;
     };
   },
