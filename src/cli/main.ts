@@ -6,6 +6,7 @@ import { runDemo } from "./demo.ts";
 import { explain } from "./explain.ts";
 import { mailq, postcat, postqueue, postsuper } from "./queue-commands.ts";
 import { abort, flush, logrotate, reload, start, startForeground, status, stop } from "./server-commands.ts";
+import { newaliases, postalias, postmap } from "./table-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
@@ -20,6 +21,9 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["logrotate", logrotate],
   ["demo", runDemo],
   ["postconf", postconf],
+  ["postmap", postmap],
+  ["postalias", postalias],
+  ["newaliases", newaliases],
   ["postqueue", postqueue],
   ["mailq", mailq],
   ["postsuper", postsuper],
@@ -35,7 +39,8 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
-  postconf | postqueue | postsuper | postcat | mailq     as the Postfix programs of those names
+  postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
+                       as the Postfix programs of those names
 
 DIR holds main.cf and master.cf; without -c it is $MAIL_CONFIG, else /etc/postern.
 `;

@@ -3,6 +3,7 @@
 import { posix } from "node:path";
 import { computeBuiltins } from "./builtins.ts";
 import { checkSnapshot } from "./check.ts";
+import { fileErrorText } from "./file-error.ts";
 import { type FileReference, nestedReferences, referencedFiles } from "./file-references.ts";
 import { parseMainCf } from "./main-cf.ts";
 import { parseMasterCf } from "./master-cf.ts";
@@ -130,7 +131,7 @@ async function readDirectory(
       failure ??= error;
     }
   }
-  files.set(reference.path, { path: reference.path, error: reasonOf(failure) });
+  files.set(reference.path, { path: reference.path, error: fileErrorText(failure) });
   return [];
 }
 
@@ -139,20 +140,6 @@ async function readImage(path: string, options: LoadOptions): Promise<FileImage>
     const bytes = await options.readFile(path);
     return { path, bytes, mtimeMs: (await options.modifiedMs?.(path)) ?? 0 };
   } catch (error) {
-    return { path, error: reasonOf(error) };
+    return { path, error: fileErrorText(error) };
   }
-}
-
-const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "No such file or directory",
-  EACCES: "Permission denied",
-  EISDIR: "Is a directory",
-  ENOTDIR: "Not a directory",
-  ELOOP: "Too many levels of symbolic links",
-};
-
-/** The system's words, as Postfix logs them. */
-function reasonOf(error: unknown): string {
-  const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  return REASONS[code] ?? (error instanceof Error ? error.message : String(error));
 }

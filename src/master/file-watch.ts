@@ -3,6 +3,7 @@
  *  inotify does not see through bind mounts and network file systems. */
 import { readFileSync, statSync } from "node:fs";
 import type { Clock, Timer } from "../base/clock.ts";
+import { fileErrorText } from "../config/file-error.ts";
 import type { FileImage } from "../config/snapshot.ts";
 
 const INTERVAL_MS = 1000;
@@ -57,6 +58,6 @@ function read(path: string): FileImage {
   try {
     return { path, bytes: readFileSync(path), mtimeMs: statSync(path).mtimeMs };
   } catch (error) {
-    return { path, error: (error as Error).message };
+    return { path, error: fileErrorText(error) };
   }
 }

@@ -42,6 +42,11 @@ export const REWRITE_PARAMETERS = {
     "hash:/etc/aliases, nis:mail.aliases",
     "Tables of local aliases. Their names count as local recipients. A table of the default that is not there is skipped.",
   ),
+  alias_database: list(
+    "hash:/etc/aliases",
+    "Tables that `newaliases` builds. Nobody is looked up there: see alias_maps.",
+  ),
+  default_database_type: text("hash", "Type of a table that `postmap` is given without one."),
   local_recipient_maps: list(
     "proxy:unix:passwd.byname $alias_maps",
     "Tables of all local recipients; others are refused. Empty: every local address is taken.",
