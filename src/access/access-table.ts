@@ -69,7 +69,9 @@ export class AccessTable {
     context.trace?.lookup(this.#table.ref, key, value);
     const finding = { value, table: this.#table.ref, key, subject, ref: this.#ref };
     const outcome = applyAction(finding, context, this.#services);
-    return this.#isSuspicious(outcome, subject, context) ? withoutPermit(outcome) : outcome;
+    if (!this.#isSuspicious(outcome, subject, context)) return outcome;
+    context.trace?.remark("the address holds a route of its own: no permit counts");
+    return withoutPermit(outcome);
   }
 
   /** An entry must not permit a recipient into which the sender wrote a route: where it ends is not what was looked up. */

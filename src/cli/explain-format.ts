@@ -147,7 +147,10 @@ function placeOf({ at, parameter, text }: RuleRef): string {
 
 function accepted(where: string, e: Explanation | undefined, rule: string | undefined): string {
   if (e === undefined) return `Accepted at ${where}: no restriction was asked.`;
-  if (e.steps.length === 0) return `Accepted at ${where}: no restriction ran.`;
+  if (e.steps.length === 0) {
+    const always = e.recipient?.toLowerCase() === "postmaster" ? ": <postmaster> is always reachable" : "";
+    return `Accepted at ${where}: no restriction ran${always}.`;
+  }
   if (rule === undefined) return `Accepted at ${where}: no restriction refused.`;
   const reason = reasonFor(e);
   return `Accepted at ${where} because of ${rule}${reason === undefined ? "" : `: ${reason}`}.`;

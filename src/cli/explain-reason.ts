@@ -64,11 +64,22 @@ export function reasonFor(e: Explanation): string | undefined {
   if (e.by === undefined) return undefined;
   const [word = "", ...rest] = e.by.text.split(" ");
   const lookups = step?.lookups ?? [];
-  const failed = lookups.find(({ result }) => result === "error");
-  if (failed !== undefined && /^451 /.test(e.reply[0] ?? "")) return `it could not be looked up: ${failed.value}`;
+  const failure = /^451 /.test(e.reply[0] ?? "") ? failureIn(lookups) : undefined;
+  if (failure !== undefined) return `it could not be looked up: ${failure}`;
   const found = lookups.findLast(({ result }) => result === "found");
   const reason = Object.hasOwn(REASONS, word) ? REASONS[word] : word.startsWith("check_") ? tableEntry : undefined;
-  return reason?.({ e, lookups, found, argument: rest.join(" ") });
+  if (reason !== undefined) return reason({ e, lookups, found, argument: rest.join(" ") });
+  return MISCONFIGURED.test(e.reply[0] ?? "") ? "it cannot work as it is written; see: postern check" : undefined;
+}
+
+const MISCONFIGURED = /^451 4\.3\.5 Server configuration error/;
+
+/** What kept a table from answering: noted with its key, or as a remark of the whole rule. */
+function failureIn(lookups: readonly Lookup[]): string | undefined {
+  const failed = lookups.find(({ result }) => result === "error");
+  if (failed !== undefined) return failed.value;
+  const remark = lookups.find(({ source, result }) => result === "remark" && source.startsWith("error: "));
+  return remark?.source.slice("error: ".length);
 }
 
 /** The step of the rule that decided. */
@@ -126,6 +137,9 @@ function wrongOwner({ e, found }: Case): string {
   return `${e.sender} belongs to ${found.value}, and ${who}`;
 }
 
-function tableEntry({ found }: Case): string | undefined {
-  return found && `"${found.key}" is listed there as "${found.value}"`;
+function tableEntry({ e, found }: Case): string | undefined {
+  if (found === undefined) return undefined;
+  const isForbidden = MISCONFIGURED.test(e.reply[0] ?? "");
+  const more = isForbidden ? ", which must not stand in such a table" : "";
+  return `"${found.key}" is listed there as "${found.value}"${more}`;
 }

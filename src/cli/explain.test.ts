@@ -41,6 +41,12 @@ submission inet n - n - - smtpd
 2527 inet n - n - - smtpd
   -o { smtpd_recipient_restrictions = warn_if_reject reject_non_fqdn_sender, watch, permit }
   -o smtpd_restriction_classes=watch -o { watch = check_recipient_access texthash:watched }
+2529 inet n - n - - smtpd
+  -o smtpd_tls_wrappermode=yes -o smtpd_tls_ask_ccert=yes
+  -o { smtpd_client_restrictions = check_ccert_access texthash:certificates, reject_unknown_client_hostname }
+2530 inet n - n - - smtpd
+  -o { smtpd_client_restrictions = check_client_mx_access texthash:watched, no_such_word }
+  -o { smtpd_end_of_data_restrictions = check_sender_access texthash:watched }
 2528 inet n - n - - smtpd
   -o smtpd_delay_reject=no -o { smtpd_client_restrictions = check_client_access fail:broken }
 `;
@@ -50,7 +56,9 @@ const FILES: Readonly<Record<string, string>> = {
   owners: "alice@example.org alice\n",
   users: "",
   clients: "203.0.113.128/25 REJECT bought lists\n203.0.113.66/32 HANGUP spam\n",
-  watched: "bob@example.org HOLD watched by the owner\n@example.net PREPEND X-Seen: yes\n",
+  watched:
+    "bob@example.org HOLD watched by the owner\n@example.net PREPEND X-Seen: yes\nbounce.test 552 5.3.4 too much\nmx.far.test OK\n",
+  certificates: "AA:BB:CC OK\n",
 };
 
 const CLIENT = ["--client", "203.0.113.7", "--name", "mx.far.test", "--helo", "mx.far.test"];
@@ -97,6 +105,46 @@ const CASES: readonly { readonly why: string; readonly args: readonly string[] }
     why: "a table that cannot be read, without delay",
     args: ["--service", "2528", ...CLIENT, "--from", "eve@far.test", "--to", "bob@example.org"],
   },
+  { why: "hung up on", args: [...MX, "--client", "203.0.113.66", "--to", "bob@example.org"] },
+  {
+    why: "a certificate, and TLS from the first byte",
+    args: [
+      "--service",
+      "2529",
+      "--client",
+      "2001:db8::7",
+      "--cert",
+      "aa:bb:cc",
+      "--from",
+      "<>",
+      "--to",
+      "alice@example.org",
+    ],
+  },
+  { why: "the postmaster", args: [...MX, "--client", "203.0.113.200", "--to", "postmaster"] },
+  {
+    why: "another certificate, and a PTR name that does not lead back",
+    args: [
+      ...["--service", "2529", "--client", "2001:db8::7", "--cert", "dd:ee:ff", "--reverse-name", "dyn.far.test"],
+      ...["--from", "<>", "--to", "bob@example.org"],
+    ],
+  },
+  {
+    why: "an OK where none is allowed",
+    args: ["--service", "2530", ...CLIENT, "--from", "a@b.test", "--to", "x@y.test"],
+  },
+  {
+    why: "a word that nobody knows",
+    args: ["--service", "2530", "--client", "192.0.2.1", "--from", "a@b.test", "--to", "x@y.test"],
+  },
+  { why: "HELO, with delay", args: [...MX, "--stage", "helo"] },
+  { why: "VRFY", args: [...MX, "--stage", "vrfy", "--to", "nobody@example.org"] },
+  { why: "ETRN", args: [...MX, "--stage", "etrn", "--to", "example.net"] },
+  {
+    why: "up to the end of data",
+    args: [...MX, "--stage", "end-of-data", "--size", "5000", "--to", "bob@example.org"],
+  },
+  { why: "a bad address", args: [...MX, "--to", "bob@@example.org"] },
   { why: "no name service", args: [...MX, "--to", "friend@example.net", "--no-dns"] },
   { why: "logged in", args: [...SUBMISSION, "--tls", "--sasl-user", "alice", "--to", "friend@example.net"] },
   { why: "a login that nobody can have", args: [...MX, "--sasl-user", "alice", "--to", "friend@example.net"] },

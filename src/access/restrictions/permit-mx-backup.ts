@@ -116,6 +116,7 @@ class MxBackup {
       }
       for (const address of addresses.found) {
         const tested = await this.#isTrusted(exchange, address);
+        context.trace?.lookup("permit_mx_backup_networks", address, tested.kind === "yes" ? exchange : undefined);
         if (tested.kind !== "yes") return tested;
       }
     }

@@ -4,7 +4,7 @@ import { type Address, domainOf } from "../../mail/address.ts";
 import type { AddressClass } from "../../rewrite/resolve.ts";
 import { asciiDomain, DnsQuestions, type Existence } from "../dns-questions.ts";
 import { rejected, type Subject } from "../reply-text.ts";
-import { DUNNO, type Evaluate, type Outcome, type Services, type Word } from "../restriction.ts";
+import { type Context, DUNNO, type Evaluate, type Outcome, type Services, type Word } from "../restriction.ts";
 import { tempfailOutcome } from "../tempfail.ts";
 
 export const rejectUnknownSenderDomain: Word = {
@@ -41,18 +41,20 @@ function check(services: Services, who: "sender" | "recipient"): Evaluate {
   return async (context) => {
     const address = context.facts[who];
     if (address === undefined || address === "") return DUNNO;
-    const domain = await domainToAsk(address, services);
+    const domain = await domainToAsk(address, context, services);
     if (domain === undefined) return DUNNO;
     return outcomeOf(await questions.mailHost(domain, context), address, domain);
   };
 }
 
 /** The domain whose existence matters; undefined for our own, for literals and for none. */
-async function domainToAsk(address: Address, { resolver }: Services): Promise<string | undefined> {
+async function domainToAsk(address: Address, { trace }: Context, { resolver }: Services): Promise<string | undefined> {
   const rewritten = resolver.rewrite(address);
   const domain = domainOf(rewritten);
   if (domain === undefined || /^\[.*\]$/.test(domain)) return undefined;
-  return FINAL.has(await resolver.classOf(rewritten)) ? undefined : asciiDomain(domain);
+  const found = await resolver.classOf(rewritten);
+  trace?.lookup("address class of", rewritten, found);
+  return FINAL.has(found) ? undefined : asciiDomain(domain);
 }
 
 function outcomes({ params }: Services, wording: Wording) {
