@@ -106,6 +106,25 @@ smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination`,
     assert.ok(!second.stdout.includes("smtpd_reject_unlisted_recipient"));
   });
 
+  for (const c of [
+    { to: "four@example.net", why: "relay access denied" },
+    { to: "nobody2@example.org", why: "unknown user" },
+    { to: "a%b.test@example.org", why: "a route of its own" },
+  ]) {
+    test(`the same client imagined gets the same reply for the same reasons: ${c.why}`, async () => {
+      const [reply] = await refuse([c.to]);
+      const real = JSON.parse((await server.run(["explain", "--last", "--json"])).stdout)[0];
+      const who = ["--client", "127.0.0.1", "--helo", "h.test", "--from", "eve@far.test", "--to", c.to];
+      const { stdout } = await server.run(["explain", "--service", String(port), ...who, "--json"]);
+      const imagined = JSON.parse(stdout);
+      const { explanation, reply: told } = imagined.acts.at(-1);
+      assert.deepEqual(told, [reply]);
+      assert.deepEqual(explanation.steps, real.steps);
+      assert.ok(real.steps.length > 2);
+      assert.equal(imagined.sentence, real.sentence);
+    });
+  }
+
   test("a client that was hung up on is told without a reply", async () => {
     const client = await Conversation.open(port);
     await client.say("EHLO h.test");

@@ -267,6 +267,14 @@ describe("postern explain", () => {
     });
   }
 
+  test("a value that no server starts with is said with exit 78", async () => {
+    writeFileSync(join(directory, "main.cf"), `${MAIN_CF}smtpd_recipient_limit = many\n`);
+    const { code, stderr } = await run([...MX, "--to", "bob@example.org"]);
+    writeFileSync(join(directory, "main.cf"), MAIN_CF);
+    assert.equal(code, 78);
+    assert.match(stderr, /^postern: explain: .*smtpd_recipient_limit = many; see: postern check\n$/);
+  });
+
   for (const args of [["--last"], ["512.1"]]) {
     test(`explain ${args} says with exit 69 that no server runs`, async () => {
       const { code, stderr } = await run(args);

@@ -4,6 +4,7 @@ import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { canonicalIp } from "../base/cidr.ts";
 import { formatProblem } from "../config/check.ts";
+import { ParameterError } from "../config/declare.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
 import {
   explainable,
@@ -78,8 +79,9 @@ export async function runExplain(
     if (values.last || word !== undefined) return await explainRefusals(word, values, terminal);
     return await explainImagined(values, terminal, surroundings);
   } catch (error) {
-    if (!(error instanceof UsageError)) throw error;
-    return failed(terminal, "explain", error.message, EXIT.usage);
+    if (error instanceof UsageError) return failed(terminal, "explain", error.message, EXIT.usage);
+    if (!(error instanceof ParameterError)) throw error;
+    return failed(terminal, "explain", `${error.message}; see: postern check`, EXIT.configuration);
   }
 }
 
