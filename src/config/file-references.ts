@@ -36,8 +36,9 @@ const SETTINGS_FILE = /(?:^|[\s,{!])(?:proxy:)?(?:pgsql|mysql|sqlite|ldap|memcac
 /** unix:passwd.byname and unix:group.byname. */
 const SYSTEM_TABLE = /(?:^|[\s,{!])(?:proxy:)?unix:(passwd|group)\.by/g;
 
-/** Databases that Postfix's programs write; here nobody reads them as text. */
-const WRITTEN_BY_PROGRAMS = /(?:_cache_database|_cache_map|^address_verify_map|^tls_random_exchange_name)$/;
+/** Databases that Postfix's programs write, and what newaliases makes: no mail is looked up there. */
+const WRITTEN_BY_PROGRAMS =
+  /(?:_cache_database|_cache_map|^address_verify_map|^tls_random_exchange_name|^alias_database)$/;
 
 /** Lists in which a word that begins with `/` is a file of more words. */
 const PATTERN_LISTS: ReadonlySet<string> = new Set(

@@ -15,6 +15,7 @@ import { checkUsers } from "../sasl/check-users.ts";
 import { checkSasl } from "../sasl/select.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
+import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
 import { checkTls } from "./service-tls.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
@@ -73,7 +74,8 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
   const params = scopeOf(snapshot, service);
   const files = new SnapshotFiles(snapshot.files);
   const silent = new Log({ sink: () => undefined, now: systemClock.now, tag: "check", id: 0 });
-  const tables = createTableOpener({ files, log: silent, configDirectory: snapshot.configDirectory });
+  const findings = new TableFindings();
+  const tables = createTableOpener({ files, log: findings.log, configDirectory: snapshot.configDirectory });
   const resolver = createResolver(params, { tables, ownAddresses: [] });
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
@@ -84,7 +86,8 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
     );
   });
-  const found = [...networks, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
+  const broken = findings.problems(params, snapshot, service);
+  const found = [...networks, ...broken, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
 }

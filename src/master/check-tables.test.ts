@@ -1,0 +1,65 @@
+/** master/check-tables.test.ts: what `check` says of tables that are there and wrong. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatProblem } from "../config/check.ts";
+import { checkConfiguration } from "./check.ts";
+
+const MASTER = "smtp inet n - n - - smtpd\n";
+const MAIN = `compatibility_level = 3.10
+myhostname = mail.example.org
+alias_maps =
+`;
+
+async function check(mainCf: string, files: Readonly<Record<string, string>>): Promise<readonly string[]> {
+  const all: Readonly<Record<string, string>> = { "/c/main.cf": MAIN + mainCf, "/c/master.cf": MASTER, ...files };
+  const problems = await checkConfiguration({
+    configDirectory: "/c",
+    hostname: "mail.example.org",
+    mailVersion: "0",
+    readFile: async (path) => {
+      const text = all[path];
+      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+      return Buffer.from(text);
+    },
+  });
+  return problems.map(formatProblem).filter((line) => !/services|passwd/.test(line));
+}
+
+for (const c of [
+  {
+    why: "a line that is skipped",
+    main: "smtpd_sender_restrictions = check_sender_access texthash:/t\n",
+    files: { "/t": "a@b.test REJECT\nlonely\n" },
+    want: ["/t:2: warning: expected format: key whitespace value -- ignoring this line"],
+  },
+  {
+    why: "a pattern that cannot be read",
+    main: "smtpd_sender_restrictions = check_sender_access pcre:/t\n",
+    files: { "/t": "/ok/ REJECT\nno pattern\n" },
+    want: ["/t:2: warning: "],
+  },
+  {
+    why: "a table that cannot be opened, named by a list",
+    main: "smtpd_sender_restrictions =\n  check_sender_access inline:{a@b.test=REJECT no}\n",
+    files: {},
+    want: ["main.cf:4: error: inline:{a@b.test=REJECT no}: syntax error: "],
+  },
+  {
+    why: "a table that cannot be opened, named through a parameter",
+    main: "mine = inline:{a=b c}\nrelay_recipient_maps = $mine\n",
+    files: {},
+    want: ["main.cf:5: error: inline:{a=b c}: syntax error: "],
+  },
+  {
+    why: "a missing file is told once",
+    main: "smtpd_sender_restrictions = check_sender_access texthash:/none\n",
+    files: {},
+    want: ["main.cf:4: error: open /none: No such file or directory; named by smtpd_sender_restrictions"],
+  },
+]) {
+  test(`check: ${c.why}`, async () => {
+    const found = await check(c.main, c.files);
+    assert.equal(found.length, c.want.length, found.join("\n"));
+    for (const [i, want] of c.want.entries()) assert.ok(found[i]?.startsWith(want), `${found[i]}\nwant: ${want}`);
+  });
+}
