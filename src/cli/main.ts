@@ -3,6 +3,7 @@ import { text as readText } from "node:stream/consumers";
 import { runCheck } from "./check.ts";
 import { postconf, user } from "./config-commands.ts";
 import { runDemo } from "./demo.ts";
+import { diff } from "./diff.ts";
 import { explain } from "./explain.ts";
 import { mailq, postcat, postqueue, postsuper } from "./queue-commands.ts";
 import { abort, flush, logrotate, reload, start, startForeground, status, stop } from "./server-commands.ts";
@@ -30,6 +31,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["postcat", postcat],
   ["user", user],
   ["explain", explain],
+  ["diff", diff],
 ]);
 
 const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
@@ -39,6 +41,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
+  diff NEWDIR                                                   what the configuration there would change
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
                        as the Postfix programs of those names
 

@@ -81,7 +81,8 @@ function isKnown(name: string, defined: ReadonlySet<string>): boolean {
   return defined.has(name) || Object.hasOwn(REGISTRY, name) || POSTFIX_NAMES.has(name);
 }
 
-function referencesIn(text: string): readonly { readonly name: string; readonly conditional: boolean }[] {
+/** `$name` words of any text. */
+export function referencesIn(text: string): readonly { readonly name: string; readonly conditional: boolean }[] {
   const found = [];
   for (const match of text.matchAll(REFERENCE)) {
     if (match[1] === undefined) continue;

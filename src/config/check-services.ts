@@ -18,6 +18,11 @@ const WITHOUT_AGENT = new Set(["pipe", "virtual"]);
 /** Postfix programs that do something Postern does not do. */
 const MISSING = new Set(["spawn", "qmqpd"]);
 
+/** Whether a line with this command means nothing here. */
+export function isInternalCommand(command: string): boolean {
+  return INTERNAL.has(command);
+}
+
 export function checkServices(snapshot: ConfigSnapshot): Problem[] {
   const ports = servicesText(snapshot);
   const problems = snapshot.services.flatMap((service) => checkService(service, ports));

@@ -15,8 +15,8 @@ export interface FileReference {
   /** undefined: a default names it. */
   readonly at: SourceRef | undefined;
   /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. "index": beside a
-   *  table's text, and may be missing. */
-  readonly kind: "key" | "table" | "index" | "pattern" | "settings" | "directory" | "authority";
+   *  table's text, and may be missing. "rules": a table whose order counts. */
+  readonly kind: "key" | "table" | "rules" | "index" | "pattern" | "settings" | "directory" | "authority";
   /** Where it is looked for if it is not at `path`. */
   readonly fallback?: string | undefined;
 }
@@ -25,7 +25,8 @@ export interface FileReference {
 const INDEX_SUFFIX = ".postern-index";
 
 /** Types whose content is a text file at this path. */
-const TEXT_TABLE = /(?:^|[\s,{!])(?:proxy:)?(?:hash|btree|lmdb|cdb|dbm|sdbm|texthash|cidr|regexp|pcre):([^\s,{}]+)/g;
+const TEXT_TABLE = /(?:^|[\s,{!])(?:proxy:)?(?:hash|btree|lmdb|cdb|dbm|sdbm|texthash):([^\s,{}]+)/g;
+const RULE_TABLE = /(?:^|[\s,{!])(?:proxy:)?(?:cidr|regexp|pcre):([^\s,{}]+)/g;
 
 /** Types that may have an index beside the text. */
 const INDEXED_TABLE = /(?:^|[\s,{!])(?:proxy:)?(hash|btree|lmdb|cdb|dbm|sdbm):([^\s,{}]+)/g;
@@ -71,6 +72,20 @@ export function referencedFiles(snapshot: ConfigSnapshot): readonly FileReferenc
   return [...found.values()];
 }
 
+/** The same, and the files that those which could be read name in turn. */
+export function allReferences(snapshot: ConfigSnapshot): ReadonlyMap<string, FileReference> {
+  const found = new Map<string, FileReference>();
+  const pending = [...referencedFiles(snapshot)];
+  for (let next = pending.shift(); next; next = pending.shift()) {
+    const image = snapshot.files.get(next.path);
+    if (found.has(next.path) || image === undefined) continue;
+    found.set(next.path, next);
+    if (!("bytes" in image)) continue;
+    pending.push(...nestedReferences(next, new TextDecoder().decode(image.bytes), snapshot.configDirectory));
+  }
+  return found;
+}
+
 function referencesOf(params: Parameters, name: string, configDirectory: string): readonly FileReference[] {
   const declaration = Object.hasOwn(REGISTRY, name) ? REGISTRY[name as ParameterName] : undefined;
   if (declaration?.raw) return [];
@@ -104,8 +119,8 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
 
 /** The key under which the readers look for the image: tables by their normal path, the others as written. */
 function absolutePath(path: string, kind: FileReference["kind"], configDirectory: string): string {
-  if (kind === "table" || kind === "index" || kind === "settings") return posix.resolve(configDirectory, path);
-  return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
+  if (kind === "key" || kind === "pattern") return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
+  return posix.resolve(configDirectory, path);
 }
 
 /** Where a TLS file may be: Postfix's daemons look in queue_directory; what stands beside main.cf is found there. */
@@ -136,7 +151,8 @@ function tableFiles(text: string): readonly NamedFile[] {
   const named = (of: RegExp, kind: FileReference["kind"]) =>
     Array.from(text.matchAll(of), (match) => ({ path: match[1] ?? "", kind }));
   const system = named(SYSTEM_TABLE, "table").map(({ path, kind }) => ({ path: `/etc/${path}`, kind }));
-  return [...named(TEXT_TABLE, "table"), ...indexFiles(text), ...named(SETTINGS_FILE, "settings"), ...system];
+  const plain = [...named(TEXT_TABLE, "table"), ...named(RULE_TABLE, "rules"), ...indexFiles(text)];
+  return [...plain, ...named(SETTINGS_FILE, "settings"), ...system];
 }
 
 function indexFiles(text: string): readonly NamedFile[] {

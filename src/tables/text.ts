@@ -64,7 +64,7 @@ interface TextRecord {
 }
 
 /** Key up to the first unquoted blank, or up to the colon of an alias line; undefined when a quote stays open. */
-function splitRecord(text: string): TextRecord | undefined {
+export function splitRecord(text: string): TextRecord | undefined {
   const scanned = scanQuoted(text, /[ \t]/);
   if (!scanned) return undefined;
   const key = scanned.text.toLowerCase();
