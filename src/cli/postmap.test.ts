@@ -119,7 +119,7 @@ const FATAL = [
     why: "type without index",
   },
   { argv: ["-s", "static:a"], err: /table static:a: sequence operation is not supported/, why: "no entries" },
-  { argv: ["-q", "x", "fail:broken"], err: /fatal: broken\n$/, why: "a table that fails" },
+  { argv: ["-q", "x", "fail:broken"], err: /fatal: fail:broken: query error\n$/, why: "a table that fails" },
 ];
 
 for (const c of FATAL) {

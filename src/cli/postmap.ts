@@ -246,6 +246,7 @@ async function queryKey(run: Run, key: string): Promise<string | undefined> {
     if (value === undefined) continue;
     if (value === "") {
       run.io.stderr(`${run.program}: warning: table ${table.ref}: key ${key}: empty string result is not allowed\n`);
+      run.io.stderr(`${run.program}: warning: table ${table.ref} should return NO RESULT in case of NOT FOUND\n`);
     }
     return value;
   }

@@ -56,7 +56,7 @@ function members(ref: string, name: string, { tables }: OpenerContext): readonly
 
 function words(ref: string, name: string, what: string): readonly string[] {
   const type = ref.slice(0, ref.indexOf(":"));
-  const items = name.startsWith("{") && name.endsWith("}") ? bracedItems(name, type) : [];
+  const items = name.startsWith("{") && name.endsWith("}") ? bracedItems(name, type, `${what}...`) : [];
   if (items.length === 0) throw new TableError(`bad syntax: "${ref}"; need "${type}:{${what}...}"`);
   return items;
 }

@@ -8,7 +8,7 @@ import { mapTable } from "./text.ts";
 /** Throws TableError on bad syntax, as Postfix refuses the table. */
 export function openInline(ref: string, name: string): LookupTable {
   const entries = new Map<string, string>();
-  for (const item of bracedItems(name, "inline")) {
+  for (const item of bracedItems(name, "inline", "name=value...")) {
     const text = unbraced(item) ?? item;
     const equals = text.indexOf("=");
     const key = text.slice(0, Math.max(0, equals)).trim().toLowerCase();
@@ -23,13 +23,14 @@ export function openInline(ref: string, name: string): LookupTable {
 /** One answer for every key. It has partial keys by nature, so the full key alone is asked. */
 export function openStatic(ref: string, name: string): LookupTable {
   const value = unbraced(name) ?? name;
+  if (value.startsWith("{")) throw new TableError(`bad static:name syntax: missing '}' in "${name}"`);
   return { ref, partialKeys: false, get: () => value };
 }
 
 /** Rules of `cidr:{ {rule}, {rule} }`, one logical line each; undefined when `name` is a path. Throws TableError. */
 export function inlineRules(name: string, type: string): readonly SourceLine[] | undefined {
   if (!name.startsWith("{")) return undefined;
-  return bracedItems(name, type).map((item, i) => {
+  return bracedItems(name, type, "{rule}...").map((item, i) => {
     const text = unbraced(item);
     if (text === undefined)
       throw new TableError(`syntax error: expected "{rule}" in "${type}:${name}", found "${item}"`);
@@ -38,9 +39,9 @@ export function inlineRules(name: string, type: string): readonly SourceLine[] |
 }
 
 /** The words between the braces of `{a, b}`. Throws TableError. */
-export function bracedItems(name: string, type: string): readonly string[] {
+export function bracedItems(name: string, type: string, what: string): readonly string[] {
   const inside = unbraced(name);
-  if (inside === undefined) throw new TableError(`bad syntax: "${type}:${name}"; need "${type}:{…}"`);
+  if (inside === undefined) throw new TableError(`bad syntax: "${type}:${name}"; need "${type}:{${what}}"`);
   try {
     return splitList(inside, `${type}:`);
   } catch (cause) {
@@ -49,6 +50,14 @@ export function bracedItems(name: string, type: string): readonly string[] {
   }
 }
 
+/** What stands between the braces, if the first brace closes at the end. */
 function unbraced(text: string): string | undefined {
-  return text.startsWith("{") && text.endsWith("}") && text.length > 1 ? text.slice(1, -1).trim() : undefined;
+  if (!text.startsWith("{")) return undefined;
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (text.charAt(i) === "{") depth++;
+    else if (text.charAt(i) === "}" && --depth === 0)
+      return i === text.length - 1 ? text.slice(1, -1).trim() : undefined;
+  }
+  return undefined;
 }

@@ -42,7 +42,7 @@ const OPENERS: ReadonlyMap<string, Opener> = new Map<string, Opener>([
   ["tcp", openTcp],
   ["pgsql", openPgsql],
   ["mysql", openMysql],
-  ["fail", (_, name) => refuse(name || "intentional failure")],
+  ["fail", openFail],
 ]);
 
 /** Types that open() knows, for check. `proxy:` in front of any of them means the same table. */
@@ -96,6 +96,17 @@ function brokenTable(ref: string, problem: string): LookupTable {
   };
 }
 
+/** `fail:` any reason: opens, and answers nothing, as in Postfix: for tests of what happens then. */
+function openFail(ref: string): LookupTable {
+  return {
+    ref,
+    partialKeys: true,
+    get() {
+      throw new TableError(`${ref}: query error`);
+    },
+  };
+}
+
 function openTyped(ref: string, options: OpenerContext): LookupTable {
   const colon = ref.indexOf(":");
   if (colon <= 0) return refuse(`open dictionary: expecting "type:name" form instead of "${ref}"`);
@@ -115,7 +126,7 @@ function ruleSource(type: string, name: string, context: OpenerContext): Omit<Ru
   if (inline) return { lines: inline, where: `${type} map`, warn };
   const path = resolve(context.configDirectory, name);
   const where = `${type} map ${path}`;
-  return { lines: sourceLines(context.files.read(path), (why) => warn(`${where}: ${why}`)), where, warn };
+  return { lines: sourceLines(context.files.read(path), (why) => warn(`${path}: ${why}`)), where, warn };
 }
 
 function refuse(why: string): never {

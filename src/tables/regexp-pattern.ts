@@ -2,7 +2,8 @@
  *  what it has not (look-around, back-references, counts over 1000) runs in a thread with a deadline: backtracking.ts. */
 import { RE2JS } from "re2js";
 import type { Backtracker } from "./backtracking.ts";
-import { basicToExtended, expandedWithoutBlanks, toJavaScript, UnsupportedSyntax } from "./regexp-syntax.ts";
+import { posixToRe2 } from "./posix-syntax.ts";
+import { expandedWithoutBlanks, toJavaScript, UnsupportedSyntax } from "./regexp-syntax.ts";
 import { type Condition, UnusableRule } from "./rules.ts";
 import { TableError } from "./table.ts";
 
@@ -54,8 +55,8 @@ const FLAG_NAMES: Readonly<Record<RegexpType, ReadonlyMap<string, keyof Flags | 
 
 /** Throws TableError for a syntax error and UnusableRule for what PCRE has and nobody here. */
 export function compilePattern(source: PatternSource): CompiledPattern {
-  const flags = parseFlags(source.flags, source.type);
-  const pattern = normalize(source.pattern, source.type, flags);
+  const flags = parseFlags(source);
+  const pattern = normalize(source, flags);
   try {
     const compiled = RE2JS.compile(pattern, re2Flags(source.type, flags));
     const groups = compiled.groupCount();
@@ -65,7 +66,7 @@ export function compilePattern(source: PatternSource): CompiledPattern {
   }
 }
 
-function parseFlags(text: string, type: RegexpType): Flags {
+function parseFlags({ flags: text, type, warn }: PatternSource): Flags {
   const flags: Flags = {
     caseless: true,
     multiline: false,
@@ -76,7 +77,8 @@ function parseFlags(text: string, type: RegexpType): Flags {
   };
   for (const letter of text) {
     const name = FLAG_NAMES[type].get(letter);
-    if (name === undefined) throw new TableError(`unknown ${type} option "${letter}"`);
+    if (name === undefined) throw new TableError(`unknown regexp option "${letter}"`);
+    if (letter === "X") warn('ignoring obsolete regexp option "X"');
     if (name !== "none") flags[name] = !flags[name];
   }
   // POSIX ties the two: REG_NEWLINE also takes the newline from ".".
@@ -84,8 +86,8 @@ function parseFlags(text: string, type: RegexpType): Flags {
   return flags;
 }
 
-function normalize(pattern: string, type: RegexpType, flags: Flags): string {
-  if (type === "regexp") return flags.extended ? pattern : basicToExtended(pattern);
+function normalize({ pattern, type, warn }: PatternSource, flags: Flags): string {
+  if (type === "regexp") return posixToRe2(pattern, { basic: !flags.extended, warn });
   const text = flags.extended ? expandedWithoutBlanks(pattern) : pattern;
   return (flags.ungreedy ? "(?U)" : "") + (flags.anchored ? `\\A(?:${text})` : text);
 }

@@ -1,28 +1,9 @@
-/** tables/regexp-syntax.ts: dialects of regular expressions turned into one another: POSIX basic → extended, PCRE's `x` form →
- *  the plain one, PCRE → JavaScript. A construct with another meaning over there is refused, never passed on as it is. */
+/** tables/regexp-syntax.ts: PCRE's `x` form → the plain one, PCRE → JavaScript. A construct with another meaning over there is
+ *  refused, never passed on as it is. */
 
 /** A construct of PCRE that JavaScript has not. */
 export class UnsupportedSyntax extends Error {
   override readonly name = "UnsupportedSyntax";
-}
-
-/** regexp(7): in a basic expression `\( \) \{ \} \+ \? \|` are the operators and the bare characters are themselves. */
-export function basicToExtended(pattern: string): string {
-  let out = "";
-  for (let i = 0; i < pattern.length; i++) {
-    const c = pattern.charAt(i);
-    if (c === "\\") {
-      const next = pattern.charAt(++i);
-      out += /[(){}+?|]/.test(next) ? next : `\\${next}`;
-    } else if (c === "[") {
-      const end = classEnd(pattern, i);
-      out += pattern.slice(i, end);
-      i = end - 1;
-    } else if (/[(){}+?|]/.test(c)) out += `\\${c}`;
-    else if (c === "*" && /(?:^|[(|^])$/.test(out)) out += "\\*";
-    else out += c;
-  }
-  return out;
 }
 
 /** pcre_table(5) flag x: blanks and `#` to the end of the line do not count, except escaped or in a class. */

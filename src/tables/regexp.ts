@@ -34,6 +34,9 @@ interface Pattern {
   readonly shown: string;
 }
 
+/** Postfix's words for a line that begins no rule. */
+const UNRECOGNIZED = "ignoring unrecognized request";
+
 function parseRegexpRule(text: string, means: Means): Rule {
   const end = /^endif(?![^\s])(.*)$/i.exec(text);
   if (end) {
@@ -43,9 +46,13 @@ function parseRegexpRule(text: string, means: Means): Rule {
   const condition = /^if(?:\s+|(?=[!/]))(.*)$/i.exec(text);
   if (condition) {
     const { when, rest } = parsePattern(condition[1] ?? "", means);
-    if (rest !== "") means.warn(`ignoring extra text after IF statement: "${rest}"`);
+    if (rest !== "") {
+      means.warn(`ignoring extra text after IF statement: "${rest}"`);
+      means.warn("do not prepend whitespace to statements between IF and ENDIF");
+    }
     return { kind: "if", when };
   }
+  if (/^[\p{L}\p{N}]/u.test(text)) throw new TableError(UNRECOGNIZED);
   const pattern = parsePattern(text, means);
   if (pattern.rest === "") means.warn("no replacement text: using empty string");
   const shown = { pattern: pattern.shown, value: pattern.rest };

@@ -93,7 +93,7 @@ function parseRule(
     const where = `${at.source.where}, line ${at.line}`;
     if (cause instanceof UnusableRule) throw new TableError(`${where}: ${cause.message}`, { cause });
     if (/^if\b/i.test(text)) throw new TableError(`${where}: bad IF: ${cause.message}`, { cause });
-    at.warn(`${cause.message}: skipping this rule`);
+    at.warn(cause.message.startsWith("ignoring ") ? cause.message : `${cause.message}: skipping this rule`);
     return undefined;
   }
 }
