@@ -35,6 +35,8 @@ export interface CompiledAccess {
   readonly problems: readonly Problem[];
   /** The rules themselves, for proof and explain. */
   readonly lists: CompiledLists["rules"];
+  /** What they were built with, for proof. */
+  readonly services: Services;
 }
 
 const STAGES: readonly Stage[] = ["client", "helo", "sender", "relay", "recipient", "data", "end_of_data", "etrn"];
@@ -62,7 +64,12 @@ export function compileAccess(params: Parameters, deps: AccessDeps): CompiledAcc
     permitLog: compilePermitLog(params, deps.tables),
     traces: new TracePool(),
   };
-  return { policy: { newSession: (trace) => openAccessSession(lists, trace) }, problems, lists: rules };
+  return {
+    policy: { newSession: (trace) => openAccessSession(lists, trace) },
+    problems,
+    lists: rules,
+    services: compiler.services,
+  };
 }
 
 /** Rules in place of the empty relay list that is the default below level 1. */

@@ -17,6 +17,7 @@ import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
+import { proveSnapshot } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 
@@ -32,17 +33,18 @@ export interface CheckOptions {
 /** All problems, sorted by file and line. */
 export async function checkConfiguration(options: CheckOptions): Promise<readonly Problem[]> {
   const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0, interfaces: ownNetworks() });
-  return inOrder([...problems, ...(snapshot ? checkLoaded(snapshot) : [])]);
+  return inOrder([...problems, ...(snapshot ? await checkLoaded(snapshot) : [])]);
 }
 
 /** Problems of a snapshot that could be read. */
-export function checkLoaded(snapshot: ConfigSnapshot): readonly Problem[] {
+export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Problem[]> {
   const found = [...checkSnapshot(snapshot)];
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   for (const service of snapshot.services) {
     if (service.type === "inet" && service.command === "smtpd") found.push(...checkReadable(snapshot, service));
   }
-  return inOrder(found);
+  const proofs = await proveSnapshot(snapshot);
+  return inOrder([...found, ...proofs.flatMap(({ problems }) => problems)]);
 }
 
 /** A value that cannot be parsed was reported by checkSnapshot(); what does not need it is checked all the same. */

@@ -269,5 +269,5 @@ async function load(
   if (!snapshot) return { problems: inOrder(problems), loaded: undefined };
   // Its problems are among those of checkLoaded().
   const { specs } = listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: hasIpv6() });
-  return { problems: inOrder([...problems, ...checkLoaded(snapshot)]), loaded: { snapshot, specs } };
+  return { problems: inOrder([...problems, ...(await checkLoaded(snapshot))]), loaded: { snapshot, specs } };
 }

@@ -47,7 +47,7 @@ export async function loadCandidate(options: CheckOptions, from?: string): Promi
   const borrowed: string[] = [];
   const readers = from === undefined ? options : readAsIfMoved(options, from, borrowed);
   const { snapshot, problems } = await loadSnapshot({ ...readers, generation: 0, interfaces: ownNetworks() });
-  return { snapshot, problems: inOrder([...problems, ...(snapshot ? checkLoaded(snapshot) : [])]), borrowed };
+  return { snapshot, problems: inOrder([...problems, ...(snapshot ? await checkLoaded(snapshot) : [])]), borrowed };
 }
 
 function readAsIfMoved(options: CheckOptions, from: string, borrowed: string[]): CheckOptions {

@@ -23,6 +23,8 @@ export interface AddressList {
   find(address: string, name?: string): ListMatch | undefined | Promise<ListMatch | undefined>;
   /** What is wrong with the items, one text each. */
   readonly problems: readonly string[];
+  /** All items in order, those of files too, for proof. */
+  readonly patterns: readonly ListMatch[];
 }
 
 /** An item that matches, and whether that means yes. */
@@ -68,7 +70,7 @@ export function compileAddressList(items: readonly string[], options: ListOption
       address: parseAddress(address),
       addressText: address.toLowerCase(),
     });
-  return { problems, find, matches: (address, name) => isYes(find(address, name)) };
+  return { problems, patterns: entries, find, matches: (address, name) => isYes(find(address, name)) };
 }
 
 /** Domain names with `.domain` or parent matching, as in relay_domains. */

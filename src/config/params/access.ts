@@ -60,6 +60,15 @@ export const ACCESS_PARAMETERS = {
     "Let strangers use sender-specified routing (user%elsewhere@domain) to authorised destinations. Opens the relay.",
   ),
 
+  postern_allow_open_relay: bool(
+    "no",
+    "Start although strangers can relay, or submit mail, through a service. What `postern verify` finds is only a warning then.",
+  ),
+  postern_trusted_relay_tables: list(
+    "",
+    "Tables that the proof cannot look into (mysql:/file, ldap:/file …) and that are known to let no stranger relay.",
+  ),
+
   access_map_reject_code: code("554", "Reply code of the access(5) action REJECT."),
   access_map_defer_code: code("450", "Reply code of the access(5) action DEFER."),
   reject_code: code("554", "Reply code of the restriction reject."),

@@ -1,0 +1,81 @@
+/** master/prove.ts: the proof of every smtpd service of a snapshot (design §8). Reads the snapshot only: no server is asked. */
+import { compileAccess } from "../access/compile.ts";
+import { whereOf } from "../access/list-compiler.ts";
+import { systemClock } from "../base/clock.ts";
+import { ParameterError } from "../config/declare.ts";
+import { tlsFileCandidates } from "../config/file-references.ts";
+import { parseInetService } from "../config/inet-name.ts";
+import { scopeOf } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
+import { servicesText } from "../config/services-file.ts";
+import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
+import { Log } from "../log/log.ts";
+import { proofOf, type ServiceProof } from "../proof/service.ts";
+import { createResolver } from "../rewrite/create.ts";
+import { createTableOpener } from "../tables/open.ts";
+import { compileAddressList } from "../tables/pattern-list.ts";
+import type { TableOpener } from "../tables/table.ts";
+import { SnapshotFiles } from "./snapshot-files.ts";
+
+/** Services whose parameters cannot be read are left out: check has reported them. */
+export async function proveSnapshot(snapshot: ConfigSnapshot): Promise<readonly ServiceProof[]> {
+  const files = new SnapshotFiles(snapshot.files);
+  const log = new Log({ sink: () => undefined, now: systemClock.now, tag: "verify", id: 0 });
+  const tables = createTableOpener({ files, log, configDirectory: snapshot.configDirectory });
+  const proofs: ServiceProof[] = [];
+  try {
+    for (const service of snapshot.services) {
+      if (service.type !== "inet" || !["smtpd", "postscreen"].includes(service.command)) continue;
+      const proof = await proveReadable({ snapshot, service, tables, files, log });
+      if (proof !== undefined) proofs.push(proof);
+    }
+  } finally {
+    await tables.close?.();
+  }
+  return proofs;
+}
+
+interface Scope {
+  readonly snapshot: ConfigSnapshot;
+  readonly service: ServiceEntry;
+  readonly tables: TableOpener;
+  readonly files: SnapshotFiles;
+  readonly log: Log;
+}
+
+async function proveReadable(scope: Scope): Promise<ServiceProof | undefined> {
+  try {
+    return await prove(scope);
+  } catch (error) {
+    if (error instanceof ParameterError) return undefined;
+    throw error;
+  }
+}
+
+async function prove({ snapshot, service, tables, files, log }: Scope): Promise<ServiceProof> {
+  const params = scopeOf(snapshot, service);
+  const resolver = createResolver(params, { tables, ownAddresses: [] });
+  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
+  return proofOf({
+    access: compileAccess(params, { tables, resolver, log, mynetworks }),
+    mynetworks,
+    placeOf: (parameter) => whereOf(params.source(parameter)),
+    caCertificates: caCertificates(params, snapshot),
+    name: service.name,
+    port: parseInetService(service.name, servicesText(snapshot))?.port,
+    at: service.at,
+  });
+}
+
+/** How many certificates stand in smtpd_tls_CAfile and in the files of smtpd_tls_CApath. */
+function caCertificates(params: Parameters, snapshot: ConfigSnapshot): number {
+  const paths = [params.text("smtpd_tls_CAfile"), params.text("smtpd_tls_CApath")].filter((path) => path !== "");
+  const wanted = paths.flatMap((path) => tlsFileCandidates(params, path, snapshot.configDirectory));
+  let count = 0;
+  for (const [path, image] of snapshot.files) {
+    const directory = path.slice(0, path.lastIndexOf("/"));
+    if ("error" in image || !(wanted.includes(path) || wanted.includes(directory))) continue;
+    count += Buffer.from(image.bytes).toString("latin1").split("-----BEGIN CERTIFICATE-----").length - 1;
+  }
+  return count;
+}

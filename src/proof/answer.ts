@@ -1,0 +1,241 @@
+/** proof/answer.ts: what one restriction may say to one candidate. Words that depend only on what is chosen are evaluated by
+ *  the server's own code; what a client can pass by choosing well (DNS records, listed addresses) goes on; what cannot be
+ *  seen (servers, databases, regular expressions) may say anything. Never asks a server. */
+import type { Stage } from "../access/access.ts";
+import type { Subject } from "../access/reply-text.ts";
+import type { Context, Outcome, Rule, Services } from "../access/restriction.ts";
+import { SessionCache } from "../access/session-cache.ts";
+import { parseNetwork } from "../base/cidr.ts";
+import type { AddressList } from "../tables/pattern-list.ts";
+import { TableError } from "../tables/table.ts";
+import { Findings } from "./findings-of-rule.ts";
+import type { Unseen } from "./possible.ts";
+import { type Candidate, factsOf, type Scene } from "./scenario.ts";
+import { canSee, mayPermit, tableOf, unseenAmong, valuesOf } from "./sight.ts";
+
+/** Any of permit, next and refuse may come. `run`: a list follows. */
+export interface Answer {
+  readonly permit?: boolean;
+  readonly next?: boolean;
+  /** "policy": warn_if_reject makes a warning of it. */
+  readonly refuse?: "policy" | "hard" | undefined;
+  readonly run?: Extract<Outcome, { kind: "run" }> | undefined;
+  readonly warnNext?: boolean;
+  readonly why?: string;
+  readonly unseen?: Unseen | undefined;
+}
+
+export interface World {
+  readonly services: Services;
+  readonly mynetworks: AddressList;
+  /** "main.cf:7" of a parameter. */
+  readonly placeOf: (parameter: string) => string;
+}
+
+export interface Question {
+  readonly rule: Rule;
+  readonly stage: Stage;
+  readonly scene: Scene;
+  readonly candidate: Candidate;
+}
+
+const NEXT: Answer = { next: true };
+
+/** Words that somebody who wants to get through can pass: he has a PTR record, is on no block list, writes to addresses
+ *  that exist, and asks for nothing early. Words that look at foreign name servers never permit. */
+const PASSABLE =
+  /^(?:reject_unknown_\w+|reject_(?:rbl|rhsbl)_\w+|reject_unlisted_\w+|reject_unauth_pipelining|reject_multi_recipient_bounce|sleep|check_\w+_(?:a|mx|ns)_access|check_reverse_client_hostname_access|check_etrn_access)$/;
+
+/** What each of these looks at, so that equal parts give equal answers (signature.ts). */
+export type Part = "host" | "helo" | "sender" | "recipient" | "peer";
+
+const PARTS: readonly (readonly [RegExp, Part])[] = [
+  [/^(?:check_client_access|permit_mynetworks|permit_inet_interfaces)$/, "host"],
+  [/helo/, "helo"],
+  [/sender/, "sender"],
+  [/recipient/, "recipient"],
+  [/cert/, "peer"],
+];
+
+/** undefined: no part of the candidate matters. */
+export function partOf({ word }: Rule): Part | undefined {
+  return PARTS.find(([pattern]) => pattern.test(word))?.[1];
+}
+
+export function answerOf(question: Question, world: World): Answer | Promise<Answer> {
+  const { word } = question.rule;
+  if (PASSABLE.test(word)) return NEXT;
+  if (/login_mismatch$/.test(word)) return loginMismatch(question, world);
+  if (/^check_\w+_access$/.test(word)) return accessTable(question, world);
+  switch (word) {
+    case "check_policy_service":
+      return anything({ what: `policy server ${question.rule.argument}`, tables: [], clientChooses: false });
+    case "permit_dnswl_client":
+    case "permit_rhswl_client":
+      return dnsList(question, world);
+    case "permit_mx_backup":
+      return mxBackup(question);
+    case "permit_auth_destination":
+      return isOurs(question.scene) ? { permit: true, why: "the destination is ours" } : NEXT;
+    case "reject_unauth_destination":
+    case "defer_unauth_destination":
+      return isOurs(question.scene) ? NEXT : { refuse: "policy" };
+    case "permit_mynetworks":
+      return permitMynetworks(question, world);
+    case "permit_tls_clientcerts":
+    case "permit_tls_all_clientcerts":
+      return clientcerts(question, world);
+    default:
+      return evaluated(question, world);
+  }
+}
+
+function isOurs({ destination }: Scene): boolean {
+  return destination === "local" || destination === "relay";
+}
+
+function anything(unseen: Unseen): Answer {
+  return { permit: true, next: true, refuse: "policy", unseen };
+}
+
+/** The sender that is not ours, and the null sender, pass without a look-up. */
+function loginMismatch(question: Question, world: World): Answer | Promise<Answer> {
+  const { scene, candidate } = question;
+  if (scene.client === "login" || candidate.sender === "") return NEXT; // some login owns some sender
+  const { params, tables } = world.services;
+  const unseen = [
+    ...unseenAmong(params.get("smtpd_sender_login_maps"), tables),
+    ...unseenAmong(domainTables(world), tables),
+  ];
+  if (unseen.length === 0) return evaluated(question, world);
+  const what = unseen.join(", ");
+  return { next: true, refuse: "policy", unseen: { what, tables: unseen, clientChooses: true } };
+}
+
+/** type:table items of the parameters that tell which domains are ours. */
+export function domainTables({ services: { params } }: World): readonly string[] {
+  return (["mydestination", "virtual_alias_domains", "virtual_mailbox_domains", "relay_domains"] as const)
+    .flatMap((name) => params.get(name))
+    .map((item) => item.replace(/^!+/, ""))
+    .filter((item) => /^[a-z]+:/i.test(item));
+}
+
+/** At RCPT these never permit a foreign destination. With smtpd_delay_reject = no the lists before it run earlier. */
+function dnsList({ rule, stage, scene }: Question, { services }: World): Answer {
+  const atRcpt = stage === "relay" || stage === "recipient" || services.params.get("smtpd_delay_reject");
+  if (atRcpt && !isOurs(scene)) return NEXT;
+  const what = `DNS list ${rule.argument}`;
+  return { permit: true, next: true, unseen: { what, tables: [], clientChooses: false } };
+}
+
+function mxBackup({ scene }: Question): Answer {
+  if (isOurs(scene)) return { permit: true };
+  const what = "DNS, which says for which domains this host is an MX";
+  return {
+    permit: true,
+    next: true,
+    why: "whoever owns a domain can name this host as its MX",
+    unseen: { what, tables: [], clientChooses: false },
+  };
+}
+
+function permitMynetworks(question: Question, world: World): Answer | Promise<Answer> {
+  const unseen = unseenAmong(tablesIn(world.mynetworks), world.services.tables);
+  if (unseen.length === 0) return evaluated(question, world);
+  if (question.scene.client === "mynetworks") return { permit: true };
+  return { permit: true, next: true, unseen: { what: unseen.join(", "), tables: unseen, clientChooses: false } };
+}
+
+/** The type:table items of a list of networks. */
+export function tablesIn({ patterns }: AddressList): readonly string[] {
+  return patterns
+    .map(({ pattern }) => pattern.replace(/^!/, ""))
+    .filter((item) => item.includes(":") && parseNetwork(item).kind === "invalid" && !item.startsWith("["));
+}
+
+/** A stranger's own certificate stands in no list of fingerprints; `static:` and patterns may match it all the same. */
+function clientcerts(question: Question, world: World): Answer | Promise<Answer> {
+  const { params, tables } = world.services;
+  const unseen = unseenAmong(params.get("relay_clientcerts"), tables);
+  const { peer } = question.candidate;
+  if (unseen.length === 0 || peer === undefined) return evaluated(question, world);
+  if (question.rule.word === "permit_tls_all_clientcerts" && peer.trusted) return { permit: true };
+  if (question.scene.client !== "certificate") return NEXT;
+  return { permit: true, next: true, unseen: { what: unseen.join(", "), tables: unseen, clientChooses: false } };
+}
+
+/** The key is the client's to choose. */
+const CHOSEN_KEY: ReadonlySet<string> = new Set(["check_helo_access", "check_sender_access"]);
+
+function accessTable(question: Question, world: World): Answer | Promise<Answer> {
+  const { rule, scene, candidate } = question;
+  const ref = tableOf(rule.argument ?? "");
+  const table = world.services.tables.open(ref);
+  if (rule.word === "check_sasl_access" && scene.client !== "login") return NEXT;
+  if (rule.word === "check_helo_access" && candidate.helo === undefined) return NEXT;
+  if (rule.word === "check_ccert_access" && candidate.peer === undefined) return NEXT;
+  const unseen: Unseen = { what: ref, tables: [ref], clientChooses: CHOSEN_KEY.has(rule.word) };
+  if (!canSee(table)) {
+    if (rule.word === "check_ccert_access" && scene.client !== "certificate") return NEXT;
+    return anything(unseen);
+  }
+  const said = evaluated(question, world);
+  if (table.rules === undefined || /^(?:proxy:)*cidr:/.test(ref)) return said;
+  // One key was tried; another of the client's keys may match another pattern.
+  if (![...valuesOf(table)].some(mayPermit)) return said;
+  const widened = (one: Answer): Answer =>
+    one.permit || one.run ? one : { ...one, permit: true, next: true, unseen, why: "one of its patterns may say OK" };
+  return said instanceof Promise ? said.then(widened) : widened(said);
+}
+
+/** The rule's own evaluation, as the server does it. */
+function evaluated(question: Question, world: World): Answer | Promise<Answer> {
+  const findings = new Findings();
+  const context = contextOf(question, findings);
+  const read = (outcome: Outcome): Answer => ({ ...readOutcome(outcome), why: findings.why(question, world) });
+  const failed = (error: unknown): Answer => {
+    if (!(error instanceof TableError)) throw error;
+    return { refuse: "hard", why: error.message };
+  };
+  try {
+    const outcome = question.rule.evaluate(context);
+    return outcome instanceof Promise ? outcome.then(read, failed) : read(outcome);
+  } catch (error) {
+    return failed(error);
+  }
+}
+
+const SUBJECT: Subject = { name: "", replyClass: "Client host" };
+
+function contextOf({ stage, scene, candidate }: Question, trace: Findings): Context {
+  return {
+    facts: factsOf(candidate, scene),
+    stage,
+    subject: SUBJECT,
+    warnOnly: false,
+    checked: { sender: false, recipient: false },
+    effectScope: "message",
+    session: new SessionCache(),
+    trace,
+  };
+}
+
+/** DISCARD takes the mail and throws it away. defer_if_permit ends in a refusal whatever comes behind it, and
+ *  defer_if_reject only changes how it is worded. */
+function readOutcome(outcome: Outcome): Answer {
+  if (outcome.effects?.some(({ kind }) => kind === "discard")) return { refuse: "hard" };
+  switch (outcome.kind) {
+    case "permit":
+      return { permit: true };
+    case "refuse":
+      return { refuse: outcome.cause === "policy" ? "policy" : "hard" };
+    case "deferIfPermit":
+      return { refuse: "policy" };
+    case "run":
+      return { run: outcome };
+    case "warnNext":
+      return { warnNext: true };
+    default:
+      return NEXT;
+  }
+}

@@ -1,0 +1,191 @@
+/** proof/choices.ts: what a client can choose, as far as it can make a difference: addresses, names, HELO, senders and
+ *  recipients that some table of the lists knows, and plain ones. Reads tables that can be seen; asks no server. */
+
+import type { Rule } from "../access/restriction.ts";
+import type { Network } from "../base/cidr.ts";
+import type { TlsPeer } from "../mail/client.ts";
+import type { LookupTable } from "../tables/table.ts";
+import { tablesIn, type World } from "./answer.ts";
+import { networkIn, strangerAddresses } from "./networks.ts";
+import { sampleOf } from "./regexp-sample.ts";
+import type { Host } from "./scenario.ts";
+import { alwaysRefuses, canSee, mayPermit, pairsOf, tableOf } from "./sight.ts";
+
+/** A domain that is nobody's (RFC 2606). */
+const OUTSIDE_DOMAIN = "stranger.example";
+/** Values of one part that are tried; tables may have more keys. */
+const MAX_VALUES = 2000;
+
+export interface Choices {
+  readonly hosts: readonly Host[];
+  readonly helos: readonly (string | undefined)[];
+  readonly senders: readonly string[];
+  /** Of foreign domains that are not named in any table. */
+  readonly foreign: readonly string[];
+  /** In domains that a table names; whose they are the caller finds out. */
+  readonly named: readonly string[];
+  /** Fingerprints that tables list. */
+  readonly fingerprints: readonly string[];
+  /** Some table has more keys than are tried. */
+  readonly capped: boolean;
+}
+
+export function choicesOf(rules: Iterable<Rule>, world: World): Choices {
+  const keys = new TableKeys(rules, world);
+  const { params } = world.services;
+  const sendersIn = keys.of("check_sender_access", params.get("smtpd_sender_login_maps"));
+  const recipients = keys.of("check_recipient_access", []).flatMap(mailboxesFor);
+  const own = `someone@${ownDomain(world)}`;
+  const helo = keys.of("check_helo_access", []).flatMap(namesFor);
+  return {
+    hosts: hostsOf(keys, world),
+    helos: unique([
+      `client.${OUTSIDE_DOMAIN}`,
+      ...(params.get("smtpd_helo_required") ? [] : [undefined]),
+      params.text("myhostname"),
+      ...helo,
+    ]),
+    senders: unique([`someone@${OUTSIDE_DOMAIN}`, "", own, ...crossed(sendersIn)]),
+    foreign: unique([`someone@${OUTSIDE_DOMAIN}`, ...recipients.filter(isAnywhere)]),
+    named: unique(recipients.filter((address) => !isAnywhere(address))),
+    fingerprints: keys
+      .of("check_ccert_access", params.get("relay_clientcerts"))
+      .filter((key) => /^[\dA-F:]+$/i.test(key)),
+    capped: keys.capped,
+  };
+}
+
+function unique<T>(values: readonly T[]): readonly T[] {
+  return [...new Set(values)].slice(0, MAX_VALUES);
+}
+
+/** A domain of $mydestination that is written out, else this host. */
+export function ownDomain({ services: { params } }: World): string {
+  const plain = (["mydestination", "virtual_mailbox_domains", "virtual_alias_domains"] as const)
+    .flatMap((name) => params.get(name))
+    .find((item) => isDomain(item) && item !== "localhost");
+  return plain ?? params.text("myhostname");
+}
+
+/** A relay domain that is written out; undefined if there is none. */
+export function relayDomain({ services: { params } }: World): string | undefined {
+  const own = new Set(params.get("mydestination"));
+  const domain = params.get("relay_domains").find((item) => isDomain(item.replace(/^\./, "")) && !own.has(item));
+  return domain?.replace(/^\./, "host.");
+}
+
+function isDomain(item: string): boolean {
+  return /^[\w-]+(?:\.[\w-]+)*$/.test(item);
+}
+
+/** Keys of the tables of one word, patterns as a text that they match. */
+class TableKeys {
+  readonly #byWord = new Map<string, Set<string>>();
+  readonly #world: World;
+  capped = false;
+
+  constructor(rules: Iterable<Rule>, world: World) {
+    this.#world = world;
+    for (const { word, argument } of rules) {
+      if (argument === undefined || !/^check_\w+_access$/.test(word)) continue;
+      const refs = this.#byWord.get(word) ?? new Set();
+      this.#byWord.set(word, refs.add(tableOf(argument)));
+    }
+  }
+
+  /** Keys with a value that may help somebody; of `others` all keys. */
+  of(word: string, others: readonly string[]): readonly string[] {
+    const keys: string[] = [];
+    for (const ref of this.#byWord.get(word) ?? []) keys.push(...this.#keysOf(ref, (value) => !alwaysRefuses(value)));
+    for (const ref of others) keys.push(...this.#keysOf(ref, () => true));
+    return keys;
+  }
+
+  /** Networks of cidr tables and of prefixes in others, whatever their value. */
+  networks(): readonly Network[] {
+    const refs = [...(this.#byWord.get("check_client_access") ?? []), ...tablesIn(this.#world.mynetworks)];
+    const keys = refs.flatMap((ref) => this.#keysOf(ref, () => true));
+    return keys.map(networkIn).filter((network) => network !== undefined);
+  }
+
+  #keysOf(ref: string, wanted: (value: string) => boolean): readonly string[] {
+    const table: LookupTable = this.#world.services.tables.open(ref);
+    if (!canSee(table)) return [];
+    const patterns = /^(?:proxy:)*(?:regexp|pcre):/.test(ref);
+    const permitting: string[] = [];
+    const passing: string[] = [];
+    let refuses = false;
+    for (const [key, value] of pairsOf(table)) {
+      refuses ||= alwaysRefuses(value);
+      const text = !wanted(value) ? undefined : patterns ? sampleOf(key) : key;
+      if (text !== undefined) (mayPermit(value) ? permitting : passing).push(text);
+    }
+    // A key that only goes on is no better than one that is not listed, unless unlisted ones are refused.
+    const dropped = permitting.length > MAX_VALUES || (refuses && permitting.length + passing.length > MAX_VALUES);
+    this.capped ||= dropped;
+    return [...permitting, ...passing].slice(0, MAX_VALUES);
+  }
+}
+
+/** Plain hosts from all kinds of addresses, and one with each name that a whole top-level domain may have. */
+function hostsOf(keys: TableKeys, { mynetworks }: World): readonly Host[] {
+  const listed = mynetworks.patterns
+    .map(({ pattern }) => networkIn(pattern))
+    .filter((network) => network !== undefined);
+  const addresses = strangerAddresses([...listed, ...keys.networks()]);
+  const plain = addresses.map((address): Host => ({ address, name: "unknown", reverseName: "unknown" }));
+  const outside = addresses[0] ?? "203.0.113.77";
+  const topLevel = keys
+    .of("check_client_access", [])
+    .filter((key) => /^\.?[a-z][a-z-]*$/i.test(key) && key !== "localhost" && key !== "unknown")
+    .map((key): Host => {
+      const name = `host.${key.replace(/^\./, "")}`;
+      return { address: outside, name, reverseName: name };
+    });
+  const name = `client.${OUTSIDE_DOMAIN}`;
+  return [...plain, { address: outside, name, reverseName: name }, ...topLevel].slice(0, MAX_VALUES);
+}
+
+function namesFor(key: string): readonly string[] {
+  return key.startsWith(".") ? [`host${key}`] : [key, `host.${key}`];
+}
+
+/** Addresses that an access(5) key for mail matches. */
+function mailboxesFor(key: string): readonly string[] {
+  if (key.endsWith("@")) return [`${key}${OUTSIDE_DOMAIN}`];
+  if (key.startsWith("@")) return [`someone${key}`];
+  if (key.includes("@")) return [key];
+  if (!/^\.?[\w.[\]:-]+$/.test(key)) return [];
+  return key.startsWith(".") ? [`someone@host${key}`] : [`someone@${key}`, `someone@host.${key}`];
+}
+
+/** Local parts and domains that are crossed at most. */
+const MAX_CROSSED = 20;
+
+/** Two tables may want a local part and a domain of the same sender. */
+function crossed(keys: readonly string[]): readonly string[] {
+  const addresses = keys.flatMap(mailboxesFor);
+  const locals = keys.filter((key) => key.endsWith("@")).slice(0, MAX_CROSSED);
+  const domains = [...new Set(addresses.map((address) => address.slice(address.lastIndexOf("@") + 1)))];
+  return [
+    ...addresses,
+    ...locals.flatMap((local) => domains.slice(0, MAX_CROSSED).map((domain) => `${local}${domain}`)),
+  ];
+}
+
+/** The address stands for a whole top-level domain, or for one local part at every domain. */
+function isAnywhere(address: string): boolean {
+  const domain = address.slice(address.lastIndexOf("@") + 1);
+  return domain === OUTSIDE_DOMAIN || /^host\.[^.]+$/.test(domain) || !domain.includes(".");
+}
+
+/** A client certificate with this fingerprint; "" is one of the client's own making. */
+export function peerWith(fingerprint: string, { trusted }: { readonly trusted: boolean }): TlsPeer {
+  return {
+    subject: "client",
+    issuer: trusted ? "a public CA" : "client",
+    certFingerprint: fingerprint || "00:11:22:33:44:55:66:77:88:99:AA:BB:CC:DD:EE:FF:01:23:45:67",
+    publicKeyFingerprint: fingerprint || "FF:EE:DD:CC:BB:AA:99:88:77:66:55:44:33:22:11:00:76:54:32:10",
+    trusted,
+  };
+}

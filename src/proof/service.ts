@@ -1,0 +1,45 @@
+/** proof/service.ts: the proof of one service as `postern verify` shows it and check judges it: its matrix, the hosts that it
+ *  trusts, its problems. */
+import type { Parameters } from "../config/parameters.ts";
+import { serviceRole } from "../config/scope.ts";
+import type { Problem, SourceRef } from "../config/snapshot.ts";
+import { type Cell, type ProofInput, proveService } from "./prove.ts";
+import { relayProblems } from "./relay-problems.ts";
+
+/** Ports of submission (RFC 6409, RFC 8314). */
+const SUBMISSION_PORTS: ReadonlySet<number> = new Set([465, 587]);
+
+export interface ServiceInput extends ProofInput {
+  readonly name: string;
+  readonly port: number | undefined;
+  readonly at: SourceRef;
+}
+
+export interface ServiceProof {
+  readonly name: string;
+  readonly at: SourceRef;
+  readonly submission: boolean;
+  readonly cells: readonly Cell[];
+  readonly problems: readonly Problem[];
+}
+
+export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
+  const { name, at, access } = input;
+  const { params } = access.services;
+  const { cells } = await proveService(input);
+  const submission = isSubmission(params, input.port);
+  const problems = relayProblems({ cells, lists: access.lists, params, at, submission });
+  // Postfix's own words for lists without any guard are among them already.
+  const guarded = !access.problems.some(({ text }) => text.includes("specify at least one working instance of"));
+  const unreported = guarded
+    ? problems
+    : problems.filter(({ text }) => !/^open relay.* is empty|does not refuse/.test(text));
+  return { name, at, submission, cells, problems: unreported };
+}
+
+/** An explicit role counts before the port. */
+function isSubmission(params: Parameters, port: number | undefined): boolean {
+  const role = serviceRole(params);
+  if (params.text("postern_service_role") !== "") return role === "submission";
+  return role === "submission" || (port !== undefined && SUBMISSION_PORTS.has(port));
+}
