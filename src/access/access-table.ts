@@ -119,7 +119,7 @@ export function makeLookupKeys(params: Parameters): Services["lookupKeys"] {
 }
 
 /** How the table wants its keys. Asked at each lookup: a file that was missing at first may be there by now. */
-export function lookupKeysFor(table: LookupTable, { lookupKeys }: Services): LookupKeys {
+function lookupKeysFor(table: LookupTable, { lookupKeys }: Services): LookupKeys {
   return table.partialKeys ? lookupKeys.partial : lookupKeys.whole;
 }
 

@@ -2,7 +2,7 @@
  *  words. Compares logins as they are; knows no reply. */
 import { splitList } from "../config/declare.ts";
 import type { Address } from "../mail/address.ts";
-import { lookupKeysFor } from "./access-table.ts";
+import { lookupTables, mailAddrFindKeys } from "../tables/keys.ts";
 import type { Context, Services } from "./restriction.ts";
 
 export type OwnersOf = (sender: Address, context: Context) => Promise<readonly string[] | undefined>;
@@ -11,17 +11,11 @@ export type OwnersOf = (sender: Address, context: Context) => Promise<readonly s
 export function loginOwners(services: Services): OwnersOf {
   const { params, resolver } = services;
   const tables = params.get("smtpd_sender_login_maps").map((ref) => services.tables.open(ref));
+  const delimiter = params.get("recipient_delimiter");
   return async (sender, context) => {
     const address = resolver.rewrite(sender);
-    const ownDomain = (await resolver.classOf(address)) === "local";
-    for (const table of tables) {
-      for (const key of lookupKeysFor(table, services).ofOwned(address, ownDomain)) {
-        const answer = table.get(key);
-        const value = answer instanceof Promise ? await answer : answer;
-        context.trace?.lookup(table.ref, key, value);
-        if (value !== undefined) return splitList(value, "smtpd_sender_login_maps");
-      }
-    }
-    return undefined;
+    const localDomain = (await resolver.classOf(address)) === "local";
+    const hit = await lookupTables(tables, mailAddrFindKeys(address, { delimiter, localDomain }), context.trace);
+    return hit && splitList(hit.value, "smtpd_sender_login_maps");
   };
 }

@@ -48,22 +48,6 @@ export class LookupKeys {
   ofMail(address: Address): readonly string[] {
     return kept(this.#mails, address, () => mailKeys(address, this.#options));
   }
-
-  /** user+ext@dom, user@dom, then for our own domains user+ext, user, then @dom (smtpd_sender_login_maps). */
-  ofOwned(address: Address, ownDomain: boolean): readonly string[] {
-    if (!this.#options.partialKeys) return [address];
-    const domain = domainOf(address);
-    const local = localPartOf(address);
-    const plain = withoutExtension(local, this.#options.delimiter);
-    const keys: string[] = [address];
-    if (domain !== undefined && plain !== local) keys.push(`${plain}@${domain}`);
-    if (domain === undefined || ownDomain) {
-      keys.push(local);
-      if (plain !== local) keys.push(plain);
-    }
-    if (domain !== undefined) keys.push(`@${domain}`);
-    return [...new Set(keys)];
-  }
 }
 
 function kept<K>(keys: Map<K, readonly string[]>, name: K, make: () => readonly string[]): readonly string[] {

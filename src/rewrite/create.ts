@@ -145,7 +145,8 @@ async function routeResolved(resolved: Resolved, sender: Address, settings: Sett
   const { address, addressClass, invalid } = resolved;
   if (invalid) return { transport: "error", nexthop: "5.1.3 bad address syntax", recipient: address };
   const domain = domainOf(address) ?? settings.rules.myorigin;
-  const relocated = await lookupTables(settings.relocatedMaps, () =>
+  const relocated = await lookupTables(
+    settings.relocatedMaps,
     mailAddrFindKeys(address, {
       delimiter: settings.delimiter,
       localDomain: settings.isLocalDomain(resolved),

@@ -50,7 +50,7 @@ export function createRecipientTables(params: Parameters, tables: TableOpener): 
     async isMapped(resolved, who, trace) {
       const options = { delimiter, localDomain: isLocalDomain(resolved, params) };
       const asked = who === "sender" ? [...mapped, ...sender] : mapped;
-      return (await lookupTables(asked, () => mailAddrFindKeys(resolved.address, options), trace)) !== undefined;
+      return (await lookupTables(asked, mailAddrFindKeys(resolved.address, options), trace)) !== undefined;
     },
     async unlistedIn({ address, addressClass }, trace) {
       if (addressClass === "default") return undefined;
@@ -59,7 +59,7 @@ export function createRecipientTables(params: Parameters, tables: TableOpener): 
       if (addressClass === "local" && reserved.has(localPartOf(address).toLowerCase())) return undefined;
       const own = byClass[addressClass];
       if (addressClass === "local" ? !checked.local : own.length === 0) return undefined;
-      const listed = await lookupTables(own, () => mailboxKeys(address, { delimiter }), trace);
+      const listed = await lookupTables(own, mailboxKeys(address, { delimiter }), trace);
       return listed ? undefined : TABLE_NAMES[addressClass];
     },
   };

@@ -31,7 +31,7 @@ export async function lookupTransport(
   recipient: Address,
   options: { readonly delimiter: string; readonly parentMatches: boolean },
 ): Promise<TransportValue | undefined> {
-  const hit = await lookupTables(tables, () => transportKeys(recipient, options));
+  const hit = await lookupTables(tables, transportKeys(recipient, options));
   return hit && parseTransport(hit.value);
 }
 
@@ -41,7 +41,7 @@ export async function lookupBySender(
   sender: Address,
   options: { readonly delimiter: string; readonly emptyKey: string },
 ): Promise<string | undefined> {
-  const keys = () => (sender === "" ? [options.emptyKey] : senderKeys(sender, options));
+  const keys = sender === "" ? [options.emptyKey] : senderKeys(sender, options);
   const hit = await lookupTables(tables, keys);
   return hit === undefined || /^dunno$/i.test(hit.value) ? undefined : hit.value;
 }

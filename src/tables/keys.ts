@@ -49,16 +49,23 @@ function ask(
   return undefined;
 }
 
-/** As lookupFirst() over several tables: the first table with any hit answers. */
+/** Each key is asked of every table before the next key, as maps_find(3postfix) does: a whole address in the last table comes
+ *  before a domain in the first. Tables without partial keys are asked for the first key only. Rejects TableError. */
 export async function lookupTables(
   tables: readonly LookupTable[],
-  keys: () => Iterable<string>,
+  keys: Iterable<string>,
   trace?: LookupTrace,
 ): Promise<Hit | undefined> {
-  for (const table of tables) {
-    const answer = lookupFirst(table, keys(), trace);
-    const hit = answer instanceof Promise ? await answer : answer;
-    if (hit) return hit;
+  let whole = true;
+  for (const key of keys) {
+    for (const table of tables) {
+      if (!whole && !table.partialKeys) continue;
+      const answer = table.get(key);
+      const value = answer instanceof Promise ? await answer : answer;
+      trace?.lookup(table.ref, key, value);
+      if (value !== undefined) return { key, value };
+    }
+    whole = false;
   }
   return undefined;
 }
@@ -74,33 +81,10 @@ export function splitExtension(local: string, delimiter: string): { base: string
   return undefined;
 }
 
-/** access(5), e-mail: user+ext@dom, user@dom, dom, parents, user+ext@, user@. The null sender is asked as `<>`. */
-export function* accessEmailKeys(address: Address, options: KeyOptions): Generator<string> {
-  if (address === "") {
-    yield "<>";
-    return;
-  }
-  const { locals, domain } = parts(address, options);
-  for (const local of locals) yield domain === undefined ? local : `${local}@${domain}`;
-  if (domain !== undefined) yield* hostKeys(domain, options);
-  for (const local of locals) yield `${local}@`;
-}
-
 /** access(5), host name or HELO name: the name, then its parents as b.c or .b.c. */
 export function* hostKeys(name: string, options: { readonly parentMatches?: boolean }): Generator<string> {
   yield name;
   if (!name.startsWith("[")) yield* parents(name, options.parentMatches === true);
-}
-
-/** access(5), address: all of it, then shorter by one part each: 1.2.3.4, 1.2.3, 1.2, 1; IPv6 at its colons. */
-export function* addressKeys(address: string): Generator<string> {
-  yield address;
-  const separator = address.includes(":") ? ":" : ".";
-  let rest = address;
-  for (let at = rest.lastIndexOf(separator); at > 0; at = rest.lastIndexOf(separator)) {
-    rest = rest.slice(0, at);
-    if (!rest.endsWith(separator)) yield rest;
-  }
 }
 
 /** canonical, virtual_alias, login, relocated, bcc maps: user+ext@dom, user@dom, then bare if local, then @dom. */
