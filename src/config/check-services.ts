@@ -4,7 +4,18 @@ import { servicesText } from "./services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "./snapshot.ts";
 
 /** Programs that have a counterpart here. */
-const COMMANDS = new Set(["smtpd", "postscreen", "smtp", "lmtp", "local", "virtual", "pipe", "error", "discard"]);
+const COMMANDS = new Set([
+  "smtpd",
+  "postscreen",
+  "smtp",
+  "lmtp",
+  "local",
+  "virtual",
+  "pipe",
+  "error",
+  "discard",
+  "spawn",
+]);
 
 /** Postfix programs whose work is done inside Postern: their lines may stand and mean nothing. */
 const INTERNAL = new Set(
@@ -16,7 +27,7 @@ const INTERNAL = new Set(
 const WITHOUT_AGENT = new Set(["pipe", "virtual"]);
 
 /** Postfix programs that do something Postern does not do. */
-const MISSING = new Set(["spawn", "qmqpd"]);
+const MISSING = new Set(["qmqpd"]);
 
 /** Whether a line with this command means nothing here. */
 export function isInternalCommand(command: string): boolean {
@@ -58,7 +69,7 @@ function checkService(service: ServiceEntry, ports: string): Problem[] {
     const text = `smtpd listens on inet services only: service "${name}" of type ${type} is left out`;
     say("warning", text, type === "pass" ? "the postscreen line gives the smtpd" : undefined);
   }
-  const takesArguments = command === "pipe" || MISSING.has(command) || INTERNAL.has(command);
+  const takesArguments = command === "pipe" || command === "spawn" || MISSING.has(command) || INTERNAL.has(command);
   const stray = takesArguments ? undefined : service.args.find((arg) => !arg.startsWith("-"));
   if (stray !== undefined) say("error", `unexpected command-line argument: ${stray}`);
   return problems;

@@ -20,6 +20,7 @@ import { listenerSpecs } from "./listeners.ts";
 import { proveSnapshot } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
+import { spawnSpecsHere } from "./spawn-specs.ts";
 
 export interface CheckOptions {
   readonly configDirectory: string;
@@ -40,6 +41,7 @@ export async function checkConfiguration(options: CheckOptions): Promise<readonl
 export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Problem[]> {
   const found = [...checkSnapshot(snapshot)];
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
+  found.push(...spawnSpecsHere(snapshot, { uid: 0, ipv6: true }).problems); // who will start it is not known yet
   for (const service of snapshot.services) {
     if (service.type === "inet" && service.command === "smtpd") found.push(...checkReadable(snapshot, service));
   }

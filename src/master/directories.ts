@@ -1,8 +1,9 @@
 /** master/directories.ts: makes the queue directory and its parts with the right owners before a worker needs them. */
-import { chownSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Parameters } from "../config/parameters.ts";
 import { checkQueueDirectory } from "../queue/directory.ts";
+import { accountNamed, readAccountFiles } from "./accounts.ts";
 import type { WorkerUser } from "./protocol.ts";
 
 /** The configuration cannot be started; the message says why and what to do. CLI exits 78. */
@@ -14,6 +15,8 @@ export interface QueueDirectories {
   readonly root: string;
   /** Holds shard-NN, owned by mail_owner. */
   readonly queue: string;
+  /** Sockets for mail_owner alone. */
+  readonly private: string;
   readonly pidFile: string;
   readonly control: string;
 }
@@ -23,6 +26,7 @@ export function queueDirectories(params: Parameters): QueueDirectories {
   return {
     root,
     queue: join(root, "queue"),
+    private: join(root, "private"),
     pidFile: join(root, "pid", "postern.pid"),
     control: join(root, "public", "control"),
   };
@@ -35,8 +39,11 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
   try {
     mkdirSync(dirs.root, { recursive: true, mode: 0o755 });
     for (const name of ["pid", "public"]) mkdirSync(join(dirs.root, name), { recursive: true, mode: 0o755 });
-    mkdirSync(dirs.queue, { recursive: true, mode: 0o700 });
-    if (user) chownSync(dirs.queue, user.uid, user.gid);
+    for (const path of [dirs.queue, dirs.private]) {
+      if (path === dirs.private && existsSync(path)) continue; // other programs may keep sockets there
+      mkdirSync(path, { recursive: true, mode: 0o700 });
+      if (user) chownSync(path, user.uid, user.gid);
+    }
   } catch (error) {
     throw new StartError(`Cannot make queue_directory "${dirs.root}": ${(error as Error).message}`);
   }
@@ -57,11 +64,8 @@ export function workerUser(params: Parameters, uid: number): WorkerUser | undefi
     throw new StartError("postern_workers = 0 is refused as root: nothing would give up privileges; set 1 or more");
   }
   const name = params.get("mail_owner");
-  for (const line of readFileSync("/etc/passwd", "latin1").split("\n")) {
-    const [login, , id, group] = line.split(":");
-    if (login !== name) continue;
-    if (Number(id) === 0) throw new StartError(`mail_owner = ${name} is root; name an account without privileges`);
-    return { name, uid: Number(id), gid: Number(group) };
-  }
+  const account = accountNamed(readAccountFiles(), name);
+  if (account?.uid === 0) throw new StartError(`mail_owner = ${name} is root; name an account without privileges`);
+  if (account) return account;
   throw new StartError(`mail_owner = ${name}: no such account; create it: useradd --system --no-create-home ${name}`);
 }

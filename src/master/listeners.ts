@@ -28,8 +28,8 @@ export function listenerSpecs(
   const problems: Problem[] = [];
   for (const service of snapshot.services) {
     if (service.type !== "inet" || !SMTPD_PROGRAMS.has(service.command)) continue;
-    const where = parseInetService(service.name, context.servicesText);
-    if (!where) {
+    const places = servicePlaces(snapshot, service, context);
+    if (!places) {
       problems.push({
         severity: "error",
         at: service.at,
@@ -38,12 +38,21 @@ export function listenerSpecs(
       });
       continue;
     }
-    const hosts = where.host === undefined ? interfaceHosts(snapshot, service, context.ipv6) : [where.host];
-    for (const host of hosts) {
-      specs.push({ key: `${service.name}|${host}|${where.port}`, service, host, port: where.port });
-    }
+    for (const { host, port } of places) specs.push({ key: `${service.name}|${host}|${port}`, service, host, port });
   }
   return { specs, problems };
+}
+
+/** Where an inet service listens; undefined if its name is unknown. */
+export function servicePlaces(
+  snapshot: ConfigSnapshot,
+  service: ServiceEntry,
+  context: ListenerContext,
+): readonly { readonly host: string; readonly port: number }[] | undefined {
+  const where = parseInetService(service.name, context.servicesText);
+  if (!where) return undefined;
+  const hosts = where.host === undefined ? interfaceHosts(snapshot, service, context.ipv6) : [where.host];
+  return hosts.map((host) => ({ host, port: where.port }));
 }
 
 function interfaceHosts(snapshot: ConfigSnapshot, service: ServiceEntry, ipv6: boolean): readonly string[] {

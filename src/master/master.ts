@@ -37,6 +37,8 @@ import { pinRestartParameters } from "./pinned.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
 import type { Methods } from "./rpc.ts";
+import { SpawnServices } from "./spawn-services.ts";
+import { type SpawnSpec, spawnSpecsHere } from "./spawn-specs.ts";
 import { workerCount } from "./worker-count.ts";
 import { forkWorker } from "./worker-process.ts";
 
@@ -71,6 +73,7 @@ export class Master {
   /** Counters of clients; with one worker they are his. */
   readonly #anvil: AnvilServer | undefined;
   readonly #fleet: Fleet;
+  readonly #spawns: SpawnServices;
   readonly #ticketKeys = randomBytes(48);
   readonly #sockets = new Map<string, BoundSocket>();
   readonly #watch: FileWatch;
@@ -96,6 +99,7 @@ export class Master {
     const tag = `${this.#params.get("syslog_name")}/master`;
     this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag, id: process.pid });
     this.#anvil = this.#makeAnvil();
+    this.#spawns = new SpawnServices({ clock: systemClock, log: this.#log });
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
     this.stopped = new Promise((resolve) => {
@@ -146,6 +150,7 @@ export class Master {
 
   async #open(): Promise<void> {
     for (const spec of this.#loaded.specs) this.#sockets.set(spec.key, bindSocket(spec.host, spec.port));
+    (await this.#spawns.prepare(this.#spawnSpecs(this.#loaded.snapshot))).commit();
     writeFileSync(this.#dirs.pidFile, `${process.pid}\n`);
     await this.#fleet.start(this.#sockets).catch((error: Error) => {
       throw this.#user && /\bEACCES\b|permission denied/.test(error.message)
@@ -173,6 +178,7 @@ export class Master {
       await reload({
         ...loaded,
         sockets: this.#sockets,
+        spawns: { services: this.#spawns, specs: this.#spawnSpecs(snapshot) },
         fleet: this.#fleet,
         bind: (s) => bindSocket(s.host, s.port),
         log: this.#log,
@@ -193,6 +199,14 @@ export class Master {
     for (const image of changed) files.set(image.path, image);
     this.#loaded = { ...this.#loaded, snapshot: { ...this.#loaded.snapshot, files } };
     return this.#fleet.files(changed);
+  }
+
+  /** Throws StartError where a command would have to run as somebody whom this master cannot become. */
+  #spawnSpecs(snapshot: ConfigSnapshot): readonly SpawnSpec[] {
+    const { specs, problems } = spawnSpecsHere(snapshot, { uid: process.getuid?.() ?? 0, ipv6: hasIpv6() });
+    const error = problems.find(({ severity }) => severity === "error");
+    if (error) throw new StartError(formatProblem(error));
+    return specs;
   }
 
   #makeAnvil(): AnvilServer | undefined {
@@ -228,6 +242,7 @@ export class Master {
   async #close(): Promise<void> {
     this.#watch.stop();
     await this.#fleet.stop(0);
+    await this.#spawns.close();
     await this.#control?.close();
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });

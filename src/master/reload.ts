@@ -5,6 +5,8 @@ import type { Log } from "../log/log.ts";
 import type { BoundSocket } from "../net/listener.ts";
 import type { Fleet } from "./fleet.ts";
 import type { ListenerSpec } from "./listeners.ts";
+import type { SpawnServices } from "./spawn-services.ts";
+import type { SpawnSpec } from "./spawn-specs.ts";
 
 const PHASE_TIMEOUT_MS = 10_000;
 
@@ -13,6 +15,7 @@ export interface ReloadInput {
   readonly specs: readonly ListenerSpec[];
   /** Sockets of the running generation, by key; updated in place. */
   readonly sockets: Map<string, BoundSocket>;
+  readonly spawns: { readonly services: SpawnServices; readonly specs: readonly SpawnSpec[] };
   readonly fleet: Fleet;
   readonly bind: (spec: ListenerSpec) => BoundSocket;
   readonly log: Log;
@@ -22,16 +25,19 @@ export interface ReloadInput {
 export async function reload(input: ReloadInput): Promise<void> {
   const added = input.specs.filter((spec) => !input.sockets.has(spec.key));
   const bound = new Map<string, BoundSocket>();
+  const spawns = await input.spawns.services.prepare(input.spawns.specs);
   try {
     for (const spec of added) bound.set(spec.key, input.bind(spec));
     await input.fleet.callAll("load", { snapshot: input.snapshot }, PHASE_TIMEOUT_MS);
   } catch (cause) {
     for (const socket of bound.values()) socket.close();
+    await spawns.discard();
     await input.fleet.callAll("discard", {}, PHASE_TIMEOUT_MS).catch(() => undefined);
     throw cause;
   }
   const keys = input.specs.map((spec) => spec.key);
   await input.fleet.callAll("commit", { generation: input.snapshot.generation, keys }, PHASE_TIMEOUT_MS);
+  spawns.commit();
   for (const [key, socket] of bound) {
     input.sockets.set(key, socket);
     await input.fleet.listen(key, socket);

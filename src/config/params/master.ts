@@ -1,5 +1,5 @@
 /** config/params/master.ts: parameters of the process tree and of a service as a whole. */
-import { type Declaration, int, word } from "../declare.ts";
+import { type Declaration, int, list, time, word } from "../declare.ts";
 
 const workers = int("auto", { min: 0, max: 64 }, "", {});
 
@@ -14,6 +14,16 @@ const workersOrAuto: Declaration<number | "auto"> = {
 
 export const MASTER_PARAMETERS = {
   postern_workers: workersOrAuto,
+  command_time_limit: time(
+    "1000s",
+    "s",
+    { min: 1000 },
+    "How long a command of a spawn service of master.cf may run; then it is killed. SERVICE_time_limit overrides it.",
+  ),
+  export_environment: list(
+    "TZ MAIL_CONFIG LANG",
+    "Environment variables of the server that commands of spawn services get; name=value sets one.",
+  ),
   postern_service_role: word(
     "",
     ["", "submission", "mx"],
