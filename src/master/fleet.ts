@@ -6,7 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { SlotAsk } from "../mail/slot-lease.ts";
 import type { BoundSocket } from "../net/listener.ts";
 import { type Borrower, LaneLeases } from "./lane-leases.ts";
-import type { GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
+import type { DecisionArgs, GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
 import type { Methods } from "./rpc.ts";
 import { SiteFlushes } from "./site-flush.ts";
 import type { WorkerLink } from "./worker-process.ts";
@@ -23,6 +23,8 @@ export interface FleetOptions {
   readonly startArgs: (shard: number) => StartArgs;
   readonly clock: Clock;
   readonly log: Log;
+  /** Takes lines of the workers' decisions. */
+  readonly decisions: { append(lines: string): void };
 }
 
 interface Slot {
@@ -138,6 +140,7 @@ export class Fleet {
     };
     const methods = new Map<string, (args: never) => unknown>([
       ["flushSite", ({ domain }: { domain: string }) => this.#siteFlushes.start(domain)],
+      ["decisions", ({ lines }: DecisionArgs) => this.#options.decisions.append(lines)],
       ["lease", (ask: SlotAsk) => this.#leases.ask(borrower, ask)],
       [
         "release",

@@ -2,6 +2,7 @@
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
+import type { DecisionRecorder } from "../decisions/recorder.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
@@ -30,5 +31,7 @@ export interface WorkerKit {
   readonly flushSite: (domain: string) => Promise<void>;
   /** The last refusals, for explain. */
   readonly refusals: RefusalLog;
+  /** What was decided about recipients, on its way to the master. */
+  readonly decisions: DecisionRecorder;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }

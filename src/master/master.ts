@@ -11,9 +11,11 @@ import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
+import { DecisionStore } from "../decisions/store.ts";
 import { LineBatch } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
 import { LogFile } from "../log/log-file.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
@@ -72,6 +74,7 @@ export class Master {
   readonly #log: Log;
   /** Counters of clients; with one worker they are his. */
   readonly #anvil: AnvilServer | undefined;
+  readonly #decisions: DecisionStore;
   readonly #fleet: Fleet;
   readonly #spawns: SpawnServices;
   readonly #ticketKeys = randomBytes(48);
@@ -100,6 +103,11 @@ export class Master {
     this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag, id: process.pid });
     this.#anvil = this.#makeAnvil();
     this.#spawns = new SpawnServices({ clock: systemClock, log: this.#log });
+    this.#decisions = new DecisionStore(
+      this.#params.get("data_directory"),
+      this.#params.get("postern_decision_log_limit"),
+      (text) => this.#log.warning(printableUtf8(text)),
+    );
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
     this.stopped = new Promise((resolve) => {
@@ -185,6 +193,7 @@ export class Master {
       });
       this.#loaded = loaded;
       this.#anvil?.configure(scopeOf(snapshot));
+      this.#decisions.configure(scopeOf(snapshot).get("postern_decision_log_limit"));
       this.#watch.start(loaded.snapshot.files);
       this.#log.info(`reload -- version ${mailVersion}, configuration ${configDirectory}`);
     } catch (error) {
@@ -220,6 +229,7 @@ export class Master {
     const orphans = orphanShards(this.#dirs, workers);
     const spawn = String(this.#params.get("postern_workers")) === "0" ? inProcessWorker : forkWorker;
     return new Fleet({
+      decisions: this.#decisions,
       workers,
       spawn: (methods) => {
         const start = (all: Methods) => spawn(all, (chunk) => this.#logFile.write(chunk));
@@ -243,6 +253,7 @@ export class Master {
     this.#watch.stop();
     await this.#fleet.stop(0);
     await this.#spawns.close();
+    await this.#decisions.idle();
     await this.#control?.close();
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });

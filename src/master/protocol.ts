@@ -1,4 +1,4 @@
-/** master/protocol.ts: what the master asks of a worker, and a worker of the master (`lease` with a SlotAsk, `release`).
+/** master/protocol.ts: what the master asks of a worker, and a worker of the master (`lease` with a SlotAsk, `release`, `decisions`).
  *  Structured-cloneable values only. */
 import type { ConfigSnapshot, FileImage } from "../config/snapshot.ts";
 
@@ -50,6 +50,11 @@ export interface QueueArgs {
 export interface RefusalArgs {
   readonly id?: string | undefined;
   readonly last: number;
+}
+
+/** To the master: decisions about recipients, whole lines. */
+export interface DecisionArgs {
+  readonly lines: string;
 }
 
 export interface DrainArgs {

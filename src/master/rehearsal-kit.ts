@@ -4,6 +4,7 @@ import { NotAsked } from "../access/not-asked.ts";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import type { Parameters } from "../config/parameters.ts";
+import { DecisionRecorder } from "../decisions/recorder.ts";
 import type { Dns } from "../dns/resolver.ts";
 import { Log, type LogSink } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
@@ -39,6 +40,7 @@ export function rehearsalKit(dns: Dns, sink: LogSink): Omit<WorkerKit, "queue"> 
       close: () => undefined,
     },
     refusals: new RefusalLog(0),
+    decisions: new DecisionRecorder({ limit: 0, clock, warn: () => undefined, send: async () => undefined }),
     flushSite: async () => undefined,
   };
 }

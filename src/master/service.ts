@@ -78,6 +78,7 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
     announce: (backend, session) => announcedMechanisms(backend, params, session),
     cleanup: makeCleanup(params),
     explainer: kit.refusals,
+    decisions: kit.decisions,
     nextQueueId: kit.nextQueueId,
     resolver,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,

@@ -6,6 +6,7 @@ import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import { scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { DecisionRecorder } from "../decisions/recorder.ts";
 import { createDns } from "../dns/create.ts";
 import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
@@ -169,6 +170,7 @@ export class Worker {
     caps.configure(next.snapshot);
     kit.anvil.configure(next.params);
     kit.refusals.configure(next.params.get("postern_refusal_log_limit"));
+    kit.decisions.configure(next.params.get("postern_decision_log_limit"));
     qmgr.reconfigure();
     if (old) void retire(old);
   }
@@ -212,6 +214,7 @@ export class Worker {
     this.#running?.caps.close();
     const sessions = [...(this.#current?.smtpds.values() ?? [])].map((smtpd) => smtpd.drain(graceMs));
     await Promise.all(sessions);
+    await this.#running?.kit.decisions.flush();
     const running = this.#running;
     this.#running = undefined;
     await running?.qmgr.stop();
@@ -265,6 +268,12 @@ export class Worker {
       }),
       ticketKeys: Buffer.from(args.ticketKeys),
       refusals: new RefusalLog(params.get("postern_refusal_log_limit")),
+      decisions: new DecisionRecorder({
+        limit: params.get("postern_decision_log_limit"),
+        clock: systemClock,
+        warn: (text) => logFor(`${params.get("syslog_name")}/worker`).warning(printableUtf8(text)),
+        send: (lines) => this.#host.call("decisions", { lines }),
+      }),
       flushSite: async (domain) => void (await this.#host.call("flushSite", { domain })),
       anvil: workerAnvil({
         workers: args.workers,

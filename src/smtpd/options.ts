@@ -4,6 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import type { Parameters } from "../config/parameters.ts";
+import type { DecisionKeeper } from "../decisions/decision.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { ClientEndpoint } from "../mail/client.ts";
@@ -62,6 +63,8 @@ export interface SmtpdOptions {
   readonly counting?: ClientCounting | undefined;
   /** Who keeps what restrictions decided, and why; undefined: nobody. */
   readonly explainer?: Explainer | undefined;
+  /** Who keeps what was decided about each recipient; undefined: nobody. */
+  readonly decisions?: DecisionKeeper | undefined;
 }
 
 /** A running SMTP service of one config generation. */

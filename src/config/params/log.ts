@@ -55,4 +55,10 @@ export const LOG_PARAMETERS = {
     "Refusals whose whole evaluation is kept in memory for `postern explain --last` and `postern explain ID`, the last ones of each worker. 0: none.",
     { origin: "postern" },
   ),
+  postern_decision_log_limit: int(
+    "10000",
+    { min: 0, max: 1_000_000 },
+    "Decisions about recipients, accepted and refused, that are kept in $data_directory for `postern diff --replay`: at least the last so many, at most twice. Client, HELO, login, sender and recipient are stored, no content. 0: none, and what was kept is removed.",
+    { origin: "postern" },
+  ),
 } satisfies Record<string, Declaration<unknown>>;

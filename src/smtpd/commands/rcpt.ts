@@ -1,8 +1,9 @@
 /** smtpd/commands/rcpt.ts: RCPT TO (RFC 5321 §4.1.1.3). Order of tests as Postfix (postfix.md §3.5). */
 import type { Address } from "../../mail/address.ts";
 import { parsePath } from "../../mail/path.ts";
-import { reply } from "../../mail/reply.ts";
+import { type Reply, reply } from "../../mail/reply.ts";
 import { checkRcptParameters } from "../mail-parameters.ts";
+import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import type { Transaction } from "../transaction.ts";
@@ -35,11 +36,15 @@ function overLimit(session: Session, transaction: Transaction): HandlerResult {
   return { kind: "reply", reply: reply(452, "4.5.3", "Error: too many recipients"), tolerated };
 }
 
+async function decide(session: Session, address: Address): Promise<Reply | undefined> {
+  const verdict = await session.access.atRcpt(session.facts("RCPT", { recipient: address }));
+  recordDecision(session, address, verdict);
+  return applyVerdict(session, verdict);
+}
+
 async function offer(session: Session, transaction: Transaction, address: Address): Promise<HandlerResult> {
   session.recipient = address;
-  const undeclared = checkSmtputf8(session, address);
-  const refused =
-    undeclared ?? applyVerdict(session, await session.access.atRcpt(session.facts("RCPT", { recipient: address })));
+  const refused = checkSmtputf8(session, address) ?? (await decide(session, address));
   session.recipient = undefined;
   if (refused) return replyWith(refused);
   session.openQueueFile();
