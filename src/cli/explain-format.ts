@@ -181,6 +181,6 @@ export function wrap(text: string, indent: string, first = indent): string {
 }
 
 /** ANSI colour, nothing elsewhere. */
-function paint(text: string, colour: number | undefined, { colours }: Look): string {
+export function paint(text: string, colour: number | undefined, { colours }: Look): string {
   return colours && colour !== undefined ? `\x1b[1;${colour}m${text}\x1b[0m` : text;
 }

@@ -9,6 +9,7 @@ import { mailq, postcat, postqueue, postsuper } from "./queue-commands.ts";
 import { abort, flush, logrotate, reload, start, startForeground, status, stop } from "./server-commands.ts";
 import { newaliases, postalias, postmap } from "./table-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
+import { verify } from "./verify.ts";
 
 const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["start", start],
@@ -31,6 +32,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["postcat", postcat],
   ["user", user],
   ["explain", explain],
+  ["verify", verify],
   ["diff", diff],
 ]);
 
@@ -41,6 +43,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
+  verify [--json]                                               who can send mail where, proven
   diff NEWDIR                                                   what the configuration there would change
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
                        as the Postfix programs of those names

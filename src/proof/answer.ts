@@ -158,8 +158,11 @@ function clientcerts(question: Question, world: World): Answer | Promise<Answer>
   const { params, tables } = world.services;
   const unseen = unseenAmong(params.get("relay_clientcerts"), tables);
   const { peer } = question.candidate;
+  if (question.rule.word === "permit_tls_all_clientcerts" && peer?.trusted) {
+    const why = question.scene.client === "strangerTls" ? "public CAs sign a certificate for anybody" : "";
+    return { permit: true, why };
+  }
   if (unseen.length === 0 || peer === undefined) return evaluated(question, world);
-  if (question.rule.word === "permit_tls_all_clientcerts" && peer.trusted) return { permit: true };
   if (question.scene.client !== "certificate") return NEXT;
   return { permit: true, next: true, unseen: { what: unseen.join(", "), tables: unseen, clientChooses: false } };
 }

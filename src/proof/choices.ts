@@ -13,6 +13,8 @@ import { alwaysRefuses, canSee, mayPermit, pairsOf, tableOf } from "./sight.ts";
 
 /** A domain that is nobody's (RFC 2606). */
 const OUTSIDE_DOMAIN = "stranger.example";
+/** Recipients there, so that a reader sees which is which. */
+const FAR_DOMAIN = "elsewhere.example";
 /** Values of one part that are tried; tables may have more keys. */
 const MAX_VALUES = 2000;
 
@@ -46,7 +48,7 @@ export function choicesOf(rules: Iterable<Rule>, world: World): Choices {
       ...helo,
     ]),
     senders: unique([`someone@${OUTSIDE_DOMAIN}`, "", own, ...crossed(sendersIn)]),
-    foreign: unique([`someone@${OUTSIDE_DOMAIN}`, ...recipients.filter(isAnywhere)]),
+    foreign: unique([`someone@${FAR_DOMAIN}`, ...recipients.filter(isAnywhere)]),
     named: unique(recipients.filter((address) => !isAnywhere(address))),
     fingerprints: keys
       .of("check_ccert_access", params.get("relay_clientcerts"))

@@ -12,6 +12,7 @@ import { stepsOf, type Unseen } from "./possible.ts";
 import { type RcptStage, reachableRules } from "./reachable.ts";
 import type { Candidate, ClientClass, Destination, Scene } from "./scenario.ts";
 import { unseenAmong } from "./sight.ts";
+import { type TrustedHosts, trustedHosts } from "./trusted.ts";
 
 /** Combinations tried for one cell. Beyond them "never" is not proven. */
 const MAX_COMBINATIONS = 2000;
@@ -41,6 +42,7 @@ export interface Cell {
 
 export interface Matrix {
   readonly cells: readonly Cell[];
+  readonly trusted: readonly TrustedHosts[];
 }
 
 export async function proveService(input: ProofInput): Promise<Matrix> {
@@ -57,7 +59,7 @@ export async function proveService(input: ProofInput): Promise<Matrix> {
       );
     }
   }
-  return { cells };
+  return { cells, trusted: trustedHosts(rules.keys(), world) };
 }
 
 /** Recipients of each kind. Where the domain tables cannot be seen, foreign is what looks it. */

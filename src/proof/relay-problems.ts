@@ -167,7 +167,12 @@ function unguarded({ params, lists, at }: Judged): Reason {
     const source = params.source(name);
     const where =
       source === undefined ? "" : ` (${source.file.slice(source.file.lastIndexOf("/") + 1)}:${source.line})`;
-    return `${name}${where} ${rules.length === 0 ? "is empty" : "does not refuse them"}`;
+    return `${name}${where} ${emptyOrOpen(rules)}`;
   });
   return { text: told.join(", and "), at: params.source(names[0]) ?? params.source(names[1]) ?? at };
+}
+
+function emptyOrOpen(rules: readonly Rule[]): string {
+  if (rules.length === 0) return "is empty";
+  return rules.at(-1)?.word === "permit" ? "ends in permit" : "does not refuse them";
 }

@@ -5,6 +5,7 @@ import { serviceRole } from "../config/scope.ts";
 import type { Problem, SourceRef } from "../config/snapshot.ts";
 import { type Cell, type ProofInput, proveService } from "./prove.ts";
 import { relayProblems } from "./relay-problems.ts";
+import type { TrustedHosts } from "./trusted.ts";
 
 /** Ports of submission (RFC 6409, RFC 8314). */
 const SUBMISSION_PORTS: ReadonlySet<number> = new Set([465, 587]);
@@ -20,21 +21,20 @@ export interface ServiceProof {
   readonly at: SourceRef;
   readonly submission: boolean;
   readonly cells: readonly Cell[];
+  readonly trusted: readonly TrustedHosts[];
   readonly problems: readonly Problem[];
+  /** Compiling the lists has found that nothing in them refuses strangers, and said so in Postfix's words. */
+  readonly unguarded: boolean;
 }
 
 export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
   const { name, at, access } = input;
   const { params } = access.services;
-  const { cells } = await proveService(input);
+  const { cells, trusted } = await proveService(input);
   const submission = isSubmission(params, input.port);
   const problems = relayProblems({ cells, lists: access.lists, params, at, submission });
-  // Postfix's own words for lists without any guard are among them already.
-  const guarded = !access.problems.some(({ text }) => text.includes("specify at least one working instance of"));
-  const unreported = guarded
-    ? problems
-    : problems.filter(({ text }) => !/^open relay.* is empty|does not refuse/.test(text));
-  return { name, at, submission, cells, problems: unreported };
+  const unguarded = access.problems.some(({ text }) => text.includes("specify at least one working instance of"));
+  return { name, at, submission, cells, trusted, problems, unguarded };
 }
 
 /** An explicit role counts before the port. */

@@ -1,0 +1,114 @@
+/** cli/testdata/verify-configs.ts: whole configurations for `postern verify`: Postfix's own with the submission service
+ *  switched on, and the classic mistakes. */
+
+export interface SampleConfig {
+  readonly why: string;
+  readonly main: string;
+  readonly master: string;
+  readonly files?: Readonly<Record<string, string>>;
+  /** Findings, with their continuation lines joined. */
+  readonly finds?: readonly RegExp[];
+}
+
+const SMTP = "smtp inet n - n - - smtpd\n";
+const HEAD = "compatibility_level = 3.10\nmyhostname = mail.example.org\nmydestination = example.org\n";
+const HOME = `${HEAD}mynetworks = 127.0.0.0/8 [::1]/128\n`;
+
+/** The values that Debian's package writes, with the lines of master.cf that Postfix ships commented out. */
+export const STOCK_CONFIGS: readonly SampleConfig[] = [
+  {
+    why: "Postfix's stock main.cf with the submission services enabled",
+    main: `compatibility_level = 3.6
+smtpd_tls_security_level = may
+smtpd_relay_restrictions = permit_mynetworks permit_sasl_authenticated defer_unauth_destination
+myhostname = mail.example.org
+mydestination = $myhostname, example.org, localhost.localdomain, localhost
+relayhost =
+mynetworks = 127.0.0.0/8 [::ffff:127.0.0.0]/104 [::1]/128
+recipient_delimiter = +
+inet_interfaces = all
+inet_protocols = all
+`,
+    master: `smtp      inet  n       -       y       -       -       smtpd
+submission inet n       -       y       -       -       smtpd
+  -o syslog_name=postfix/submission
+  -o smtpd_tls_security_level=encrypt
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_tls_auth_only=yes
+  -o smtpd_reject_unlisted_recipient=no
+  -o smtpd_client_restrictions=$mua_client_restrictions
+  -o smtpd_helo_restrictions=$mua_helo_restrictions
+  -o smtpd_sender_restrictions=$mua_sender_restrictions
+  -o smtpd_recipient_restrictions=
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+  -o milter_macro_daemon_name=ORIGINATING
+smtps     inet  n       -       y       -       -       smtpd
+  -o syslog_name=postfix/smtps
+  -o smtpd_tls_wrappermode=yes
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_recipient_restrictions=
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+`,
+  },
+];
+
+/** What people get wrong, each with what must be found. */
+export const CLASSIC_MISTAKES: readonly SampleConfig[] = [
+  {
+    why: "mynetworks = 0.0.0.0/0",
+    main: `${HEAD}mynetworks = 0.0.0.0/0\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n`,
+    master: SMTP,
+    finds: [
+      /main\.cf:5: error: open relay: permit_mynetworks comes before reject_unauth_destination; mynetworks \(main\.cf:4\) holds 0\.0\.0\.0\/0/,
+    ],
+  },
+  {
+    why: "a client table that says OK to anyone in front of reject_unauth_destination",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks,
+  check_client_access cidr:clients,
+  reject_unauth_destination
+`,
+    master: SMTP,
+    files: { clients: "192.0.2.0/24 REJECT\n0.0.0.0/0 OK\n" },
+    finds: [/main\.cf:5: error: open relay: check_client_access cidr:\S+ comes before reject_unauth_destination/],
+  },
+  {
+    why: "permit at the end of the wrong list",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks, permit
+smtpd_recipient_restrictions = permit_mynetworks, reject_unknown_recipient_domain, permit, reject_unauth_destination
+`,
+    master: SMTP,
+    finds: [
+      /main\.cf:5: error: open relay: smtpd_relay_restrictions \(main\.cf:5\) ends in permit, and smtpd_recipient_restrictions \(main\.cf:6\) ends in permit/,
+    ],
+  },
+  {
+    why: "a sender table that says OK",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks,
+  check_sender_access texthash:senders, reject_unauth_destination
+`,
+    master: SMTP,
+    files: { senders: "boss@example.org OK\n" },
+    finds: [/main\.cf:5: error: open relay: check_sender_access \S+ comes before reject_unauth_destination; \S+ says OK/],
+  },
+  {
+    why: "permit_tls_all_clientcerts with public CAs",
+    main: `${HOME}smtpd_tls_security_level = may
+smtpd_tls_ask_ccert = yes
+smtpd_tls_CAfile = bundle.pem
+smtpd_relay_restrictions = permit_tls_all_clientcerts, reject_unauth_destination
+`,
+    master: SMTP,
+    files: { "bundle.pem": "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n".repeat(140) },
+    finds: [/error: open relay for any client with TLS: permit_tls_all_clientcerts comes before reject_unauth_destination/],
+  },
+  {
+    why: "a relay list emptied by -o",
+    main: `${HOME}smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated\n`,
+    master: `${SMTP}submission inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_relay_restrictions=
+`,
+    finds: [/master\.cf:4: error: open relay: smtpd_relay_restrictions \(master\.cf:4\) is empty/],
+  },
+];
