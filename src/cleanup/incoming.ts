@@ -86,7 +86,7 @@ export class Incoming implements IncomingMessage {
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
       const lane = await this.#deps.laneOf(recipient.address, envelope.sender, envelope.filter);
-      rows.push({ address: recipient.address, original: recipient.original, lane, dueMs: envelope.arrivalMs });
+      rows.push({ ...recipient, lane, dueMs: envelope.arrivalMs });
     }
     const message: NewMessage = { envelope, header: this.#headerBlock(fields), body, recipients: rows, hold };
     const claimed = await this.#deps.store.append(message, { claim: !hold });

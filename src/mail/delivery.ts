@@ -1,5 +1,6 @@
 /** mail/delivery.ts: the interface between the scheduler and the delivery agents (design §6: agents are injected). */
 import type { Address } from "./address.ts";
+import type { RecipientDsn } from "./dsn.ts";
 import type { Envelope } from "./envelope.ts";
 
 /** Content as stored: header block, empty line and body as one CRLF byte stream, no dot-stuffing. */
@@ -15,6 +16,7 @@ export interface DeliveryRecipient {
   readonly id: number;
   readonly address: Address;
   readonly original: Address;
+  readonly dsn?: RecipientDsn | undefined;
 }
 
 export interface DeliveryRequest {
@@ -48,6 +50,9 @@ export interface RcptOutcome {
   readonly transmitMs: number;
   /** How many deliveries the connection has carried, this one included; shown when above 1. */
   readonly connectionUse?: number | undefined;
+  /** For "sent", what a success report says: "relayed" to a hop that knows no DSN, "expanded" into other recipients;
+   *  undefined: "delivered". "passedOn": the hop knows DSN, so success is its to report. */
+  readonly dsnAction?: "relayed" | "expanded" | "passedOn" | undefined;
 }
 
 export interface DeliveryAgent {

@@ -1,5 +1,6 @@
 /** mail/envelope.ts: what is known about a message besides its content; stored with it as JSON-able data. */
 import type { Address } from "./address.ts";
+import type { MessageDsn, RecipientDsn } from "./dsn.ts";
 import type { QueueId } from "./queue-id.ts";
 
 /** What XFORWARD told of the mail's real origin. "unknown" where it said that something is unavailable. */
@@ -41,10 +42,14 @@ export interface Envelope {
   readonly origin: Origin;
   /** `transport:nexthop` that gets the whole message instead of its recipients' own (FILTER, content_filter). */
   readonly filter?: string | undefined;
+  /** undefined: the client asked for nothing. */
+  readonly dsn?: MessageDsn | undefined;
 }
 
 /** One recipient as it is asked to be delivered. `address` after rewriting; `original` as the client gave it. */
 export interface Recipient {
   readonly address: Address;
   readonly original: Address;
+  /** Kept through rewriting and alias expansion; undefined: the client asked for nothing. */
+  readonly dsn?: RecipientDsn | undefined;
 }

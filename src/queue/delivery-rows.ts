@@ -2,6 +2,7 @@
  *  always inside a transaction that the caller begins and commits. Operators' statements are in admin-rows.ts. */
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asAddress } from "../mail/address.ts";
+import type { RecipientDsn } from "../mail/dsn.ts";
 import { CLAIMED, HELD, WAITING } from "./schema.ts";
 import type { LaneDue, NewRecipient, QueuedRecipient } from "./store.ts";
 
@@ -31,6 +32,7 @@ export interface SettleRow {
   readonly key: bigint;
   readonly done: readonly number[];
   readonly deferred: readonly { readonly id: number; readonly dueMs: number; readonly reason: string }[];
+  readonly warned: readonly number[];
   readonly append: readonly MessageRow[];
 }
 
@@ -55,6 +57,8 @@ export class DeliveryRows {
   readonly #dropRecipient: StatementSync;
   readonly #dropRecipients: StatementSync;
   readonly #defer: StatementSync;
+  readonly #warn: StatementSync;
+  readonly #delayed: StatementSync;
   readonly #anyLeft: StatementSync;
   readonly #dropMessage: StatementSync;
   readonly #dropContent: StatementSync;
@@ -67,10 +71,10 @@ export class DeliveryRows {
     );
     this.#insertContent = db.prepare("INSERT INTO content (id, header, body) VALUES (?, ?, ?)");
     this.#insertRecipient = db.prepare(
-      "INSERT INTO recipient (message, id, state, due, lane, address, original, reason) VALUES (?, ?, ?, ?, ?, ?, ?, '')",
+      "INSERT INTO recipient (message, id, state, due, lane, address, original, dsn, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')",
     );
     this.#due = db.prepare(
-      `SELECT message, id, due, address, original, reason FROM recipient
+      `SELECT message, id, lane, due, address, original, dsn, reason, warned FROM recipient
        WHERE state = 0 AND lane = ? AND due <= ? ORDER BY due LIMIT ?`,
     );
     this.#setState = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND id = ?");
@@ -94,6 +98,11 @@ export class DeliveryRows {
     this.#dropRecipient = db.prepare("DELETE FROM recipient WHERE message = ? AND id = ?");
     this.#dropRecipients = db.prepare("DELETE FROM recipient WHERE message = ?");
     this.#defer = db.prepare("UPDATE recipient SET state = ?, due = ?, reason = ? WHERE message = ? AND id = ?");
+    this.#warn = db.prepare("UPDATE recipient SET warned = 1 WHERE message = ? AND id = ?");
+    this.#delayed = db.prepare(
+      `SELECT id, lane, due, address, original, dsn, reason, warned FROM recipient
+       WHERE message = ? AND state = 0 AND reason <> '' AND warned = 0 LIMIT ?`,
+    );
     this.#anyLeft = db.prepare("SELECT 1 FROM recipient WHERE message = ? LIMIT 1");
     this.#dropMessage = db.prepare("DELETE FROM message WHERE id = ? RETURNING body_file");
     this.#dropContent = db.prepare("DELETE FROM content WHERE id = ?");
@@ -112,8 +121,9 @@ export class DeliveryRows {
     );
     this.#insertContent.run(key, message.header, message.body ?? null);
     let id = 0;
-    for (const { address, original, lane, dueMs } of message.recipients) {
-      this.#insertRecipient.run(key, ++id, state, Math.round(dueMs), lane, address, original);
+    for (const { address, original, dsn, lane, dueMs } of message.recipients) {
+      const asked = dsn === undefined ? null : JSON.stringify(dsn);
+      this.#insertRecipient.run(key, ++id, state, Math.round(dueMs), lane, address, original, asked);
     }
   }
 
@@ -121,14 +131,7 @@ export class DeliveryRows {
     const byMessage = new Map<bigint, QueuedRecipient[]>();
     for (const row of this.#due.all(ask.lane, Math.floor(ask.nowMs), ask.limit)) {
       const key = row.message as bigint;
-      const recipient: QueuedRecipient = {
-        id: Number(row.id),
-        address: asAddress(row.address as string),
-        original: asAddress(row.original as string),
-        lane: ask.lane,
-        dueMs: Number(row.due),
-        reason: row.reason as string,
-      };
+      const recipient = recipientOf(row);
       const group = byMessage.get(key);
       if (group) group.push(recipient);
       else byMessage.set(key, [recipient]);
@@ -160,6 +163,11 @@ export class DeliveryRows {
     else this.#unclaimAll.run(state, key);
   }
 
+  /** Recipients that wait after a try and whose sender was not told, at most `limit`. */
+  delayed(key: bigint, limit: number): readonly QueuedRecipient[] {
+    return this.#delayed.all(key, limit).map(recipientOf);
+  }
+
   settle(settlement: SettleRow): Settled {
     const { key } = settlement;
     const held = this.#message.get(key)?.held;
@@ -169,6 +177,7 @@ export class DeliveryRows {
     for (const { id, dueMs, reason } of settlement.deferred) {
       this.#defer.run(state, Math.round(dueMs), reason, key, id);
     }
+    for (const id of settlement.warned) this.#warn.run(key, id);
     for (const message of settlement.append) this.append(message, true);
     const removed = settlement.deferred.length === 0 && this.#anyLeft.get(key) === undefined;
     if (removed) this.remove(key);
@@ -184,4 +193,17 @@ export class DeliveryRows {
     if (typeof row.body_file === "string") this.doomedFiles.push(row.body_file);
     return true;
   }
+}
+
+function recipientOf(row: Record<string, unknown>): QueuedRecipient {
+  return {
+    id: Number(row.id),
+    address: asAddress(row.address as string),
+    original: asAddress(row.original as string),
+    ...(row.dsn !== null && { dsn: JSON.parse(row.dsn as string) as RecipientDsn }),
+    lane: row.lane as string,
+    dueMs: Number(row.due),
+    reason: row.reason as string,
+    warned: Number(row.warned) !== 0,
+  };
 }

@@ -166,7 +166,7 @@ test("a refused settlement that was durable after all leaves its bounce waiting"
   const [original, bounce] = [ids.next(), ids.next()];
   engine.run([appendOf(original)]);
   failAfterCommit(opened.shard);
-  const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], append: [row(bounce)] };
+  const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], warned: [], append: [row(bounce)] };
   const settle: Request = { id: 1, shard: 0, op: { kind: "settle", settlement, filesFrom: undefined } };
   assert.deepEqual(outcomes(engine.run([settle])), ["error"]);
   const [again] = engine.run([settle]);

@@ -7,7 +7,7 @@ import type { QueueId } from "../mail/queue-id.ts";
 import type { AdminChange, ContentRow, Selection, Touched } from "./admin-rows.ts";
 import type { ClaimedRow, MessageRow, Settled, SettleRow } from "./delivery-rows.ts";
 import type { Shard } from "./shard.ts";
-import type { LaneDue, QueueListing } from "./store.ts";
+import type { LaneDue, QueuedRecipient, QueueListing } from "./store.ts";
 
 /** Question and answer of each operation. */
 export interface Operations {
@@ -20,6 +20,7 @@ export interface Operations {
   unclaim: { ask: { readonly key: bigint; readonly ids: readonly number[] }; answer: undefined };
   /** `filesFrom`: content directory of the appended messages' files, if it is another shard's. */
   settle: { ask: { readonly settlement: SettleRow; readonly filesFrom: string | undefined }; answer: Settled };
+  delayed: { ask: { readonly key: bigint; readonly limit: number }; answer: readonly QueuedRecipient[] };
   content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
   list: { ask: { readonly after: bigint; readonly limit: number }; answer: readonly QueueListing[] };
   change: {
@@ -54,6 +55,8 @@ export function perform(shard: Shard, op: Operation): Answer {
       return undefined;
     case "settle":
       return settle(shard, op);
+    case "delayed":
+      return shard.delivery.delayed(op.key, op.limit);
     case "content":
       return shard.admin.content(op.key);
     case "list":

@@ -37,7 +37,9 @@ const TABLES = `
     lane TEXT NOT NULL,
     address TEXT NOT NULL,
     original TEXT NOT NULL,
+    dsn TEXT,
     reason TEXT NOT NULL,
+    warned INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (message, id)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX recipient_due ON recipient (lane, due) WHERE state = 0;

@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
+import type { RecipientDsn } from "../mail/dsn.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { checkQueueDirectory, listShards } from "./directory.ts";
 import type { QueueStore } from "./store.ts";
@@ -196,6 +197,45 @@ test("a deferred recipient keeps its reason", async () => {
   assert.deepEqual(listed?.recipients, [{ address: "bob@example.net", reason: "Connection refused" }]);
   const [claimed] = await store.claimDue(LANE, 5, 1);
   assert.equal(claimed?.recipients[0]?.reason, "Connection refused");
+});
+
+test("what the client asked about reports is kept with its recipient", async () => {
+  const { store, ids } = await emptied();
+  const id = ids.next();
+  const plain = messageFor(id, { recipients: ["a@x.test", "b@x.test"] });
+  const dsn: RecipientDsn = { notify: ["SUCCESS", "DELAY"], orcpt: "rfc822;Bob+\u00fc@Example.ORG" };
+  const recipients = plain.recipients.map((recipient, i) => (i === 0 ? { ...recipient, dsn } : recipient));
+  const envelope = { ...plain.envelope, dsn: { ret: "HDRS" as const, envid: "QQ 314159" } };
+  await store.append({ ...plain, envelope, recipients }, { claim: false });
+  const [claimed] = await store.claimDue(LANE, NOW, 10);
+  assert.deepEqual(claimed?.envelope.dsn, envelope.dsn);
+  assert.deepEqual(
+    claimed?.recipients.map((recipient) => recipient.dsn),
+    [dsn, undefined],
+  );
+});
+
+test("delayed() lists who waits after a try, until settle() says that the sender was told", async () => {
+  const { store, ids } = await emptied();
+  const id = ids.next();
+  await store.append(messageFor(id, { recipients: ["a@x.test", "b@x.test", "c@x.test"] }), { claim: true });
+  const again = (recipient: number) => ({ id: recipient, dueMs: NOW, reason: "timed out" });
+  await store.settle({ queueId: id, done: [], deferred: [again(1), again(2)], append: [] });
+  await store.unclaim(id, [3]);
+  const delayed = async (limit = 10) => (await store.delayed(id, limit)).map(({ address }) => address);
+  assert.deepEqual(await delayed(), ["a@x.test", "b@x.test"]);
+  assert.deepEqual(await delayed(1), ["a@x.test"]);
+  const [claimed] = await store.claimDue(LANE, NOW, 10);
+  const first = claimed?.recipients.find(({ id: one }) => one === 1);
+  assert.ok(first);
+  await store.settle({ queueId: id, done: [], deferred: [again(1), again(2), again(3)], warned: [1, 2], append: [] });
+  assert.deepEqual(await delayed(), ["c@x.test"]);
+  const [later] = await store.claimDue(LANE, NOW, 10);
+  assert.deepEqual(later?.recipients.map(({ id: one, warned }) => [one, warned]).sort(), [
+    [1, true],
+    [2, true],
+    [3, false],
+  ]);
 });
 
 for (const sizeBytes of [0, 1, 999, 1000, 1001, 200_000]) {

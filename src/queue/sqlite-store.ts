@@ -21,6 +21,7 @@ import {
   type LaneDue,
   type NewMessage,
   type QueueAdmin,
+  type QueuedRecipient,
   QueueError,
   type QueueStore,
   type Settlement,
@@ -137,17 +138,22 @@ class SqliteStore implements QueueStore, ShardAccess {
   async settle(
     settlement: Settlement,
   ): Promise<{ readonly removed: boolean; readonly appended: readonly ClaimedMessage[] }> {
-    const { queueId, done, deferred, append } = settlement;
+    const { queueId, done, deferred, warned = [], append } = settlement;
     const shard = this.#shardOf(queueId);
     const foreign = shard !== this.#options.shard;
     const settled = await this.call<"settle">(shard, {
       kind: "settle",
-      settlement: { key: requireKey(queueId), done, deferred, append: append.map(rowOf) },
+      settlement: { key: requireKey(queueId), done, deferred, warned, append: append.map(rowOf) },
       filesFrom: foreign && append.length > 0 ? this.#contents.path : undefined,
     });
     if (settled.removed) this.#foreign.delete(queueId);
     const claimable = settled.appended ? append.filter((message) => !message.hold) : [];
     return { removed: settled.removed, appended: claimable.map((message) => this.#claimedFromMemory(shard, message)) };
+  }
+
+  async delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]> {
+    const shard = this.#shardOf(queueId);
+    return this.call<"delayed">(shard, { kind: "delayed", key: requireKey(queueId), limit });
   }
 
   freeBytes(): number {
@@ -224,7 +230,12 @@ class SqliteStore implements QueueStore, ShardAccess {
       body.kind === "inline"
         ? contentAtHand(header, body.bytes)
         : contentBehind(sizeBytes, async () => ({ header, path: join(this.directoryOf(shard), "content", body.name) }));
-    const recipients = message.recipients.map((recipient, i) => ({ ...recipient, id: i + 1, reason: "" }));
+    const recipients = message.recipients.map((recipient, i) => ({
+      ...recipient,
+      id: i + 1,
+      reason: "",
+      warned: false,
+    }));
     return { envelope, sizeBytes, recipients, remaining: recipients.length, content };
   }
 

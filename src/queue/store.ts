@@ -2,6 +2,7 @@
  *  All promises resolve after the group commit that holds the change has been synced. A shard number is in each queue id. */
 import type { Address } from "../mail/address.ts";
 import type { MessageContent } from "../mail/delivery.ts";
+import type { RecipientDsn } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 
@@ -34,6 +35,7 @@ export type StoredBody =
 export interface NewRecipient {
   readonly address: Address;
   readonly original: Address;
+  readonly dsn?: RecipientDsn | undefined;
   /** Opaque to the store; set by qmgr ("transport:nexthop"). */
   readonly lane: string;
   readonly dueMs: number;
@@ -52,6 +54,8 @@ export interface QueuedRecipient extends NewRecipient {
   readonly id: number;
   /** Last reason for delay; "" before the first try. */
   readonly reason: string;
+  /** The sender was told of the delay. */
+  readonly warned: boolean;
 }
 
 /** A message handed to qmgr: claimed, so nobody else delivers these recipients until settle() or release(). */
@@ -69,7 +73,9 @@ export interface Settlement {
   /** Delivered or finally failed: removed from the queue. */
   readonly done: readonly number[];
   readonly deferred: readonly { readonly id: number; readonly dueMs: number; readonly reason: string }[];
-  /** Bounces, committed in the same transaction. */
+  /** Recipients whose delay `append` tells of, whether of this claim or not; they are told of once. */
+  readonly warned?: readonly number[] | undefined;
+  /** Delivery reports, committed in the same transaction. */
   readonly append: readonly NewMessage[];
 }
 
@@ -123,6 +129,8 @@ export interface QueueStore extends QueueAdmin {
   markInFlight?(queueId: QueueId): void;
   /** The agent is done with the message. */
   clearInFlight?(queueId: QueueId): void;
+  /** Recipients that wait after a try and whose sender was not told of the delay. */
+  delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]>;
   /** Free bytes of the file system that holds the shard, at most a second old. */
   freeBytes(): number;
   /** Opens a dead worker's shard beside the own one; it only drains. */

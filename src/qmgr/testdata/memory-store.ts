@@ -41,7 +41,7 @@ export class MemoryStore implements QueueStore {
     const stored: Stored = { message, rows: new Map() };
     for (const recipient of message.recipients) {
       const id = this.#nextId++;
-      stored.rows.set(id, { recipient: { ...recipient, id, reason: "" }, claimed: claim });
+      stored.rows.set(id, { recipient: { ...recipient, id, reason: "", warned: false }, claimed: claim });
     }
     this.messages.set(message.envelope.queueId, stored);
     return claim ? claimOf(stored, [...stored.rows.values()]) : undefined;
@@ -108,9 +108,19 @@ export class MemoryStore implements QueueStore {
       if (!row?.claimed) this.mistakes.push(`deferral of ${id}, which is not claimed`);
       else Object.assign(row, { claimed: false, recipient: { ...row.recipient, dueMs, reason } });
     }
+    for (const id of settlement.warned ?? []) {
+      const row = stored?.rows.get(id);
+      if (row) row.recipient = { ...row.recipient, warned: true };
+    }
     const removed = stored?.rows.size === 0;
     if (removed) this.messages.delete(settlement.queueId);
     return { removed, appended: settlement.append.flatMap((message) => this.#add(message, true) ?? []) };
+  }
+
+  async delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]> {
+    const rows = [...(this.messages.get(queueId)?.rows.values() ?? [])];
+    const waiting = rows.filter(({ claimed, recipient }) => !claimed && recipient.reason !== "" && !recipient.warned);
+    return waiting.slice(0, limit).map(({ recipient }) => recipient);
   }
 
   /** Recipients in the queue, claimed or not. */
