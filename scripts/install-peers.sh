@@ -4,7 +4,8 @@
 # policy-rc.d forbids it during the installation, and the one that was there before is put back afterwards.
 set -euo pipefail
 
-packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcre postfix-cdb libsasl2-modules curl postgrey policyd-rate-limit)
+packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcre postfix-cdb libsasl2-modules curl postgrey policyd-rate-limit
+  postfix-policyd-spf-python)
 policy=/usr/sbin/policy-rc.d
 
 # One at a time: two would save and restore each other's policy.
