@@ -2,7 +2,7 @@
 import { nearestName } from "./edit-distance.ts";
 import { POSTFIX_NAMES } from "./postfix-names.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
-import type { Assignment, ConfigSnapshot, Problem } from "./snapshot.ts";
+import type { Assignment, ConfigSnapshot, Problem, ServiceEntry, SourceRef } from "./snapshot.ts";
 
 /** Parameters that exist once for each transport or service, with its name in front. */
 const PER_SERVICE =
@@ -27,8 +27,9 @@ export function checkNames(snapshot: ConfigSnapshot): Problem[] {
   const all = [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)];
   const usage = usageOf(snapshot, all);
   const problems = all.flatMap((assignment) => checkName(assignment, usage));
-  const defined = new Set([...all.map(({ name }) => name), ...snapshot.builtins.keys()]);
-  for (const assignment of all) problems.push(...checkReferences(assignment, defined));
+  const everywhere = new Set([...all.map(({ name }) => name), ...snapshot.builtins.keys()]);
+  for (const assignment of snapshot.mainCf) problems.push(...checkReferences(assignment, { defined: everywhere }));
+  for (const service of snapshot.services) problems.push(...checkServiceReferences(snapshot, service));
   return problems;
 }
 
@@ -62,19 +63,44 @@ function checkName({ name, value, at }: Assignment, usage: Usage): Problem[] {
   return [{ severity: "warning", at, text: `unused parameter: ${name}=${value}`, hint }];
 }
 
+/** What another service defines does not count here. */
+function checkServiceReferences(snapshot: ConfigSnapshot, { name, overrides }: ServiceEntry): Problem[] {
+  const own = [...snapshot.mainCf, ...overrides].map((assignment) => assignment.name);
+  const defined = new Set([...own, ...snapshot.builtins.keys()]);
+  return overrides.flatMap((assignment) => {
+    const hidden = snapshot.mainCf.findLast((earlier) => earlier.name === assignment.name);
+    const where = { service: name, hidden: hidden?.value === "" ? undefined : hidden?.at };
+    return checkReferences(assignment, { defined, where });
+  });
+}
+
+interface ReferenceScope {
+  readonly defined: ReadonlySet<string>;
+  /** Of an `-o` option: its service, and the line of main.cf that it overrides with something. */
+  readonly where?: { readonly service: string; readonly hidden: SourceRef | undefined };
+}
+
 /** Warns of `$name` that expands to nothing because nobody defines it. A choice on it (`${name?…}`) is no mistake. */
-function checkReferences({ name, value, at }: Assignment, defined: ReadonlySet<string>): Problem[] {
+function checkReferences({ name, value, at }: Assignment, { defined, where }: ReferenceScope): Problem[] {
   const declared = Object.hasOwn(REGISTRY, name);
   const expandedLater = declared && REGISTRY[name as ParameterName].raw === true;
   if (expandedLater || (!declared && POSTFIX_NAMES.has(name))) return [];
-  return referencesIn(value)
-    .filter((reference) => !reference.conditional && !isKnown(reference.name, defined))
-    .map((reference) => ({
-      severity: "warning",
-      at,
-      text: `undefined parameter: ${reference.name}`,
-      hint: `$${reference.name} in ${name} expands to nothing`,
-    }));
+  const unknown = referencesIn(value).filter(
+    (reference) => !reference.conditional && !isKnown(reference.name, defined),
+  );
+  const emptied = where && unknown.length > 0 && words(value).length === unknown.length;
+  return unknown.map((reference) => ({
+    severity: "warning",
+    at,
+    text: `undefined parameter: ${reference.name}`,
+    hint: emptied ? emptiedText(name, where) : `$${reference.name} in ${name} expands to nothing`,
+  }));
+}
+
+/** `-o smtpd_client_restrictions=$mua_client_restrictions` of a stock master.cf, and no such parameter in main.cf. */
+function emptiedText(name: string, { service, hidden }: NonNullable<ReferenceScope["where"]>): string {
+  const text = `${name} is empty in service "${service}"`;
+  return hidden ? `${text}: what ${hidden.file}:${hidden.line} says is not used there` : text;
 }
 
 function isKnown(name: string, defined: ReadonlySet<string>): boolean {

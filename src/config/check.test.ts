@@ -166,9 +166,14 @@ const masters = [
     in: "smtp inet n - n - - smtpd\n -o smtpd_banr=x\n -o myorigin=$mua",
     want: [
       "master.cf:2: warning: unused parameter: smtpd_banr=x; did you mean smtpd_banner?",
-      "master.cf:3: warning: undefined parameter: mua; $mua in myorigin expands to nothing",
+      'master.cf:3: warning: undefined parameter: mua; myorigin is empty in service "smtp"',
     ],
     why: "names in -o",
+  },
+  {
+    in: "587 inet n - n - - smtpd -o mua=x\n25 inet n - n - - smtpd\n -o { smtpd_helo_restrictions = permit, $mua }",
+    want: ["master.cf:3: warning: undefined parameter: mua; $mua in smtpd_helo_restrictions expands to nothing"],
+    why: "a name that only another service defines",
   },
   {
     in: "smtp inet n - n - - smtpd\n -o { smtp_sasl_security_options = noanonymous }",
@@ -191,6 +196,20 @@ for (const c of masters) {
     assert.deepEqual(got.sort(), [...c.want].sort());
   });
 }
+
+test("checkSnapshot() says what an undefined $mua_ list of the stock master.cf means", () => {
+  const main = "smtpd_sender_restrictions = reject_non_fqdn_sender";
+  const stock = `submission inet n - y - - smtpd
+  -o smtpd_client_restrictions=$mua_client_restrictions
+  -o smtpd_sender_restrictions=$mua_sender_restrictions
+  -o { smtpd_helo_restrictions = permit_mynetworks, $mua_helo_restrictions }`;
+  const about = check(main, stock).filter((text) => text.includes("mua_"));
+  assert.deepEqual(about, [
+    'master.cf:2: warning: undefined parameter: mua_client_restrictions; smtpd_client_restrictions is empty in service "submission"',
+    'master.cf:3: warning: undefined parameter: mua_sender_restrictions; smtpd_sender_restrictions is empty in service "submission": what main.cf:2 says is not used there',
+    "master.cf:4: warning: undefined parameter: mua_helo_restrictions; $mua_helo_restrictions in smtpd_helo_restrictions expands to nothing",
+  ]);
+});
 
 test("checkSnapshot() says which service spoils a value of main.cf", () => {
   const got = check("limit = 5\nmessage_size_limit = $limit", "25 inet n - n - - smtpd -o limit=x");

@@ -34,7 +34,6 @@ export function createSaslBackend(options: SaslBackendOptions): AccountBackend {
 export function checkSasl(params: Parameters): Problem[] {
   if (!params.get("smtpd_sasl_auth_enable")) return [];
   const type = params.get("smtpd_sasl_type");
-  if (type === "cyrus") return [cyrusWarning(params)];
   const path = params.get("smtpd_sasl_path");
   if (type !== "dovecot" || parseDovecotPath(path, "/") !== undefined) return [];
   return [
@@ -45,13 +44,4 @@ export function checkSasl(params: Parameters): Problem[] {
       hint: "specify inet:host:port, unix:path or a path relative to $queue_directory",
     },
   ];
-}
-
-function cyrusWarning(params: Parameters): Problem {
-  return {
-    severity: "warning",
-    at: params.source("smtpd_sasl_type") ?? params.source("smtpd_sasl_auth_enable"),
-    text: `smtpd_sasl_type = cyrus is not available; logins are looked up in ${params.get("postern_user_file")}`,
-    hint: 'set "smtpd_sasl_type = postern" for that file, or "dovecot" for Dovecot',
-  };
 }
