@@ -50,7 +50,15 @@ smtpd_helo_required = yes
   passwords: "relay.test me:second\n",
 };
 
-const GOLDEN = `Services
+const GOLDEN = `Who can send where
+  2527: a stranger in clear text to local domains: never -> always
+  2527: a client in mynetworks to foreign domains, to local domains: never -> always
+  2587: a stranger in clear text to local domains: always -> never
+  2526: a stranger in clear text to local domains: always -> never
+  2587: a client in mynetworks to foreign domains, to local domains: always -> never
+  2526: a client in mynetworks to foreign domains, to local domains: always -> never
+
+Services
   added      2527 inet smtpd (master.cf:5)
                -o syslog_name = postfix/third
   removed    2526 inet smtpd (master.cf:4)
@@ -119,6 +127,15 @@ describe("postern diff", () => {
     assert.match(stdout, /opens 127\.0\.0\.1:2527; closes 127\.0\.0\.1:2526\n/);
     assert.doesNotMatch(stdout, /me:|second/, "no password is shown");
     assert.equal(code, 0);
+  });
+
+  test("an open relay is the first line", async () => {
+    const { code, stdout } = await run({ ...OLD, "main.cf": `${MAIN}smtpd_relay_restrictions = permit\n` });
+    assert.match(
+      stdout,
+      /^Who can send where\n {2}25\d\d: a stranger in clear text to foreign domains: never -> ALWAYS\n/,
+    );
+    assert.equal(code, 1);
   });
 
   test("a rewrite that means the same is no change", async () => {

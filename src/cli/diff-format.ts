@@ -5,16 +5,18 @@ import type { EffectiveValue, ParameterChange } from "../config/compare-paramete
 import type { ServiceComparison } from "../config/compare-services.ts";
 import type { ServiceEntry, SourceRef } from "../config/snapshot.ts";
 import type { FileChange, Preview } from "../master/preview.ts";
+import type { RelayChange } from "../proof/compare.ts";
 import type { TextComparison, TextEntry } from "../tables/compare-text.ts";
-import { wrap } from "./explain-format.ts";
+import { type Look, paint, wrap } from "./explain-format.ts";
 
 const WIDTH = 100;
 /** Of each table this many entries are shown. */
 const SHOWN_ENTRIES = 5;
 
 /** "" when nothing changes in meaning. `errors`: so many in the new configuration keep it from being used. */
-export function formatPreview(preview: Preview, errors: number): string {
+export function formatPreview(preview: Preview, errors: number, look: Look): string {
   return [
+    group("Who can send where", formatRelays(preview.relays, look)),
     group("Services", formatServices(preview.services)),
     group("Parameters", preview.parameters.filter(({ effect }) => effect).map(formatParameter)),
     group("Tables and files", preview.files.map(formatFile)),
@@ -26,6 +28,42 @@ export function formatPreview(preview: Preview, errors: number): string {
 /** A heading with its lines; "" without lines. */
 function group(title: string, parts: readonly string[]): string {
   return parts.length === 0 ? "" : `${title}\n${parts.join("")}\n`;
+}
+
+const CLIENTS: Readonly<Record<RelayChange["client"], string>> = {
+  stranger: "a stranger in clear text",
+  strangerTls: "a stranger with TLS",
+  certificate: "a client with a listed certificate",
+  login: "who is logged in",
+  mynetworks: "a client in mynetworks",
+};
+const DESTINATIONS: Readonly<Record<RelayChange["destination"], string>> = {
+  foreign: "to foreign domains",
+  named: "to foreign domains of access tables",
+  relay: "to relay domains",
+  local: "to local domains",
+};
+
+/** One line for all that changes alike for one client of one service. */
+function formatRelays(changes: readonly RelayChange[], look: Look): string[] {
+  const lines = new Map<string, { readonly first: RelayChange; readonly destinations: string[] }>();
+  for (const change of changes) {
+    const key = [change.service, change.client, change.before, change.after].join(" ");
+    const line = lines.get(key);
+    if (line) line.destinations.push(DESTINATIONS[change.destination]);
+    else lines.set(key, { first: change, destinations: [DESTINATIONS[change.destination]] });
+  }
+  return [...lines.values()].map(({ first, destinations }) => {
+    const { service, client, destination, before, after } = first;
+    const text = `${service}: ${CLIENTS[client]} ${destinations.join(", ")}: ${before} -> `;
+    // The first destination is the loudest of the line.
+    const alarm = client.startsWith("stranger") && (destination === "foreign" || destination === "named");
+    const word = alarm && after === "always" ? "ALWAYS" : after;
+    return wrap(text + word, "    ", "  ").replace(
+      /\w+\n$/,
+      `${paint(word, alarm && after !== "never" ? 31 : undefined, look)}\n`,
+    );
+  });
 }
 
 function formatServices({ added, removed, changed }: ServiceComparison): string[] {

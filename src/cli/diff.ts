@@ -43,8 +43,8 @@ export const diff: Command = async (args, terminal) => {
     unreadable(terminal, directory, after.problems);
     return EXIT.problems;
   }
-  if (values.json) writeJson(before, after, terminal);
-  else write(before, after, terminal);
+  if (values.json) await writeJson(before, after, terminal);
+  else await write(before, after, terminal);
   return errorsOf(after).length > 0 ? EXIT.problems : EXIT.done;
 };
 
@@ -69,15 +69,16 @@ function errorsOf({ problems }: Candidate): readonly Problem[] {
   return problems.filter(({ severity }) => severity === "error");
 }
 
-function write(before: Candidate, after: Candidate, terminal: Terminal): void {
-  terminal.stdout(formatPreview(comparePreview(before, after), errorsOf(after).length) || "no change in meaning\n");
+async function write(before: Candidate, after: Candidate, terminal: Terminal): Promise<void> {
+  const preview = await comparePreview(before, after);
+  terminal.stdout(formatPreview(preview, errorsOf(after).length, terminal) || "no change in meaning\n");
   if (after.borrowed.length === 0) return;
   const text = `Not in the new directory, so taken as they are here: ${after.borrowed.join(", ")}`;
   terminal.stdout(wrap(text, "  ", ""));
 }
 
-function writeJson(before: Candidate, after: Candidate, terminal: Terminal): void {
-  const { services, ...rest } = comparePreview(before, after);
+async function writeJson(before: Candidate, after: Candidate, terminal: Terminal): Promise<void> {
+  const { services, ...rest } = await comparePreview(before, after);
   const { added, removed, changed } = services;
   const answer = {
     services: { added, removed, changed: changed.map(({ pair, fields }) => ({ service: pair.after.name, fields })) },

@@ -45,6 +45,22 @@ function usageOf(snapshot: ConfigSnapshot, all: readonly Assignment[]): Usage {
   };
 }
 
+/** Whether something looks at a parameter of an undeclared name. */
+function isUsed(name: string, usage: Usage): boolean {
+  if (usage.referenced.has(name) || usage.classes.has(name)) return true;
+  if (usage.databases.some((prefix) => name.startsWith(prefix))) return true;
+  const owner = PER_SERVICE.exec(name)?.[1];
+  return owner !== undefined && usage.services.has(owner);
+}
+
+/** Names that are set and change nothing: nobody's, or Postfix's for what is not done here. */
+export function namesWithoutEffect(snapshot: ConfigSnapshot): ReadonlySet<string> {
+  const all = [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)];
+  const usage = usageOf(snapshot, all);
+  const undeclared = all.map(({ name }) => name).filter((name) => !Object.hasOwn(REGISTRY, name));
+  return new Set(undeclared.filter((name) => POSTFIX_NAMES.has(name) || !isUsed(name, usage)));
+}
+
 function words(value: string): readonly string[] {
   return value.split(/[\s,]+/).filter(Boolean);
 }
@@ -54,10 +70,7 @@ function checkName({ name, value, at }: Assignment, usage: Usage): Problem[] {
   if (POSTFIX_NAMES.has(name)) {
     return [{ severity: "warning", at, text: `parameter ${name} is known to Postfix but has no effect here` }];
   }
-  if (usage.referenced.has(name) || usage.classes.has(name)) return [];
-  if (usage.databases.some((prefix) => name.startsWith(prefix))) return [];
-  const owner = PER_SERVICE.exec(name)?.[1];
-  if (owner !== undefined && usage.services.has(owner)) return [];
+  if (isUsed(name, usage)) return [];
   const near = nearestName(name, [...Object.keys(REGISTRY), ...POSTFIX_NAMES]);
   const hint = near === undefined ? undefined : `did you mean ${near}?`;
   return [{ severity: "warning", at, text: `unused parameter: ${name}=${value}`, hint }];

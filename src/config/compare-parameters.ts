@@ -1,7 +1,7 @@
 /** config/compare-parameters.ts: which parameters mean something else under a new configuration, and for which services.
  *  Compared is the value that takes effect: -o options over main.cf over defaults, `$name` expanded, parsed as declared. So
  *  order of lines, comments, white space, `1h` for `3600s`, and a value said by way of another parameter are no change. */
-import { referencesIn } from "./check-names.ts";
+import { namesWithoutEffect, referencesIn } from "./check-names.ts";
 import type { ServicePair } from "./compare-services.ts";
 import { type Declaration, ParameterError, splitList } from "./declare.ts";
 import type { Parameters } from "./parameters.ts";
@@ -29,7 +29,7 @@ export interface ParameterChange {
   readonly except: readonly string[];
   /** Waits for a stop and start. */
   readonly restart: boolean;
-  /** False: Postfix's, and without effect here. */
+  /** False: nobody looks at it, or it is Postfix's and without effect here. */
   readonly effect: boolean;
 }
 
@@ -68,7 +68,8 @@ export function compareParameters(
     after: scopeOf(after, pair.after),
   }));
   const names = [...comparedNames(before, after)].sort();
-  return names.flatMap((name) => changesOf(name, main, scopes));
+  const idle = new Set([...namesWithoutEffect(before), ...namesWithoutEffect(after)]);
+  return names.flatMap((name) => changesOf(name, main, scopes)).map((c) => ({ ...c, effect: !idle.has(c.name) }));
 }
 
 /** Declared ones, and of the operator's own those that are not only there for `$name`. */
@@ -90,10 +91,13 @@ function comparedNames(...snapshots: readonly ConfigSnapshot[]): ReadonlySet<str
   return names;
 }
 
-function changesOf(name: string, main: ScopePair, scopes: readonly ScopePair[]): readonly ParameterChange[] {
+function changesOf(
+  name: string,
+  main: ScopePair,
+  scopes: readonly ScopePair[],
+): readonly Omit<ParameterChange, "effect">[] {
   const [before, after] = [effectiveValue(main.before, name), effectiveValue(main.after, name)];
   const general = before.key !== after.key;
-  const effect = Object.hasOwn(REGISTRY, name) || !POSTFIX_NAMES.has(name);
   const restart = declarationOf(name)?.restart === true;
   const groups = new Map<string, { before: Compared; after: Compared; services: string[] }>();
   const except: string[] = [];
@@ -110,7 +114,7 @@ function changesOf(name: string, main: ScopePair, scopes: readonly ScopePair[]):
     }
   }
   const make = (from: Compared, to: Compared, where: Pick<ParameterChange, "general" | "services" | "except">) => ({
-    ...{ name, before: shown(from, name), after: shown(to, name), restart, effect },
+    ...{ name, before: shown(from, name), after: shown(to, name), restart },
     ...where,
   });
   return [

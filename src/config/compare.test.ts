@@ -83,6 +83,7 @@ const DIFFERENT = [
     why: "a restriction class",
   },
   { before: "", after: "postern_workers = 2", want: ["postern_workers auto -> 2 restart"], why: "needs a restart" },
+  { before: "", after: "smtpd_tarpit = 3", want: ["smtpd_tarpit  -> 3 no effect"], why: "nobody's" },
   { before: "", after: "qmqpd_error_delay = 9s", want: ["qmqpd_error_delay  -> 9s no effect"], why: "not used here" },
   {
     before: "relay_destination_concurrency_limit = 1",

@@ -7,11 +7,14 @@ import { compareServices, type ServiceComparison } from "../config/compare-servi
 import { allReferences, type FileReference } from "../config/file-references.ts";
 import { loadSnapshot } from "../config/load.ts";
 import { SERVICES_FILE, servicesText } from "../config/services-file.ts";
-import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
+import type { ConfigSnapshot, FileImage, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { ownNetworks } from "../net/interfaces.ts";
+import { compareProofs, loudestFirst, type RelayChange } from "../proof/compare.ts";
+import type { ServiceProof } from "../proof/service.ts";
 import { compareTexts, type TextComparison, type TextForm } from "../tables/compare-text.ts";
 import { type CheckOptions, checkLoaded, inOrder } from "./check.ts";
 import { listenerSpecs } from "./listeners.ts";
+import { proveSnapshot } from "./prove.ts";
 
 /** A configuration with all that check says about it. */
 export interface Candidate {
@@ -35,6 +38,8 @@ export interface Preview {
   readonly services: ServiceComparison;
   readonly parameters: readonly ParameterChange[];
   readonly files: readonly FileChange[];
+  /** Who can relay where, only where that changes; the loudest first. */
+  readonly relays: readonly RelayChange[];
   /** Sockets that a reload opens and closes: "0.0.0.0:465". */
   readonly opens: readonly string[];
   readonly closes: readonly string[];
@@ -93,7 +98,7 @@ function isConfig(path: string, configDirectory: string): boolean {
 }
 
 /** Everything that differs in meaning. */
-export function comparePreview(before: Candidate, after: Candidate): Preview {
+export async function comparePreview(before: Candidate, after: Candidate): Promise<Preview> {
   const [old, now] = [before.snapshot, after.snapshot];
   if (!old || !now) throw new Error("There is nothing to compare with a configuration that cannot be read");
   const services = compareServices(old, now);
@@ -102,10 +107,27 @@ export function comparePreview(before: Candidate, after: Candidate): Preview {
     services,
     parameters: compareParameters(old, now, services.pairs),
     files: compareFiles(old, now),
+    relays: await compareRelays(old, now, services),
     opens: newSockets.filter((socket) => !oldSockets.includes(socket)),
     closes: oldSockets.filter((socket) => !newSockets.includes(socket)),
     problems: compareProblems(before.problems, after.problems),
   };
+}
+
+async function compareRelays(
+  before: ConfigSnapshot,
+  after: ConfigSnapshot,
+  { added, removed, pairs }: ServiceComparison,
+): Promise<readonly RelayChange[]> {
+  const [old, now] = [await proveSnapshot(before), await proveSnapshot(after)];
+  const find = (proofs: readonly ServiceProof[], at: ServiceEntry | undefined) =>
+    proofs.find((proof) => at !== undefined && proof.name === at.name && proof.at.line === at.at.line);
+  const both = [
+    ...pairs,
+    ...added.map((service) => ({ before: undefined, after: service })),
+    ...removed.map((service) => ({ before: service, after: undefined })),
+  ];
+  return loudestFirst(both.flatMap((pair) => compareProofs(find(old, pair.before), find(now, pair.after))));
 }
 
 function socketsOf(snapshot: ConfigSnapshot): readonly string[] {
