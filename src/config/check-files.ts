@@ -27,10 +27,17 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
     if (users && !serverSaslOn(snapshot)) continue;
     // Without a user file every AUTH gets 454: mail from inside still flows, and the first `user add` mends it.
     const severity = users || (reference && !reference.at) ? "warning" : "error";
-    const hint = reference ? `named by ${reference.parameter}` : undefined;
+    const hint = reference ? `named by ${reference.parameter}${otherFiles(image.path, references)}` : undefined;
     problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
   }
   return [...problems, ...checkPlaces(snapshot, references.values()), ...checkTables(snapshot)];
+}
+
+/** For the type of table that Postfix reads from an index only. */
+function otherFiles(path: string, references: ReadonlyMap<string, FileReference>): string {
+  const [index = ""] = indexPaths("hash", path);
+  if (references.get(index)?.kind !== "index") return "";
+  return '; its text or the index of "postern postmap" is read, never .db or .lmdb';
 }
 
 function isMissing(image: { readonly error: string }): boolean {

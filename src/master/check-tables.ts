@@ -20,7 +20,8 @@ export class TableFindings {
     return this.#lines.flatMap((line): Problem[] => {
       const [, ref, reason = ""] = /^(.+?) is unavailable\. (.*)$/s.exec(line) ?? [];
       if (ref !== undefined) {
-        if (missing.has(reason)) return [];
+        // Advice may follow the reason.
+        if (missing.has(reason.replace(/;.*$/s, ""))) return [];
         const text = reason.startsWith(ref) ? reason : `${ref}: ${reason}`;
         return [{ severity: "error", at: whereNamed(ref, params, snapshot, service), text }];
       }

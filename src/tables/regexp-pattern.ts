@@ -120,7 +120,7 @@ function compileBacktracking(
   { pattern, flags, cause }: { readonly pattern: string; readonly flags: Flags; readonly cause: unknown },
 ): CompiledPattern {
   if (cause instanceof TableError) throw cause;
-  const reason = cause instanceof Error ? cause.message : String(cause);
+  const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/^error parsing regexp: /, "");
   try {
     const text = toJavaScript(pattern);
     const bits = (flags.caseless ? "i" : "") + (flags.multiline ? "m" : "") + (flags.dotAll ? "s" : "");
