@@ -22,6 +22,7 @@ import { proveSnapshot } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { spawnSpecsHere } from "./spawn-specs.ts";
+import { tableSettings } from "./table-settings.ts";
 
 export interface CheckOptions {
   readonly configDirectory: string;
@@ -87,7 +88,7 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly
   const files = new SnapshotFiles(snapshot.files);
   const silent = new Log({ sink: () => undefined, now: systemClock.now, tag: "check", id: 0 });
   const findings = new TableFindings();
-  const tables = createTableOpener({ files, log: findings.log, configDirectory: snapshot.configDirectory });
+  const tables = createTableOpener({ files, log: findings.log, ...tableSettings(snapshot) });
   const resolver = createResolver(params, { tables, ownAddresses: [] });
   const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
   const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });

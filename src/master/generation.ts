@@ -11,6 +11,7 @@ import { buildAgents } from "./agents.ts";
 import type { WorkerKit } from "./kit.ts";
 import { buildService } from "./service.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
+import { tableSettings } from "./table-settings.ts";
 
 export interface Generation {
   readonly snapshot: ConfigSnapshot;
@@ -39,9 +40,8 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Built
   const tables = createTableOpener({
     files,
     log,
-    configDirectory: snapshot.configDirectory,
     clock: kit.clock,
-    parameter: (name) => params.text(name),
+    ...tableSettings(snapshot),
   });
   const problems: Problem[] = [];
   const smtpds = new Map<string, Smtpd>();

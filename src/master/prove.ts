@@ -16,12 +16,13 @@ import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
+import { tableSettings } from "./table-settings.ts";
 
 /** Services whose parameters cannot be read are left out: check has reported them. */
 export async function proveSnapshot(snapshot: ConfigSnapshot): Promise<readonly ServiceProof[]> {
   const files = new SnapshotFiles(snapshot.files);
   const log = new Log({ sink: () => undefined, now: systemClock.now, tag: "verify", id: 0 });
-  const tables = createTableOpener({ files, log, configDirectory: snapshot.configDirectory });
+  const tables = createTableOpener({ files, log, ...tableSettings(snapshot) });
   const proofs: ServiceProof[] = [];
   try {
     for (const service of snapshot.services) {

@@ -22,6 +22,7 @@ import { createTableOpener } from "../tables/open.ts";
 import { rehearsalKit, silentDns, silentPolicyServers } from "./rehearsal-kit.ts";
 import { type WiredService, wireService } from "./service.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
+import { tableSettings } from "./table-settings.ts";
 
 export const STAGES = ["client", "helo", "mail", "rcpt", "data", "end-of-data", "etrn", "vrfy"] as const;
 
@@ -84,9 +85,8 @@ export async function rehearseSession(
   const tables = createTableOpener({
     files,
     log: kit.logFor("explain"),
-    configDirectory: snapshot.configDirectory,
     clock: kit.clock,
-    parameter: (name) => scopeOf(snapshot).text(name),
+    ...tableSettings(snapshot),
   });
   const policyServers = imagined.askPolicy ? undefined : silentPolicyServers(scopeOf(snapshot, imagined.service));
   const input = { snapshot, service: imagined.service, tables, files, kit, policyServers };

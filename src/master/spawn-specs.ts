@@ -11,6 +11,7 @@ import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.t
 import { parseSpawnCommand, type SpawnCommand } from "../config/spawn-command.ts";
 import type { ServicePlace } from "../net/unread-connections.ts";
 import { type Account, type AccountFiles, accountNamed, groupNamed, readAccountFiles } from "./accounts.ts";
+import { chooseVariables } from "./environment.ts";
 import { type ListenerContext, servicePlaces } from "./listeners.ts";
 
 /** Postfix's default_process_limit: what maxproc `-` means. */
@@ -161,14 +162,7 @@ function environmentOf(
   configDirectory: string,
   own: SpawnContext["environment"],
 ): Readonly<Record<string, string>> {
-  const environment = new Map<string, string>();
-  for (const item of params.get("export_environment")) {
-    const word = item.replace(/^\{\s*([\s\S]*?)\s*\}$/, "$1");
-    const [, assigned, text] = /^([^=]+?)\s*=\s*([\s\S]*)$/.exec(word) ?? [];
-    const name = assigned ?? word;
-    const value = text ?? (name === "MAIL_CONFIG" ? configDirectory : own[name]);
-    if (value !== undefined) environment.set(name, value);
-  }
+  const environment = chooseVariables(params.get("export_environment"), { own, configDirectory });
   environment.set("PATH", COMMAND_PATH);
   return Object.fromEntries(environment);
 }

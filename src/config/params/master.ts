@@ -20,6 +20,10 @@ export const MASTER_PARAMETERS = {
     { min: 1000 },
     "How long a command of a spawn service of master.cf may run; then it is killed. SERVICE_time_limit overrides it.",
   ),
+  import_environment: list(
+    "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
+    "Environment variables of the server that environ: tables see; name=value sets one.",
+  ),
   export_environment: list(
     "TZ MAIL_CONFIG LANG",
     "Environment variables of the server that commands of spawn services get; name=value sets one.",
