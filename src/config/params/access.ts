@@ -63,10 +63,12 @@ export const ACCESS_PARAMETERS = {
   postern_allow_open_relay: bool(
     "no",
     "Start although strangers can relay, or submit mail, through a service. What `postern verify` finds is only a warning then.",
+    { origin: "postern" },
   ),
   postern_trusted_relay_tables: list(
     "",
     "Tables that the proof cannot look into (mysql:/file, ldap:/file …) and that are known to let no stranger relay.",
+    { origin: "postern" },
   ),
 
   access_map_reject_code: code("554", "Reply code of the access(5) action REJECT."),
