@@ -9,8 +9,14 @@ export function openUnion(ref: string, name: string, context: OpenerContext): Lo
   const tables = members(ref, name, context);
   return {
     ref,
-    partialKeys: tables.every((table) => table.partialKeys),
+    get partialKeys() {
+      return tables.every((table) => table.partialKeys);
+    },
+    get problem() {
+      return problemOf(tables);
+    },
     async get(key) {
+      refuseBroken(tables);
       const found: string[] = [];
       for (const table of tables) {
         const answer = await table.get(key);
@@ -26,8 +32,14 @@ export function openPipe(ref: string, name: string, context: OpenerContext): Loo
   const tables = members(ref, name, context);
   return {
     ref,
-    partialKeys: tables.every((table) => table.partialKeys),
+    get partialKeys() {
+      return tables.every((table) => table.partialKeys);
+    },
+    get problem() {
+      return problemOf(tables);
+    },
     async get(key) {
+      refuseBroken(tables);
       let answer: Answer = key;
       for (const table of tables) {
         if (answer === undefined) break;
@@ -46,12 +58,18 @@ export function openRandom(ref: string, name: string, random: () => number = Mat
 }
 
 function members(ref: string, name: string, { tables }: OpenerContext): readonly LookupTable[] {
-  return words(ref, name, "type:name").map((word) => {
-    const table = tables.open(word);
-    // As in Postfix: one member that cannot be opened, and the table cannot.
-    if (table.problem !== undefined) throw new TableError(`${word}: ${table.problem}`);
-    return table;
-  });
+  return words(ref, name, "type:name").map((word) => tables.open(word));
+}
+
+/** As in Postfix: one member that cannot be opened, and the table cannot. Asked each time: an edit may have mended it. */
+function problemOf(tables: readonly LookupTable[]): string | undefined {
+  const broken = tables.find((table) => table.problem !== undefined);
+  return broken && `${broken.ref}: ${broken.problem}`;
+}
+
+function refuseBroken(tables: readonly LookupTable[]): void {
+  const problem = problemOf(tables);
+  if (problem !== undefined) throw new TableError(problem);
 }
 
 function words(ref: string, name: string, what: string): readonly string[] {

@@ -188,9 +188,7 @@ const BROKEN = [
   { ref: "pcre:{{/(?>a)/ OK}}", text: '"(?>" is not supported' },
   { ref: "unionmap:{}", text: 'need "unionmap:{type:name...}"' },
   { ref: "unionmap:static:a", text: 'need "unionmap:{type:name...}"' },
-  { ref: "unionmap:{static:a, hash:/nowhere}", text: "hash:/nowhere: open /nowhere: No such file" },
   { ref: "pipemap:a", text: 'need "pipemap:{type:name...}"' },
-  { ref: "pipemap:{inline:{x=y}, nis:z}", text: "unsupported dictionary type: nis" },
   { ref: "randmap:{}", text: 'need "randmap:{value...}"' },
   { ref: "sqlite:/nowhere.cf", text: "No such file" },
 ];
@@ -207,6 +205,38 @@ for (const c of BROKEN) {
     assert.ok(warnings.length >= 1);
   });
 }
+
+const BROKEN_MEMBERS = [
+  { ref: "unionmap:{static:a, hash:/nowhere}", text: /^hash:\/nowhere: open \/nowhere: No such file/ },
+  { ref: "pipemap:{inline:{x=y}, nis:z}", text: /unsupported dictionary type: nis/ },
+  { ref: "pipemap:{inline:{}, static:a}", text: /bad syntax/ },
+];
+
+for (const c of BROKEN_MEMBERS) {
+  test(`a member that cannot be opened breaks the whole: ${c.ref}`, async () => {
+    const table = open().open(c.ref);
+    await assert.rejects(async () => table.get("nobody"), { name: "TableError", message: c.text });
+    assert.match(table.problem ?? "", c.text);
+  });
+}
+
+const FAILING = [
+  { ref: "fail:because", key: "x" },
+  { ref: "unionmap:{static:a, fail:b}", key: "x" },
+  { ref: "pipemap:{inline:{x=y}, fail:b}", key: "x" },
+];
+
+for (const c of FAILING) {
+  test(`get() of a table that opens and fails: ${c.ref}`, async () => {
+    const table = open().open(c.ref);
+    assert.equal(table.problem, undefined);
+    await assert.rejects(async () => table.get(c.key), TableError);
+  });
+}
+
+test("pipemap: ends at the first table that finds nothing, before one that fails", async () => {
+  assert.equal(await open().open("pipemap:{inline:{x=y}, fail:b}").get("q"), undefined);
+});
 
 /** Postfix's words, from postmap 3.7 over the same rules. */
 const SKIPPED = [

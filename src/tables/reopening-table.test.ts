@@ -53,6 +53,18 @@ for (const c of KINDS) {
   });
 }
 
+for (const ref of ["texthash:/t", "unionmap:{texthash:/t}", "pipemap:{texthash:/t, static:one}"]) {
+  test(`get() answers when a file that was missing has come: ${ref}`, async () => {
+    const { opener, edit } = setUp({});
+    const table = opener.open(ref);
+    assert.match(table.problem ?? "", /No such file/);
+    await assert.rejects(async () => table.get("k"), TableError);
+    edit("/t", "k one");
+    assert.equal(table.problem, undefined);
+    assert.equal(await table.get("k"), "one");
+  });
+}
+
 test("get() reads nothing while nothing it was made of has changed", () => {
   const { opener, edit, reads } = setUp({ "/t": "k one", "/u": "" });
   const table = opener.open("hash:/t");

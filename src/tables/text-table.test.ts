@@ -83,6 +83,11 @@ for (const c of CHOICES) {
     assert.equal(open(c.ref, c.disk).table.get("K"), c.want));
 }
 
+test("get() of Postfix's cdb file finds keys that it has in quotes", () => {
+  const content = formatCdb(new Map([['"a b"@c\0', "quoted\0"]]));
+  assert.equal(open("cdb:/t", { "/t.cdb": { content, modified: 1 } }).table.get("a b@c"), "quoted");
+});
+
 test("open() warns of an index older than its text", () => {
   const { warnings } = open("hash:/t", {
     "/t": { content: "k text", modified: 6 },

@@ -6,7 +6,7 @@ import { indexPaths } from "../config/file-references.ts";
 import { parseCdb } from "./cdb.ts";
 import type { OpenerContext } from "./opener.ts";
 import { type FileSource, type LookupTable, TableError } from "./table.ts";
-import { mapTable, parseTextTable } from "./text.ts";
+import { mapTable, parseTextTable, writtenKey } from "./text.ts";
 
 /** Types that Postfix indexes with postmap. */
 export const INDEXED_TYPES: ReadonlySet<string> = new Set(["hash", "btree", "dbm", "sdbm", "lmdb", "cdb"]);
@@ -17,7 +17,7 @@ export function openText(ref: string, name: string, { files, log, configDirector
   const type = ref.slice(0, ref.indexOf(":"));
   const warn = (text: string) => log.warning(text);
   const index = INDEXED_TYPES.has(type) ? chooseIndex(path, { paths: indexPaths(type, path), files, warn }) : undefined;
-  if (index) return mapTable(ref, parseCdb(index.bytes, index.path));
+  if (index) return mapTable(ref, readIndex(index));
   const { entries, warnings } = parseTextTable(readText(path, type, files), path);
   for (const warning of warnings) warn(warning);
   return mapTable(ref, entries);
@@ -26,6 +26,13 @@ export function openText(ref: string, name: string, { files, log, configDirector
 interface Index {
   readonly path: string;
   readonly bytes: Uint8Array;
+}
+
+/** Postfix keeps the quotes of a key; postern postmap does not. */
+function readIndex({ bytes, path }: Index): ReadonlyMap<string, string> {
+  const entries = parseCdb(bytes, path);
+  if (!path.endsWith(".cdb")) return entries;
+  return new Map([...entries].map(([key, value]) => [key.includes('"') ? writtenKey(key) : key, value]));
 }
 
 interface IndexChoice {

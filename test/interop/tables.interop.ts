@@ -216,6 +216,17 @@ describe("lookup tables as Postfix's", { skip: !has && "not installed" }, () => 
     });
   }
 
+  test("Postfix's own cdb file", async () => {
+    const file = join(directory, "native");
+    writeFileSync(file, 'User@Example.org ok\n"a b"@c quoted\nx y z\n');
+    assert.equal(spawnSync("postmap", ["-c", directory, `cdb:${file}`]).status, 0);
+    rmSync(file);
+    for (const key of ["user@example.org", "USER@EXAMPLE.ORG", "x", "nobody", '"a b"@c']) {
+      const [ours, theirs] = [await postern(`cdb:${file}`, `${key}\n`), await postfix(`cdb:${file}`, `${key}\n`)];
+      assert.deepEqual([ours.code, ours.out], [theirs.code, theirs.out], key);
+    }
+  });
+
   test("random POSIX patterns match the same keys, extended and basic", async () => {
     const pieces = [
       ..."aabb.*+?|()^$x",
