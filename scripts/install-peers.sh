@@ -6,6 +6,7 @@ set -euo pipefail
 
 packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcre postfix-cdb libsasl2-modules curl postgrey policyd-rate-limit
   postfix-policyd-spf-python)
+packages+=(mariadb-server slapd ldap-utils memcached)
 policy=/usr/sbin/policy-rc.d
 
 # One at a time: two would save and restore each other's policy.
@@ -48,5 +49,6 @@ debconf-set-selections <<'SELECTIONS'
 postfix postfix/main_mailer_type select No configuration
 postfix postfix/mailname string localhost
 msmtp msmtp/apparmor boolean false
+slapd slapd/no_configuration boolean true
 SELECTIONS
 apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" 9>&-

@@ -89,6 +89,11 @@ const BAD = [
   { in: "hosts=a\n", why: "no database", text: /dbname/ },
   { in: "dbname=d\nhosts=unix:b\n", why: "relative socket", text: /^\/my\.cf, line 2: / },
   { in: "dbname=d\nhosts=a:b\n", why: "bad port", text: /^\/my\.cf, line 2: bad port/ },
+  {
+    in: "dbname=d\nhosts=b 10.0.0.1\ntls_verify_cert=yes\n",
+    why: "an address to verify",
+    text: /line 2: .*host names/,
+  },
   { in: "dbname=d\ntls_CApath=/etc/ssl\n", why: "directory of certificates", text: /line 2: .*tls_CAfile/ },
   { in: "dbname=d\ntls_CAfile=/none\n", why: "certificate that is not there", text: /open \/none/ },
   { in: "dbname=d\noption_file=my.cnf\n", why: "relative option file", text: /line 2: .*absolute/ },

@@ -1,5 +1,6 @@
 /** tables/mysql-hosts.ts: where and how a mysql table connects: `hosts`, the login, `tls_*` and `option_file` of
  *  mysql_table(5). Settings of the table go before those of the option file. */
+import { canonicalIp } from "../base/cidr.ts";
 import { type MysqlOptions, parseMysqlOptions } from "./mysql-options.ts";
 import { splitHostPort } from "./pgsql-hosts.ts";
 import type { QueryFile } from "./query-file.ts";
@@ -44,7 +45,11 @@ export function mysqlTargets(file: QueryFile, files: FileSource): readonly Mysql
     charset: file.text("charset") || (options.get("default_character_set") ?? "utf8mb4"),
     tls: tlsOf(file, files, options),
   };
-  return placesOf(file, options).map((place) => ({ ...place, ...shared }));
+  const targets = placesOf(file, options).map((place) => ({ ...place, ...shared }));
+  const unnamed = targets.find(({ at, tls }) => tls?.verifyIdentity && "host" in at && canonicalIp(at.host));
+  // mysql2 compares the certificate of an address with "localhost" instead.
+  if (unnamed) throw file.bad("hosts", `tls_verify_cert needs host names, "${unnamed.name}" is an address`);
+  return targets;
 }
 
 function optionsOf(file: QueryFile, files: FileSource): MysqlOptions {

@@ -130,8 +130,3 @@ export class TestMariadb {
     return existsSync(path) ? readFileSync(path, "latin1") : "";
   }
 }
-
-/** True where this machine can run one. */
-export function hasMariadb(): boolean {
-  return existsSync(SERVER) && existsSync(INSTALL);
-}

@@ -152,11 +152,6 @@ export class TestPostgres {
   }
 }
 
-/** True where the package has binaries for this machine. */
-export function hasPostgres(): boolean {
-  return packageOf() !== undefined;
-}
-
 /** A copy that everybody may read, with the symbolic links that the package's install script would have made. */
 function copyProgram(target: string): void {
   const source = packageOf();
