@@ -1,6 +1,6 @@
 /** test/decisions.test.ts: a running server keeps what it decided about recipients, no more than it is told to. */
 import assert from "node:assert/strict";
-import { readdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -16,7 +16,27 @@ smtpd_sasl_type = postern
 smtpd_peername_lookup = no
 smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = check_recipient_access inline:{ { later@example.org = 450 not now }, kept@example.org=HOLD }
-postern_workers = 2
+postern_workers = 1
+`;
+
+const REPLAYED = `Recent decisions
+  4 replayed: 3 would come out differently, 1 the same, 0 undecided
+  1 at 127.0.0.1:PORT: accepted, hold -> rejected
+    now   Accepted at RCPT: no restriction refused.
+    then  Refused at RCPT because reject (main.cf:16): nothing before it let the client through.
+    e.g.  unknown[127.0.0.1] from=<bob@example.net> to=<kept@example.org>
+  1 at 127.0.0.1:PORT: deferred -> rejected
+    now   Deferred at RCPT because check_recipient_access inline:{ { later@example.org = 450 not now
+          }, kept@example.org=HOLD } (main.cf:17): "later@example.org" is listed there as "450 not
+          now".
+    then  Refused at RCPT because reject (main.cf:16): nothing before it let the client through.
+    e.g.  unknown[127.0.0.1] from=<bob@example.net> to=<later@example.org>
+  1 at 127.0.0.1:PORT: accepted -> rejected
+    now   Accepted at RCPT because of permit_sasl_authenticated (main.cf:16): the client has logged
+          in as alice@example.org.
+    then  Refused at RCPT because reject (main.cf:16): nothing before it let the client through.
+    e.g.  unknown[127.0.0.1] alice@example.org from=<bob@example.net> to=<friend@example.com>
+
 `;
 
 describe("decisions of a running server", { concurrency: false, timeout: 60_000 }, () => {
@@ -82,6 +102,25 @@ describe("decisions of a running server", { concurrency: false, timeout: 60_000 
       ["deferred", 450],
     );
     assert.deepEqual((await found("friend@example.com")).login, { method: "PLAIN", username: "alice@example.org" });
+  });
+
+  test("postern diff --replay tells which of them would come out differently, and why", async () => {
+    const next = join(server.directory, "next");
+    mkdirSync(next);
+    const main = readFileSync(join(server.directory, "main.cf"), "utf8");
+    writeFileSync(
+      join(next, "main.cf"),
+      main.replace("permit_sasl_authenticated, reject_unauth_destination", "reject"),
+    );
+    writeFileSync(join(next, "master.cf"), readFileSync(join(server.directory, "master.cf")));
+    const { code, stdout } = await server.run(["diff", next, "--replay"]);
+    const recent = stdout.slice(stdout.indexOf("Recent decisions"), stdout.indexOf("Not in the new"));
+    assert.equal(recent.replaceAll(String(port), "PORT"), REPLAYED);
+    assert.equal(code, 0, stdout);
+    const json = await server.run(["diff", next, "--replay", "--json"]);
+    const { replay } = JSON.parse(json.stdout);
+    assert.deepEqual([replay.total, replay.same, replay.groups.length], [4, 1, 3]);
+    assert.equal(replay.groups[0].examples[0].after.rule.at, "main.cf:16");
   });
 
   test("nobody else may read them, and they stay within twice the limit", async () => {

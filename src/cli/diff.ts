@@ -1,20 +1,31 @@
 /** cli/diff.ts: `postern diff NEWDIR`: what the configuration in NEWDIR would change if it took the place of the one in use.
- *  Nothing is changed by asking. */
+ *  Nothing is changed by asking. With
+ *  --replay also which recent decisions it would have made otherwise. */
 import { readdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { formatProblem } from "../config/check.ts";
-import type { Problem } from "../config/snapshot.ts";
-import { type Candidate, comparePreview, loadCandidate } from "../master/preview.ts";
+import { ParameterError } from "../config/declare.ts";
+import { scopeOf } from "../config/load.ts";
+import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
+import { readDecisions } from "../decisions/store.ts";
+import { type Candidate, comparePreview, loadCandidate, type Preview } from "../master/preview.ts";
+import { type Replay, replayDecisions } from "../master/replay.ts";
 import { formatPreview } from "./diff-format.ts";
-import { wrap } from "./explain-format.ts";
+import { type Look, wrap } from "./explain-format.ts";
+import { formatReplay, replayJson } from "./replay-format.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
-const USAGE = "usage: postern [-c DIR] diff NEWDIR [--json]\n";
+const USAGE = "usage: postern [-c DIR] diff NEWDIR [--replay [--ask]] [--json]\n";
 
-const OPTIONS = { json: { type: "boolean" }, help: { type: "boolean" } } as const;
+const OPTIONS = {
+  replay: { type: "boolean" },
+  ask: { type: "boolean" },
+  json: { type: "boolean" },
+  help: { type: "boolean" },
+} as const;
 
 /** 0: NEWDIR can be used, whatever it changes; 1: it has errors; 78: there is nothing readable to compare with. */
 export const diff: Command = async (args, terminal) => {
@@ -43,9 +54,16 @@ export const diff: Command = async (args, terminal) => {
     unreadable(terminal, directory, after.problems);
     return EXIT.problems;
   }
-  if (values.json) await writeJson(before, after, terminal);
-  else await write(before, after, terminal);
-  return errorsOf(after).length > 0 ? EXIT.problems : EXIT.done;
+  const preview = await comparePreview(before, after);
+  const errors = errorsOf(after).length;
+  const replay = values.replay ? await replayRecent(before.snapshot, after.snapshot, preview, values) : undefined;
+  const { borrowed } = after;
+  terminal.stdout(
+    values.json
+      ? toJson(preview, { errors, borrowed, replay })
+      : toText(preview, { errors, borrowed, replay, look: terminal }),
+  );
+  return errors > 0 ? EXIT.problems : EXIT.done;
 };
 
 function parse(args: readonly string[]) {
@@ -69,22 +87,53 @@ function errorsOf({ problems }: Candidate): readonly Problem[] {
   return problems.filter(({ severity }) => severity === "error");
 }
 
-async function write(before: Candidate, after: Candidate, terminal: Terminal): Promise<void> {
-  const preview = await comparePreview(before, after);
-  terminal.stdout(formatPreview(preview, errorsOf(after).length, terminal) || "no change in meaning\n");
-  if (after.borrowed.length === 0) return;
-  const text = `Not in the new directory, so taken as they are here: ${after.borrowed.join(", ")}`;
-  terminal.stdout(wrap(text, "  ", ""));
+type Replayed = Replay | { readonly error: string };
+
+/** Decisions lie where the configuration in use keeps them. */
+async function replayRecent(
+  before: ConfigSnapshot,
+  after: ConfigSnapshot,
+  { services }: Preview,
+  { ask = false }: { readonly ask?: boolean | undefined },
+): Promise<Replayed> {
+  const params = scopeOf(before);
+  const decisions = await readDecisions(params.get("data_directory"), params.get("postern_decision_log_limit"));
+  const surroundings = { hostsText: readFileSync("/etc/hosts", "latin1") };
+  try {
+    return await replayDecisions({ decisions, before, after, pairs: services.pairs, ask, surroundings });
+  } catch (error) {
+    // Such a value is among the errors already.
+    if (error instanceof ParameterError) return { error: error.message };
+    throw error;
+  }
 }
 
-async function writeJson(before: Candidate, after: Candidate, terminal: Terminal): Promise<void> {
-  const { services, ...rest } = await comparePreview(before, after);
+interface Findings {
+  readonly errors: number;
+  readonly borrowed: readonly string[];
+  readonly replay: Replayed | undefined;
+}
+
+function toText(preview: Preview, { errors, borrowed, replay, look }: Findings & { readonly look: Look }): string {
+  const text = formatPreview(preview, errors, look) || "no change in meaning\n";
+  const replayed = replay ? `${text.endsWith("\n\n") ? "" : "\n"}${showReplay(replay, look)}` : "";
+  const taken = `Not in the new directory, so taken as they are here: ${borrowed.join(", ")}`;
+  return text + replayed + (borrowed.length > 0 ? wrap(taken, "  ", "") : "");
+}
+
+function showReplay(replay: Replayed, look: Look): string {
+  if ("error" in replay) return `Recent decisions\n${wrap(`cannot be replayed: ${replay.error}`, "    ", "  ")}\n`;
+  return formatReplay(replay, look);
+}
+
+function toJson({ services, ...rest }: Preview, { errors, borrowed, replay }: Findings): string {
   const { added, removed, changed } = services;
   const answer = {
     services: { added, removed, changed: changed.map(({ pair, fields }) => ({ service: pair.after.name, fields })) },
     ...rest,
-    borrowed: after.borrowed,
-    errors: errorsOf(after).length,
+    borrowed,
+    errors,
+    ...(replay && { replay: "error" in replay ? replay : replayJson(replay) }),
   };
-  terminal.stdout(`${JSON.stringify(answer, undefined, 2)}\n`);
+  return `${JSON.stringify(answer, undefined, 2)}\n`;
 }

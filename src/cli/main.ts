@@ -44,7 +44,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
   verify [--json]                                               who can send mail where, proven
-  diff NEWDIR                                                   what the configuration there would change
+  diff NEWDIR [--replay]                                        what the configuration there would change
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
                        as the Postfix programs of those names
 

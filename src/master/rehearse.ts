@@ -46,6 +46,10 @@ export interface ImaginedSession {
   readonly sizeBytes: number | undefined;
   readonly askDns: boolean;
   readonly askPolicy: boolean;
+  /** The client as a server saw it, in place of client, name and reverseName. */
+  readonly endpoint?: ClientEndpoint | undefined;
+  /** No EHLO is said. */
+  readonly ungreeted?: boolean | undefined;
 }
 
 export interface Rehearsed {
@@ -73,13 +77,34 @@ export function explainable({ services }: ConfigSnapshot): readonly ServiceEntry
 export async function rehearseSession(
   snapshot: ConfigSnapshot,
   imagined: ImaginedSession,
-  { hostsText, dns }: Surroundings,
+  surroundings: Surroundings,
 ): Promise<Rehearsed> {
+  const rehearsal = openRehearsal(snapshot, imagined, surroundings);
+  try {
+    return await rehearsal.play(imagined);
+  } finally {
+    await rehearsal.close();
+  }
+}
+
+/** A service that is wired once, for any number of sessions. */
+export interface Rehearsal {
+  /** One after the other. `imagined` is of the same service, and asks the same servers. */
+  play(imagined: ImaginedSession): Promise<Rehearsed>;
+  close(): Promise<void>;
+}
+
+/** Throws ParameterError for a configuration that no server would start with. */
+export function openRehearsal(
+  snapshot: ConfigSnapshot,
+  { service, askDns, askPolicy }: Pick<ImaginedSession, "service" | "askDns" | "askPolicy">,
+  { hostsText, dns }: Surroundings,
+): Rehearsal {
   const warnings = new Set<string>();
   // What is wrong with the configuration itself is for `postern check` to say.
   let playing = false;
   const sink: LogSink = ({ severity, text }) => void (playing && severity !== "info" && warnings.add(text));
-  const names = imagined.askDns ? (dns ?? createDns({ clock: systemClock, hostsText })) : silentDns();
+  const names = askDns ? (dns ?? createDns({ clock: systemClock, hostsText })) : silentDns();
   const kit = rehearsalKit(names, sink);
   const files = new SnapshotFiles(snapshot.files);
   const tables = createTableOpener({
@@ -88,22 +113,26 @@ export async function rehearseSession(
     clock: kit.clock,
     ...tableSettings(snapshot),
   });
-  const policyServers = imagined.askPolicy ? undefined : silentPolicyServers(scopeOf(snapshot, imagined.service));
-  const input = { snapshot, service: imagined.service, tables, files, kit, policyServers };
+  const policyServers = askPolicy ? undefined : silentPolicyServers(scopeOf(snapshot, service));
+  const input = { snapshot, service, tables, files, kit, policyServers };
   const wired = wireService(input, () => ({
     begin: () => {
       throw new Error("A rehearsal has a cleanup of its own");
     },
   }));
-  try {
-    playing = true;
-    return { ...(await play(imagined, { snapshot, wired, names })), warnings: [...warnings] };
-  } finally {
-    await wired.close();
-    await tables.close?.();
-    await kit.hashes.close();
-    names.close();
-  }
+  playing = true;
+  return {
+    async play(imagined) {
+      warnings.clear();
+      return { ...(await play(imagined, { snapshot, wired, names })), warnings: [...warnings] };
+    },
+    async close() {
+      await wired.close();
+      await tables.close?.();
+      await kit.hashes.close();
+      names.close();
+    },
+  };
 }
 
 interface Scene {
@@ -129,7 +158,7 @@ async function play(imagined: ImaginedSession, scene: Scene): Promise<Omit<Rehea
       server: serverOf(imagined, scene.snapshot),
       tls,
       login: loginOf(imagined, { settings, tls, offered: options.sasl !== undefined, notes }),
-      lines: linesOf(imagined, helo),
+      lines: linesOf(imagined, helo).slice(imagined.ungreeted ? 1 : 0),
       content: imagined.stage === "end-of-data",
       sizeBytes: imagined.sizeBytes ?? 0,
     },
@@ -165,6 +194,7 @@ function linesOf({ stage, sender, recipients, sizeBytes }: ImaginedSession, helo
 
 async function clientOf(imagined: ImaginedSession, { names }: Scene, settings: SmtpdSettings): Promise<ClientEndpoint> {
   const { client: address, name, reverseName, askDns } = imagined;
+  if (imagined.endpoint) return imagined.endpoint;
   const peer = { address, port: 0 };
   if (name !== undefined) return { ...peer, name, reverseName: reverseName ?? name, nameStatus: "verified" };
   if (reverseName !== undefined) return { ...peer, name: "unknown", reverseName, nameStatus: "mismatch" };
