@@ -5,6 +5,8 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
+import { runCheck } from "./check.ts";
+import type { Command } from "./terminal.ts";
 import { CLASSIC_MISTAKES, type SampleConfig, STOCK_CONFIGS } from "./testdata/verify-configs.ts";
 import { verify } from "./verify.ts";
 
@@ -19,10 +21,10 @@ before(() => {
 after(() => rmSync(root, { recursive: true }));
 
 /** What the command prints, and its exit code. */
-async function run(directory: string, { args = [] as readonly string[], colours = false } = {}) {
+async function run(directory: string, { args = [] as readonly string[], colours = false, command = verify } = {}) {
   let out = "";
   let err = "";
-  const code = await verify(args, {
+  const code = await command(args, {
     configDirectory: directory,
     verbose: false,
     colours,
@@ -35,6 +37,10 @@ async function run(directory: string, { args = [] as readonly string[], colours 
     stdin: async () => "",
   });
   return { code, out, err };
+}
+
+function commandOf({ command }: SampleConfig): Command {
+  return command === "check" ? runCheck : verify;
 }
 
 function write({ main, master, files = {} }: SampleConfig, name: string): string {
@@ -54,21 +60,27 @@ const recipe: SampleConfig = {
 
 describe("postern verify", () => {
   test("prints what testdata/verify.ref says", async () => {
-    let text = "";
+    const texts: string[] = [];
     for (const [i, config] of [recipe, ...STOCK_CONFIGS, ...CLASSIC_MISTAKES].entries()) {
       const directory = write(config, `config${i}`);
-      const { code, out, err } = await run(directory);
-      text += `######## ${config.why}: exit ${code}\n\n${out}${err}\n`;
+      const { code, out, err } = await run(directory, { command: commandOf(config) });
+      texts.push(`######## ${config.why}: exit ${code}\n\n${out}${err}\n`);
     }
-    if (process.env["POSTERN_UPDATE_GOLDEN"]) writeFileSync(REFERENCE, text);
-    assert.equal(text, readFileSync(REFERENCE, "utf8"));
-    const long = text.split("\n").filter((line) => line.length > 100);
+    if (process.env["POSTERN_UPDATE_GOLDEN"]) writeFileSync(REFERENCE, texts.join(""));
+    const wanted = readFileSync(REFERENCE, "utf8").split(/(?=^######## )/m);
+    for (const [i, text] of texts.entries()) assert.equal(text, wanted[i]);
+    assert.equal(texts.length, wanted.length);
+    const long = texts
+      .filter((text) => !text.includes("postern: check"))
+      .join("")
+      .split("\n")
+      .filter((line) => line.length > 100);
     assert.deepEqual(long, []);
   });
 
-  for (const config of CLASSIC_MISTAKES) {
+  for (const [mistake, config] of CLASSIC_MISTAKES.entries()) {
     test(`finds: ${config.why}`, async () => {
-      const { code, out } = await run(write(config, "mistake"));
+      const { code, out } = await run(write(config, `mistake${mistake}`), { command: commandOf(config) });
       const says = out.replace(/\n {4}/g, " ");
       for (const pattern of config.finds ?? []) assert.match(says, pattern);
       assert.equal(code, config.finds?.some(({ source }) => source.includes("error:")) ? 1 : 0);

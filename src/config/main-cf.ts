@@ -1,7 +1,7 @@
 /** config/main-cf.ts: `name = value` lines (postconf(5)). Values stay unexpanded and unchecked: names may be anybody's
  *  own, and what a value means is the registry's to say. */
 import { readLogicalLines } from "./logical-lines.ts";
-import type { Assignment, Problem } from "./snapshot.ts";
+import type { Assignment, Problem, SourceRef } from "./snapshot.ts";
 
 export type NameValue =
   | { readonly name: string; readonly value: string }
@@ -31,10 +31,14 @@ export function parseMainCf(
     const at = { file, line };
     const result = splitNameValue(text);
     if ("error" in result) {
-      problems.push({ severity: "error", at, text: result.error });
+      const last = assignments.at(-1);
+      const open = last !== undefined && (last.value === "" || last.value.endsWith(",")) ? last : undefined;
+      const hint = open && `if it belongs to ${open.name} of line ${open.at.line}, begin it with white space`;
+      problems.push({ severity: "error", at, text: result.error, ...(hint !== undefined && { hint }) });
       continue;
     }
     const { name, value } = result;
+    if (value.endsWith(",")) problems.push(endsInComma(name, at));
     const before = earlier.get(name);
     if (before !== undefined) {
       problems.push({
@@ -48,4 +52,10 @@ export function parseMainCf(
     assignments.push({ name, value, at });
   }
   return { assignments, problems };
+}
+
+/** The next word was commented out, or its line has lost its white space. */
+export function endsInComma(name: string, at: SourceRef): Problem {
+  const text = `${name} ends in a comma: what should follow is missing`;
+  return { severity: "warning", at, text, hint: "lines that continue a value begin with white space" };
 }

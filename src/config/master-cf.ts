@@ -36,7 +36,8 @@ export function parseMasterCf(
       services.set(key, service);
     } catch (error) {
       if (!(error instanceof ServiceLineError)) throw error;
-      problems.push({ severity: "error", at, text: error.message });
+      const hint = logical.text.startsWith("-") ? "options of a service begin with white space" : undefined;
+      problems.push({ severity: "error", at, text: error.message, ...(hint !== undefined && { hint }) });
     }
   }
   return { services: [...services.values()], problems };

@@ -1,7 +1,7 @@
 /** config/service-options.ts: the words behind a master.cf command: `-o` assignments in all their spellings, and the rest.
  *  Postfix reads `-o name=value`, `-oname=value`, `-vo name=value` and `-o { name = value }`. Files of 2005 also have
  *  `-o name = value, more words`, which Postfix refuses when the service starts: it is read as meant, with a warning. */
-import { splitNameValue } from "./main-cf.ts";
+import { endsInComma, splitNameValue } from "./main-cf.ts";
 import type { Assignment, Problem, SourceRef } from "./snapshot.ts";
 
 /** A word of a logical line and where it stands. */
@@ -102,6 +102,7 @@ function readAssignment(
       hint: `write -o { ${name} = ${value} }`,
     });
   }
+  if (value.endsWith(",")) context.problems.push(endsInComma(name, at));
   if (overrides.some((earlier) => earlier.name === name)) {
     context.problems.push({ severity: "warning", at, text: `overriding earlier -o option: ${name}=${value}` });
   }

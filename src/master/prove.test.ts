@@ -65,7 +65,59 @@ const rows: readonly Row[] = [
     ],
   },
   { why: "a /16 is trusted on purpose", main: "mynetworks = 8.8.0.0/16\n", want: "never" },
-  { why: "private networks are not the Internet", main: "mynetworks = 10.0.0.0/8 172.16.0.0/12\n", want: "never" },
+  { why: "private networks are not the Internet", main: "mynetworks = 10.0.0.0/8 192.168.0.0/16\n", want: "never" },
+  {
+    why: "container bridges",
+    main: "mynetworks = 127.0.0.0/8 172.17.0.0/16\n",
+    want: "never",
+    says: [/^main\.cf:4: warning: mynetworks trusts 172\.17\.0\.0\/16, where container bridges are/],
+  },
+  {
+    why: "private networks behind a translator of addresses",
+    main: `${HOME}proxy_interfaces = 192.0.2.1\n`,
+    want: "never",
+    says: [/^main\.cf:4: warning: mynetworks trusts 192\.168\.7\.0\/24, but connections come through a proxy or NAT/],
+  },
+  {
+    why: "private networks behind the PROXY protocol",
+    main: `${HOME}smtpd_upstream_proxy_protocol = haproxy\n`,
+    want: "never",
+    says: [
+      /^main\.cf:4: warning: mynetworks trusts 192\.168\.7\.0\/24, and a client that reaches this port past the proxy/,
+    ],
+  },
+  {
+    why: "XCLIENT for everybody",
+    main: `${HOME}smtpd_authorized_xclient_hosts = 0.0.0.0/0\n`,
+    want: "never",
+    says: [/^main\.cf:5: error: open relay: any client can take any address and any login with XCLIENT/],
+  },
+  {
+    why: "routing in addresses of relay domains",
+    main: `${HOME}relay_domains = relay.example\nallow_untrusted_routing = yes\n`,
+    want: "never",
+    says: [/^main\.cf:6: warning: allow_untrusted_routing = yes/],
+  },
+  {
+    why: "login checks without tables",
+    main: `${HOME}smtpd_sender_restrictions = reject_sender_login_mismatch, reject_known_sender_login_mismatch\n`,
+    want: "never",
+    says: [
+      /reject_sender_login_mismatch refuses every client that has logged in/,
+      /reject_known_sender_login_mismatch has nothing/,
+    ],
+  },
+  {
+    why: "restrictions behind the end of a list",
+    main: `${HOME}smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destination, reject_unlisted_sender, reject\n`,
+    want: "never",
+    says: [/smtpd_recipient_restrictions: reject_unlisted_sender is never reached/],
+  },
+  {
+    why: "restrictions that only some clients reach",
+    main: `${HOME}smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, reject_unlisted_sender\n`,
+    want: "never",
+  },
   {
     why: "an exclusion in front of a wide network",
     main: "mynetworks = !0.0.0.0/0, 0.0.0.0/0\n",
@@ -248,7 +300,10 @@ const rows: readonly Row[] = [
     main: HOME,
     master: "submission inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes",
     want: "never",
-    says: [/^master\.cf:1: error: this submission service takes mail from strangers: /],
+    says: [
+      /^master\.cf:1: error: this submission service takes mail from strangers: /,
+      /^master\.cf:1: warning: submission service submission inherits permit_mynetworks/,
+    ],
   },
   {
     why: "submission as it should be",

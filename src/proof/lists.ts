@@ -6,13 +6,16 @@ import type { Outcome, Rule } from "../access/restriction.ts";
 import { type Answer, answerOf, partOf, type World } from "./answer.ts";
 import { extended, type Path, type Possible, type Step, stepsOf } from "./possible.ts";
 import { RCPT_STAGES, type RcptStage } from "./reachable.ts";
-import type { Candidate, Scene } from "./scenario.ts";
+import type { Candidate, ClientClass, Scene } from "./scenario.ts";
 
 /** As in access/walk.ts: beyond these the server refuses. */
 const MAX_DEPTH = 100;
 const MAX_STEPS = 10_000;
 
 export type Lists = Readonly<Record<Stage, readonly Rule[]>>;
+
+/** Which kinds of client come to a rule. */
+export type Reached = Map<Rule, Set<ClientClass>>;
 
 /** What the lists do to one candidate. */
 export interface Outlook {
@@ -26,14 +29,16 @@ export class ListRunner {
   readonly #world: World;
   readonly #lists: Lists;
   readonly #scene: Scene;
+  readonly #reached: Reached;
   readonly #known = new Map<Rule, Map<unknown, Answer>>();
   readonly #ids = new Map<readonly Rule[], number>();
   #steps = 0;
 
-  constructor(world: World, lists: Lists, scene: Scene) {
+  constructor(world: World, lists: Lists, scene: Scene, reached: Reached) {
     this.#world = world;
     this.#lists = lists;
     this.#scene = scene;
+    this.#reached = reached;
   }
 
   async outlook(candidate: Candidate): Promise<Outlook> {
@@ -79,6 +84,7 @@ export class ListRunner {
     let refuse: Path | undefined;
     let warnNext = false;
     for (const rule of rules) {
+      this.#note(rule);
       const inner: Frame = { ...frame, warnOnly: frame.warnOnly || warnNext };
       const answer = await this.answer(rule, frame.stage, frame.candidate);
       warnNext = answer.warnNext === true;
@@ -90,6 +96,12 @@ export class ListRunner {
       next = said.next === "start" ? next : joined(next, said.next);
     }
     return { permit, next, refuse };
+  }
+
+  #note(rule: Rule): void {
+    const clients = this.#reached.get(rule);
+    if (clients) clients.add(this.#scene.client);
+    else this.#reached.set(rule, new Set([this.#scene.client]));
   }
 
   async #ruleSays(rule: Rule, answer: Answer, frame: Frame): Promise<Possible> {

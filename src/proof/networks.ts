@@ -46,6 +46,12 @@ export function isWide({ family, prefixLength, words }: Network): boolean {
   return prefixLength < 4 || isPublic(first);
 }
 
+/** Somebody's own network: neither public nor this machine. */
+export function isPrivate({ family, words }: Network): boolean {
+  const first = formatIp({ family, words });
+  return ["private", "uniqueLocal", "carrierGradeNat"].includes(ipaddr.parse(first).range());
+}
+
 function isPublic(address: string): boolean {
   return ipaddr.isValid(address) && !NOT_PUBLIC.has(ipaddr.parse(address).range());
 }

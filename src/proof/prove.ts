@@ -7,7 +7,7 @@ import type { AddressList } from "../tables/pattern-list.ts";
 import { domainTables, partOf, type World } from "./answer.ts";
 import { type Choices, choicesOf, ownDomain, relayDomain } from "./choices.ts";
 import { type ClientKind, clientKinds } from "./client-kinds.ts";
-import { ListRunner, type Outlook } from "./lists.ts";
+import { ListRunner, type Outlook, type Reached } from "./lists.ts";
 import { stepsOf, type Unseen } from "./possible.ts";
 import { type RcptStage, reachableRules } from "./reachable.ts";
 import type { Candidate, ClientClass, Destination, Scene } from "./scenario.ts";
@@ -43,6 +43,7 @@ export interface Cell {
 export interface Matrix {
   readonly cells: readonly Cell[];
   readonly trusted: readonly TrustedHosts[];
+  readonly reached: Reached;
 }
 
 export async function proveService(input: ProofInput): Promise<Matrix> {
@@ -52,14 +53,24 @@ export async function proveService(input: ProofInput): Promise<Matrix> {
   const choices = choicesOf(rules.keys(), world);
   const recipients = await recipientsOf(choices, world);
   const cells: Cell[] = [];
+  const reached: Reached = new Map();
   for (const kind of clientKinds(world, choices, caCertificates)) {
     for (const destination of ["local", "relay", "foreign", "named"] as const) {
       cells.push(
-        await proveCell({ kind, destination, recipients: recipients[destination], choices, rules, input, world }),
+        await proveCell({
+          kind,
+          destination,
+          recipients: recipients[destination],
+          choices,
+          rules,
+          reached,
+          input,
+          world,
+        }),
       );
     }
   }
-  return { cells, trusted: trustedHosts(rules.keys(), world) };
+  return { cells, trusted: trustedHosts(rules.keys(), world), reached };
 }
 
 /** Recipients of each kind. Where the domain tables cannot be seen, foreign is what looks it. */
@@ -93,6 +104,7 @@ interface CellQuestion {
   readonly recipients: readonly string[];
   readonly choices: Choices;
   readonly rules: ReadonlyMap<Rule, RcptStage>;
+  readonly reached: Reached;
   readonly input: ProofInput;
   readonly world: World;
 }
@@ -105,21 +117,22 @@ async function proveCell(question: CellQuestion): Promise<Cell> {
   if (kind.note !== "") return { ...cell, verdict: "never" };
   const saslEnabled = world.services.params.get("smtpd_sasl_auth_enable");
   const scene: Scene = { client: kind.client, destination, tls: kind.tls, saslEnabled };
-  const runner = new ListRunner(world, question.input.access.lists, scene);
+  const runner = new ListRunner(world, question.input.access.lists, scene, question.reached);
   const tried = await distinctCandidates(runner, question);
   let best: { readonly candidate: Candidate; readonly outlook: Outlook } | undefined;
   const unseen = new Map<string, Unseen>();
   for (const candidate of tried.candidates) {
     const outlook = await runner.outlook(candidate);
-    if (outlook.verdict === "always") return { ...cell, verdict: "always", candidate, outlook };
     if (outlook.verdict === "maybe") for (const one of unseenIn(outlook)) unseen.set(one.what, one);
-    if (best === undefined || (best.outlook.verdict === "never" && outlook.verdict === "maybe"))
-      best = { candidate, outlook };
+    if (best === undefined || RANK[outlook.verdict] > RANK[best.outlook.verdict]) best = { candidate, outlook };
   }
   const capped = tried.capped || choices.capped;
-  const verdict = best?.outlook.verdict === "maybe" || capped ? "maybe" : "never";
-  return { ...cell, verdict, ...best, unseen: [...unseen.values()], capped };
+  const verdict = best?.outlook.verdict ?? "never";
+  if (verdict === "always") return { ...cell, verdict, ...best };
+  return { ...cell, verdict: capped ? "maybe" : verdict, ...best, unseen: [...unseen.values()], capped };
 }
+
+const RANK = { never: 0, maybe: 1, always: 2 };
 
 function unseenIn({ lists }: Outlook): readonly Unseen[] {
   return lists.flatMap(({ possible: { permit, next, refuse } }) =>

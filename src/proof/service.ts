@@ -3,6 +3,7 @@
 import type { Parameters } from "../config/parameters.ts";
 import { serviceRole } from "../config/scope.ts";
 import type { Problem, SourceRef } from "../config/snapshot.ts";
+import { mistakes } from "./mistakes.ts";
 import { type Cell, type ProofInput, proveService } from "./prove.ts";
 import { relayProblems } from "./relay-problems.ts";
 import type { TrustedHosts } from "./trusted.ts";
@@ -30,9 +31,10 @@ export interface ServiceProof {
 export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
   const { name, at, access } = input;
   const { params } = access.services;
-  const { cells, trusted } = await proveService(input);
+  const { cells, trusted, reached } = await proveService(input);
   const submission = isSubmission(params, input.port);
-  const problems = relayProblems({ cells, lists: access.lists, params, at, submission });
+  const service = { cells, lists: access.lists, params, at, name, submission, mynetworks: input.mynetworks, reached };
+  const problems = [...relayProblems(service), ...mistakes(service)];
   const unguarded = access.problems.some(({ text }) => text.includes("specify at least one working instance of"));
   return { name, at, submission, cells, trusted, problems, unguarded };
 }

@@ -6,6 +6,8 @@ export interface SampleConfig {
   readonly main: string;
   readonly master: string;
   readonly files?: Readonly<Record<string, string>>;
+  /** What finds it. */
+  readonly command?: "check";
   /** Findings, with their continuation lines joined. */
   readonly finds?: readonly RegExp[];
 }
@@ -110,5 +112,105 @@ smtpd_relay_restrictions = permit_tls_all_clientcerts, reject_unauth_destination
   -o smtpd_relay_restrictions=
 `,
     finds: [/master\.cf:4: error: open relay: smtpd_relay_restrictions \(master\.cf:4\) is empty/],
+  },
+  {
+    why: "warn_if_reject in front of the only protection",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks, warn_if_reject reject_unauth_destination
+smtpd_data_restrictions = reject_unauth_pipelining
+`,
+    master: SMTP,
+    finds: [/main\.cf:5: error: open relay: warn_if_reject stands in front of reject_unauth_destination/],
+  },
+  {
+    why: "private networks in mynetworks behind a proxy",
+    main: `${HEAD}mynetworks = 127.0.0.0/8 10.0.0.0/8\nproxy_interfaces = 198.51.100.9\n`,
+    master: SMTP,
+    finds: [/main\.cf:4: warning: mynetworks trusts 10\.0\.0\.0\/8, but connections come through a proxy or NAT/],
+  },
+  {
+    why: "private networks in mynetworks in a container",
+    main: `${HEAD}mynetworks = 127.0.0.0/8 172.17.0.0/16\n`,
+    master: SMTP,
+    finds: [/main\.cf:4: warning: mynetworks trusts 172\.17\.0\.0\/16, where container bridges are/],
+  },
+  {
+    why: "a submission service that inherits permit_mynetworks",
+    main: `${HOME}smtpd_sasl_auth_enable = yes
+smtpd_tls_security_level = may
+smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject
+`,
+    master: "submission inet n - n - - smtpd -o smtpd_tls_security_level=encrypt\n",
+    finds: [/master\.cf:1: warning: submission service submission inherits permit_mynetworks/],
+  },
+  {
+    why: "a policy server behind a permit",
+    main: `${HOME}smtpd_sasl_auth_enable = yes\n`,
+    master: `submission inet n - n - - smtpd
+  -o { smtpd_relay_restrictions = permit_sasl_authenticated, check_policy_service inet:127.0.0.1:10031, reject }
+`,
+    finds: [/check_policy_service inet:127\.0\.0\.1:10031 is never asked about clients that have logged in/],
+  },
+  {
+    why: "unreachable restrictions",
+    main: `${HOME}smtpd_client_restrictions = permit_mynetworks, reject, check_client_access static:DUNNO
+smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destination, check_policy_service inet:127.0.0.1:1
+`,
+    master: SMTP,
+    finds: [
+      /main\.cf:5: warning: smtpd_client_restrictions: check_client_access static:DUNNO is never reached/,
+      /main\.cf:6: warning: smtpd_recipient_restrictions: check_policy_service inet:127\.0\.0\.1:1 is never asked/,
+    ],
+  },
+  {
+    why: "reject_sender_login_mismatch without maps",
+    main: `${HOME}smtpd_sasl_auth_enable = yes\nsmtpd_sender_restrictions = reject_sender_login_mismatch\n`,
+    master: SMTP,
+    finds: [/main\.cf:6: warning: .*refuses every client that has logged in: smtpd_sender_login_maps is empty/],
+  },
+  {
+    why: "a table that the proof cannot look into, under a key that the client chooses",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks,
+  check_sender_access pgsql:./senders, reject_unauth_destination
+`,
+    master: SMTP,
+    files: { senders: "hosts = 127.0.0.1:1\nuser = u\npassword = p\ndbname = d\nquery = SELECT 1\n" },
+    finds: [/main\.cf:5: error: whether strangers can relay is up to pgsql:./senders, under a key that the client chooses/],
+  },
+  {
+    why: "a commented-out service line whose options belong to the service above",
+    main: HOME,
+    master: `${SMTP}#submission inet n - n - - smtpd
+  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
+`,
+    command: "check",
+    finds: [/master\.cf:3: warning: these options belong to service "smtp" of line 1, because the line of "submission" is a c/],
+  },
+  {
+    why: "duplicate parameters",
+    main: `${HOME}smtpd_helo_required = yes\nsmtpd_helo_required = no\n`,
+    master: SMTP,
+    command: "check",
+    finds: [/main\.cf:6: warning: overriding earlier entry: smtpd_helo_required=no; it is also set in line 5/],
+  },
+  {
+    why: "a comma with nothing behind it",
+    main: `${HOME}smtpd_recipient_restrictions = permit_mynetworks,\n#  reject_unlisted_sender\n`,
+    master: `${SMTP}2525 inet n - n - - smtpd -o smtpd_client_restrictions=permit_mynetworks,\n`,
+    command: "check",
+    finds: [
+      /main\.cf:5: warning: smtpd_recipient_restrictions ends in a comma: what should follow is missing/,
+      /master\.cf:2: warning: smtpd_client_restrictions ends in a comma/,
+    ],
+  },
+  {
+    why: "continuation lines without white space",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks,\nreject_unauth_destination\n`,
+    master: `${SMTP}-o smtpd_helo_required=yes\n`,
+    command: "check",
+    finds: [
+      /main\.cf:6: error: missing '=' after attribute name: .*; if it belongs to smtpd_relay_restrictions of line 5, begin/,
+      /master\.cf:2: error: .*; options of a service begin with white space/,
+    ],
   },
 ];
