@@ -63,3 +63,17 @@ for (const c of [
     for (const [i, want] of c.want.entries()) assert.ok(found[i]?.startsWith(want), `${found[i]}\nwant: ${want}`);
   });
 }
+
+test("check: a table that only a default names is no error", async () => {
+  const byDefault = await checkConfiguration({
+    configDirectory: "/c",
+    hostname: "mail.example.org",
+    mailVersion: "0",
+    readFile: async (path) => {
+      if (path === "/c/main.cf") return Buffer.from("compatibility_level = 3.10\n");
+      if (path === "/c/master.cf") return Buffer.from(MASTER);
+      throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+    },
+  });
+  assert.deepEqual(byDefault.filter(({ severity }) => severity === "error").map(formatProblem), []);
+});

@@ -23,7 +23,9 @@ export class TableFindings {
         // Advice may follow the reason.
         if (missing.has(reason.replace(/;.*$/s, ""))) return [];
         const text = reason.startsWith(ref) ? reason : `${ref}: ${reason}`;
-        return [{ severity: "error", at: whereNamed(ref, params, snapshot, service), text }];
+        const at = whereNamed(ref, params, snapshot, service);
+        // Only a default names it, such as nis:mail.aliases: config/check-files.ts has warned, and no start may fail of it.
+        return at === undefined ? [] : [{ severity: "error", at, text }];
       }
       const [, file, number, what = ""] = /^(?:\w+ map )?(\/.*?), line (\d+): (.*)$/s.exec(line) ?? [];
       if (file === undefined) return [{ severity: "warning", at: undefined, text: line }];
