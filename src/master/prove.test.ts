@@ -114,6 +114,26 @@ const rows: readonly Row[] = [
     says: [/smtpd_recipient_restrictions: reject_unlisted_sender is never reached/],
   },
   {
+    why: "a list that no client reaches is one warning",
+    main: `${HOME}smtpd_client_restrictions = reject\nsmtpd_recipient_restrictions = reject_unlisted_sender, reject_unlisted_recipient\n`,
+    want: "never",
+    says: [
+      /^main\.cf:6: warning: smtpd_recipient_restrictions is never reached: the lists before it refuse every client$/,
+    ],
+  },
+  {
+    why: "a list of main.cf that a submission service half replaces",
+    main: `${HOME}smtpd_recipient_restrictions = permit_sasl_authenticated, check_policy_service inet:127.0.0.1:1\n`,
+    master:
+      "submission inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes -o smtpd_relay_restrictions=permit_sasl_authenticated,reject",
+    want: "never",
+  },
+  {
+    why: "a broken table refuses everybody, and what is behind it is no mistake",
+    main: `${HOME}smtpd_recipient_restrictions = check_sender_access fail:now, reject_unlisted_sender\n`,
+    want: "never",
+  },
+  {
     why: "restrictions that only some clients reach",
     main: `${HOME}smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, reject_unlisted_sender\n`,
     want: "never",

@@ -5,16 +5,19 @@ import { type Network, parseNetwork } from "../base/cidr.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Problem, SourceRef } from "../config/snapshot.ts";
 import type { AddressList } from "../tables/pattern-list.ts";
+import type { TableOpener } from "../tables/table.ts";
 import type { Lists } from "./lists.ts";
 import { isPrivate, isWide, networkIn } from "./networks.ts";
 import type { Cell } from "./prove.ts";
 import { RCPT_STAGES } from "./reachable.ts";
 import type { ClientClass } from "./scenario.ts";
+import { tableOf } from "./sight.ts";
 
 export interface Suspect {
   readonly params: Parameters;
   readonly mynetworks: AddressList;
   readonly lists: Lists;
+  readonly tables: TableOpener;
   readonly cells: readonly Cell[];
   readonly reached: ReadonlyMap<Rule, ReadonlySet<ClientClass>>;
   readonly at: SourceRef;
@@ -75,6 +78,11 @@ function isBridge(network: Network | undefined): boolean {
 }
 
 function allRules(lists: Lists): readonly Rule[] {
+  return rulesIn(RCPT_STAGES.map((stage) => lists[stage]));
+}
+
+/** Each rule once, those of classes too. */
+function rulesIn(lists: readonly (readonly Rule[])[]): readonly Rule[] {
   const rules = new Set<Rule>();
   const visit = (list: readonly Rule[]): void => {
     for (const rule of list) {
@@ -83,7 +91,7 @@ function allRules(lists: Lists): readonly Rule[] {
       if (rule.rules) visit(rule.rules);
     }
   };
-  for (const stage of RCPT_STAGES) visit(lists[stage]);
+  for (const list of lists) visit(list);
   return [...rules];
 }
 
@@ -109,24 +117,51 @@ const LAST_WORDS: ReadonlySet<string> = new Set([
 ]);
 
 /** Restrictions to which no client comes; and policy servers of submission that never hear of those who log in. */
-function neverReached({ params, lists, cells, reached, submission }: Suspect): readonly Problem[] {
-  if (cells.some(({ capped }) => capped)) return [];
-  const logins = cells.some(({ client, verdict }) => client === "login" && verdict === "always");
-  const problems: Problem[] = [];
-  for (const rule of allRules(lists)) {
-    if (LAST_WORDS.has(rule.word)) continue;
-    const at = params.source(rule.ref.parameter);
-    const by = reached.get(rule);
-    if (by === undefined) {
-      const verb = rule.word === "check_policy_service" ? "is never asked" : "is never reached";
-      const text = `${rule.ref.parameter}: ${rule.ref.text} ${verb}: what stands before it decides about every client`;
-      problems.push({ severity: "warning", at, text });
-    } else if (rule.word === "check_policy_service" && submission && logins && !by.has("login")) {
-      const text = `${rule.ref.parameter}: ${rule.ref.text} is never asked about clients that have logged in: a permit stands before it`;
-      problems.push({ severity: "warning", at, text, hint: "put it in front of permit_sasl_authenticated" });
+function neverReached(suspect: Suspect): readonly Problem[] {
+  const { params, lists, cells, reached } = suspect;
+  // What cannot be told for sure is not told; a broken table or word refuses everybody and was reported.
+  if (cells.some(({ capped }) => capped) || allRules(lists).some((rule) => isBroken(rule, suspect))) return [];
+  return RCPT_STAGES.flatMap((stage) => {
+    const list = lists[stage];
+    const parameter = `smtpd_${stage}_restrictions`;
+    const at = params.source(parameter);
+    const [first] = list;
+    if (first === undefined || at === undefined || !isOwn(parameter, suspect)) return [];
+    if (!reached.has(first)) {
+      const text = `${parameter} is never reached: the lists before it refuse every client`;
+      return [{ severity: "warning", at, text }];
     }
+    return rulesIn([list]).flatMap((rule) => unreached(rule, suspect));
+  });
+}
+
+function isBroken({ word, argument }: Rule, { tables }: Suspect): boolean {
+  if (word === "error") return true;
+  return (
+    /^check_\w+_access$/.test(word) && argument !== undefined && tables.open(tableOf(argument)).problem !== undefined
+  );
+}
+
+/** A list of main.cf is made for other services too, where a service changes some lists and inherits the rest. */
+function isOwn(parameter: string, { params, at }: Suspect): boolean {
+  const changes = RCPT_STAGES.some((stage) => params.source(`smtpd_${stage}_restrictions`)?.file === at.file);
+  return !changes || params.source(parameter)?.file === at.file;
+}
+
+function unreached(rule: Rule, { params, cells, reached, submission }: Suspect): readonly Problem[] {
+  if (LAST_WORDS.has(rule.word)) return [];
+  const at = params.source(rule.ref.parameter);
+  const by = reached.get(rule);
+  const isPolicy = rule.word === "check_policy_service";
+  const where = `${rule.ref.parameter}: ${rule.ref.text}`;
+  if (by === undefined) {
+    const text = `${where} is never ${isPolicy ? "asked" : "reached"}: what stands before it decides about every client`;
+    return [{ severity: "warning", at, text }];
   }
-  return problems;
+  const logins = cells.some(({ client, verdict }) => client === "login" && verdict === "always");
+  if (!isPolicy || !submission || !logins || by.has("login")) return [];
+  const text = `${where} is never asked about clients that have logged in: a permit stands before it`;
+  return [{ severity: "warning", at, text, hint: "put it in front of permit_sasl_authenticated" }];
 }
 
 function loginMismatchWithoutMaps({ params, lists }: Suspect): readonly Problem[] {

@@ -32,7 +32,9 @@ export function relayProblems(service: Judged): readonly Problem[] {
   if (service.submission && open[0] === undefined) {
     const taken = to("local", "relay").find(({ verdict }) => verdict === "always");
     if (taken !== undefined) found.push(submissionOpen(taken, service));
-    else found.push(...to("local", "relay").flatMap((cell) => doubts(cell, "can submit mail", service)));
+    else if (found.length === 0) {
+      found.push(...to("local", "relay").flatMap((cell) => doubts(cell, "can submit mail", service)));
+    }
   }
   const once = [...new Map(found.map((problem) => [problem.text, problem])).values()];
   if (!service.params.get("postern_allow_open_relay")) return once;

@@ -30,10 +30,20 @@ export interface ServiceProof {
 
 export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
   const { name, at, access } = input;
-  const { params } = access.services;
+  const { params, tables } = access.services;
   const { cells, trusted, reached } = await proveService(input);
   const submission = isSubmission(params, input.port);
-  const service = { cells, lists: access.lists, params, at, name, submission, mynetworks: input.mynetworks, reached };
+  const service = {
+    cells,
+    lists: access.lists,
+    params,
+    at,
+    name,
+    submission,
+    mynetworks: input.mynetworks,
+    reached,
+    tables,
+  };
   const problems = [...relayProblems(service), ...mistakes(service)];
   const unguarded = access.problems.some(({ text }) => text.includes("specify at least one working instance of"));
   return { name, at, submission, cells, trusted, problems, unguarded };

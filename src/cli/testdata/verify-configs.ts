@@ -13,7 +13,7 @@ export interface SampleConfig {
 }
 
 const SMTP = "smtp inet n - n - - smtpd\n";
-const HEAD = "compatibility_level = 3.10\nmyhostname = mail.example.org\nmydestination = example.org\n";
+const HEAD = "compatibility_level = 3.10\nmyhostname = mail.example.org\nmydestination = example.org\nalias_maps =\n";
 const HOME = `${HEAD}mynetworks = 127.0.0.0/8 [::1]/128\n`;
 
 /** The values that Debian's package writes, with the lines of master.cf that Postfix ships commented out. */
@@ -61,7 +61,7 @@ export const CLASSIC_MISTAKES: readonly SampleConfig[] = [
     main: `${HEAD}mynetworks = 0.0.0.0/0\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination\n`,
     master: SMTP,
     finds: [
-      /main\.cf:5: error: open relay: permit_mynetworks comes before reject_unauth_destination; mynetworks \(main\.cf:4\) holds 0\.0\.0\.0\/0/,
+      /main\.cf:6: error: open relay: permit_mynetworks comes before reject_unauth_destination; mynetworks \(main\.cf:5\) holds 0\.0\.0\.0\/0/,
     ],
   },
   {
@@ -72,7 +72,7 @@ export const CLASSIC_MISTAKES: readonly SampleConfig[] = [
 `,
     master: SMTP,
     files: { clients: "192.0.2.0/24 REJECT\n0.0.0.0/0 OK\n" },
-    finds: [/main\.cf:5: error: open relay: check_client_access cidr:\S+ comes before reject_unauth_destination/],
+    finds: [/main\.cf:6: error: open relay: check_client_access cidr:\S+ comes before reject_unauth_destination/],
   },
   {
     why: "permit at the end of the wrong list",
@@ -81,7 +81,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unknown_recipient_domai
 `,
     master: SMTP,
     finds: [
-      /main\.cf:5: error: open relay: smtpd_relay_restrictions \(main\.cf:5\) ends in permit, and smtpd_recipient_restrictions \(main\.cf:6\) ends in permit/,
+      /main\.cf:6: error: open relay: smtpd_relay_restrictions \(main\.cf:6\) ends in permit, and smtpd_recipient_restrictions \(main\.cf:7\) ends in permit/,
     ],
   },
   {
@@ -91,7 +91,7 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unknown_recipient_domai
 `,
     master: SMTP,
     files: { senders: "boss@example.org OK\n" },
-    finds: [/main\.cf:5: error: open relay: check_sender_access \S+ comes before reject_unauth_destination; \S+ says OK/],
+    finds: [/main\.cf:6: error: open relay: check_sender_access \S+ comes before reject_unauth_destination; \S+ says OK/],
   },
   {
     why: "permit_tls_all_clientcerts with public CAs",
@@ -119,19 +119,19 @@ smtpd_relay_restrictions = permit_tls_all_clientcerts, reject_unauth_destination
 smtpd_data_restrictions = reject_unauth_pipelining
 `,
     master: SMTP,
-    finds: [/main\.cf:5: error: open relay: warn_if_reject stands in front of reject_unauth_destination/],
+    finds: [/main\.cf:6: error: open relay: warn_if_reject stands in front of reject_unauth_destination/],
   },
   {
     why: "private networks in mynetworks behind a proxy",
     main: `${HEAD}mynetworks = 127.0.0.0/8 10.0.0.0/8\nproxy_interfaces = 198.51.100.9\n`,
     master: SMTP,
-    finds: [/main\.cf:4: warning: mynetworks trusts 10\.0\.0\.0\/8, but connections come through a proxy or NAT/],
+    finds: [/main\.cf:5: warning: mynetworks trusts 10\.0\.0\.0\/8, but connections come through a proxy or NAT/],
   },
   {
     why: "private networks in mynetworks in a container",
     main: `${HEAD}mynetworks = 127.0.0.0/8 172.17.0.0/16\n`,
     master: SMTP,
-    finds: [/main\.cf:4: warning: mynetworks trusts 172\.17\.0\.0\/16, where container bridges are/],
+    finds: [/main\.cf:5: warning: mynetworks trusts 172\.17\.0\.0\/16, where container bridges are/],
   },
   {
     why: "a submission service that inherits permit_mynetworks",
@@ -157,15 +157,15 @@ smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destinatio
 `,
     master: SMTP,
     finds: [
-      /main\.cf:5: warning: smtpd_client_restrictions: check_client_access static:DUNNO is never reached/,
-      /main\.cf:6: warning: smtpd_recipient_restrictions: check_policy_service inet:127\.0\.0\.1:1 is never asked/,
+      /main\.cf:6: warning: smtpd_client_restrictions: check_client_access static:DUNNO is never reached/,
+      /main\.cf:7: warning: smtpd_recipient_restrictions: check_policy_service inet:127\.0\.0\.1:1 is never asked/,
     ],
   },
   {
     why: "reject_sender_login_mismatch without maps",
     main: `${HOME}smtpd_sasl_auth_enable = yes\nsmtpd_sender_restrictions = reject_sender_login_mismatch\n`,
     master: SMTP,
-    finds: [/main\.cf:6: warning: .*refuses every client that has logged in: smtpd_sender_login_maps is empty/],
+    finds: [/main\.cf:7: warning: .*refuses every client that has logged in: smtpd_sender_login_maps is empty/],
   },
   {
     why: "a table that the proof cannot look into, under a key that the client chooses",
@@ -174,13 +174,13 @@ smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destinatio
 `,
     master: SMTP,
     files: { senders: "hosts = 127.0.0.1:1\nuser = u\npassword = p\ndbname = d\nquery = SELECT 1\n" },
-    finds: [/main\.cf:5: error: whether strangers can relay is up to pgsql:./senders, under a key that the client chooses/],
+    finds: [/main\.cf:6: error: whether strangers can relay is up to pgsql:\.\/senders, under a key that the client chooses/],
   },
   {
     why: "a commented-out service line whose options belong to the service above",
     main: HOME,
     master: `${SMTP}#submission inet n - n - - smtpd
-  -o smtpd_sasl_auth_enable=yes
+  -o smtpd_tls_auth_only=yes
   -o smtpd_relay_restrictions=permit_sasl_authenticated,reject
 `,
     command: "check",
@@ -191,7 +191,7 @@ smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destinatio
     main: `${HOME}smtpd_helo_required = yes\nsmtpd_helo_required = no\n`,
     master: SMTP,
     command: "check",
-    finds: [/main\.cf:6: warning: overriding earlier entry: smtpd_helo_required=no; it is also set in line 5/],
+    finds: [/main\.cf:7: warning: overriding earlier entry: smtpd_helo_required=no; it is also set in line 6/],
   },
   {
     why: "a comma with nothing behind it",
@@ -199,7 +199,7 @@ smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destinatio
     master: `${SMTP}2525 inet n - n - - smtpd -o smtpd_client_restrictions=permit_mynetworks,\n`,
     command: "check",
     finds: [
-      /main\.cf:5: warning: smtpd_recipient_restrictions ends in a comma: what should follow is missing/,
+      /main\.cf:6: warning: smtpd_recipient_restrictions ends in a comma: what should follow is missing/,
       /master\.cf:2: warning: smtpd_client_restrictions ends in a comma/,
     ],
   },
@@ -209,7 +209,7 @@ smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destinatio
     master: `${SMTP}-o smtpd_helo_required=yes\n`,
     command: "check",
     finds: [
-      /main\.cf:6: error: missing '=' after attribute name: .*; if it belongs to smtpd_relay_restrictions of line 5, begin/,
+      /main\.cf:7: error: missing '=' after attribute name: .*; if it belongs to smtpd_relay_restrictions of line 6, begin/,
       /master\.cf:2: error: .*; options of a service begin with white space/,
     ],
   },
