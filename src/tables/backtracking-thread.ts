@@ -21,6 +21,7 @@ function answer({ pattern, flags, key }: MatchRequest): MatchReply {
     const id = `${flags}/${pattern}`;
     const regexp = compiled.get(id) ?? new RegExp(pattern, flags);
     compiled.set(id, regexp);
+    regexp.lastIndex = 0; // flag "y" goes on where the last match ended
     const match = regexp.exec(key);
     return { kind: "matched", groups: match ? Array.from(match, (group) => group ?? "") : undefined };
   } catch (error) {

@@ -52,6 +52,13 @@ test("match() refuses what would wait behind too many others, and close() reject
   await assert.rejects(backtracker.match("a", "", "a"), /closed/);
 });
 
+test("match() with flag y begins each match at the start", async () => {
+  const backtracker = new Backtracker(systemClock);
+  for (let turn = 0; turn < 3; turn++) assert.deepEqual(await backtracker.match("a(?=b)", "y", "ab"), ["a"]);
+  assert.equal(await backtracker.match("a(?=b)", "y", "xab"), undefined);
+  await backtracker.close();
+});
+
 test("a table with a catastrophic pattern gives TableError, and answers other keys", async () => {
   const log = new Log({ sink: () => undefined, now: () => 0, tag: "t", id: 1 });
   const files = {

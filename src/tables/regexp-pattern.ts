@@ -58,9 +58,10 @@ export function compilePattern(source: PatternSource): CompiledPattern {
   const flags = parseFlags(source);
   const pattern = normalize(source, flags);
   try {
-    const compiled = RE2JS.compile(pattern, re2Flags(source.type, flags));
+    const compiled = RE2JS.compile((flags.ungreedy ? "(?U)" : "") + pattern, re2Flags(source.type, flags));
     const groups = compiled.groupCount();
-    return { groups, match: groups === 0 ? plainMatch(compiled) : groupMatch(compiled, groups) };
+    const plain = groups === 0 && !flags.anchored;
+    return { groups, match: plain ? plainMatch(compiled) : groupMatch(compiled, { groups, anchored: flags.anchored }) };
   } catch (cause) {
     return compileBacktracking(source, { pattern, flags, cause });
   }
@@ -88,8 +89,7 @@ function parseFlags({ flags: text, type, warn }: PatternSource): Flags {
 
 function normalize({ pattern, type, warn }: PatternSource, flags: Flags): string {
   if (type === "regexp") return posixToRe2(pattern, { basic: !flags.extended, warn });
-  const text = flags.extended ? expandedWithoutBlanks(pattern) : pattern;
-  return (flags.ungreedy ? "(?U)" : "") + (flags.anchored ? `\\A(?:${text})` : text);
+  return flags.extended ? expandedWithoutBlanks(pattern) : pattern;
 }
 
 function re2Flags(type: RegexpType, flags: Flags): number {
@@ -107,12 +107,20 @@ function plainMatch(compiled: RE2JS): Condition {
   return (key) => (compiled.test(key) ? NO_GROUPS : undefined);
 }
 
-function groupMatch(compiled: RE2JS, groups: number): Condition {
+function groupMatch(
+  compiled: RE2JS,
+  { groups, anchored }: { readonly groups: number; readonly anchored: boolean },
+): Condition {
   return (key) => {
     const matcher = compiled.matcher(key);
-    if (!matcher.find()) return undefined;
+    if (!(anchored ? matcher.lookingAt() : matcher.find())) return undefined;
     return Array.from({ length: groups + 1 }, (_, i) => matcher.group(i) ?? "");
   };
+}
+
+/** `\1` of the JavaScript form; a number without its group would be an octal escape there. */
+function highestReference(text: string): number {
+  return Math.max(0, ...Array.from(text.matchAll(/\(\?:\\(\d+)\)/g), ([, number]) => Number(number)));
 }
 
 function compileBacktracking(
@@ -123,9 +131,15 @@ function compileBacktracking(
   const reason = (cause instanceof Error ? cause.message : String(cause)).replace(/^error parsing regexp: /, "");
   try {
     const text = toJavaScript(pattern);
-    const bits = (flags.caseless ? "i" : "") + (flags.multiline ? "m" : "") + (flags.dotAll ? "s" : "");
+    const bits =
+      (flags.caseless ? "i" : "") +
+      (flags.multiline ? "m" : "") +
+      (flags.dotAll ? "s" : "") +
+      (flags.anchored ? "y" : "");
     // Its empty alternative matches anything, so the match array tells how many groups there are.
     const groups = (new RegExp(`${text}|`, bits).exec("")?.length ?? 1) - 1;
+    if (highestReference(text) > groups) throw new SyntaxError("reference to non-existent subpattern");
+    if (flags.ungreedy) throw new UnsupportedSyntax('flag "U" of such a pattern is not supported');
     source.warn(
       `the pattern "${source.pattern}" has no linear-time form (${reason}); it is matched in a thread with a deadline`,
     );
