@@ -43,6 +43,13 @@ export function parsePath(text: string, options: PathOptions): ParsedPath | unde
   return address === undefined ? undefined : { address, rest: split.rest };
 }
 
+/** True if a bracket or quotation mark is open at the end. Postfix refuses such a line without a word in the log. */
+export function isUnclosedPath(text: string): boolean {
+  const start = text.trimStart();
+  const end = start.startsWith("<") ? scanUntil(start, 1, (c) => c === ">") : scanUntil(start, 0, () => false);
+  return end === undefined || (start.startsWith("<") && end === start.length);
+}
+
 interface Split {
   readonly inner: string;
   readonly rest: string;

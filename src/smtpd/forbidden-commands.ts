@@ -30,7 +30,7 @@ function inlinePatterns(braces: string): RegExp[] {
   return patterns;
 }
 
-const HEADER_LIKE = /^[\x21-\x39\x3b-\x7e]+\s*:/;
+const HEADER_LIKE = /^[\x21-\x39\x3b-\x7e]+:/;
 
 /** A mail header where a command should be: an HTTP or mail body poured into the session. */
 export function looksLikeHeader(line: string): boolean {

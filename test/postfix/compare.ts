@@ -25,10 +25,12 @@ export function compare(
   options: { readonly allowed: readonly Allowed[]; readonly where: string },
 ): readonly Found[] {
   const pairs = [...replyPairs(postfix.said, postern.said), ...logPairs(postfix.log, postern.log)];
-  return pairs
+  const found = pairs
     .map((pair) => ({ ...pair, postfix: withoutIds(pair.postfix), postern: withoutIds(pair.postern) }))
     .filter((pair) => pair.postfix !== pair.postern)
     .map((pair) => ({ ...pair, allowed: options.allowed.find((entry) => covers(entry, pair, options.where)) }));
+  const cause = found.find(({ kind, allowed }) => kind === "reply" && allowed?.logFollows)?.allowed;
+  return found.map((one) => (one.kind === "log" && cause ? { ...one, allowed: one.allowed ?? cause } : one));
 }
 
 type Pair = Omit<Found, "allowed">;

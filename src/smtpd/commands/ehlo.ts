@@ -14,10 +14,16 @@ export async function runEhlo(session: Session, args: string): Promise<HandlerRe
   if (refused) return replyWith(refused);
   const { discardKeywords, discardSilently } = session.settings;
   if (discardKeywords.size > 0 && !discardSilently) {
-    session.log.info(`discarding EHLO keywords: ${[...discardKeywords].join(" ")}`);
+    session.log.info(`discarding EHLO keywords: ${LOG_ORDER.filter((word) => discardKeywords.has(word)).join(" ")}`);
   }
   return replyWith(ehloReply(session));
 }
+
+/** Keywords as Postfix lists what it takes away. */
+const LOG_ORDER =
+  "8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING".split(
+    " ",
+  );
 
 /** The reply for the session as it is: it differs before and after STARTTLS (AUTH-01, TLS-03). */
 function ehloReply(session: Session): Reply {

@@ -25,7 +25,7 @@ export async function greet(session: Session, name: string, protocol: "SMTP" | "
   return undefined;
 }
 
-/** MAIL, AUTH and VRFY want a greeting first where smtpd_helo_required says so. */
+/** MAIL and AUTH want a greeting first where smtpd_helo_required says so. */
 export function checkGreeted(session: Session): Reply | undefined {
   if (!session.settings.heloRequired || session.helo !== undefined) return undefined;
   return reply(503, "5.5.1", "Error: send HELO/EHLO first");

@@ -1,6 +1,6 @@
 /** smtpd/commands/mail.ts: MAIL FROM (RFC 5321 §4.1.1.2, RFC 6409). Order of tests as Postfix (postfix.md §3.5). */
 import type { Address } from "../../mail/address.ts";
-import { parsePath } from "../../mail/path.ts";
+import { isUnclosedPath, parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
@@ -76,8 +76,9 @@ function checkSpace(session: Session): Reply | undefined {
   return refuse(session, reply(452, "4.3.1", "Insufficient system storage"));
 }
 
-/** Postfix's warning about an address it cannot read. */
-export function logBadAddress(session: Session, command: "MAIL" | "RCPT", text: string): void {
-  const shown = session.printable(text.trim()).slice(0, 100);
+/** Postfix's warning about an address it cannot read. The line is bounded by line_length_limit. */
+export function logBadAddress(session: Session, command: "MAIL" | "RCPT" | "VRFY", text: string): void {
+  if (command !== "VRFY" && isUnclosedPath(text)) return;
+  const shown = session.printable(text.trim());
   session.log.warning(`Illegal address syntax from ${session.peer} in ${command} command: ${shown}`);
 }

@@ -5,12 +5,10 @@ import { type Reply, reply } from "../../mail/reply.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { applyVerdict } from "../verdict.ts";
-import { checkGreeted } from "./helo.ts";
+import { logBadAddress } from "./mail.ts";
 
-/** Why VRFY is refused now, whatever it asks. */
+/** Why VRFY is refused now, whatever it asks. Needs no greeting, as in Postfix. */
 function checkVrfy(session: Session): Reply | undefined {
-  const ungreeted = checkGreeted(session);
-  if (ungreeted) return ungreeted;
   return session.settings.vrfyDisabled ? reply(502, "5.5.1", "VRFY command is disabled") : undefined;
 }
 
@@ -20,9 +18,11 @@ export async function runVrfy(session: Session, args: string): Promise<HandlerRe
   if (args === "") return answer(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]");
   const utf8 = session.settings.smtputf8;
   const path = parsePath(args, { strict: false, utf8, nullAllowed: false });
-  if (path === undefined) return answer(501, "5.1.3", "Bad recipient address syntax");
-  const declared = utf8 && path.rest.toUpperCase() === "SMTPUTF8";
-  if (path.rest !== "" && !declared) return answer(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]");
+  const declared = utf8 && path?.rest.toUpperCase() === "SMTPUTF8";
+  if (path === undefined || (path.rest !== "" && !declared)) {
+    logBadAddress(session, "VRFY", args);
+    return answer(501, "5.1.3", "Bad recipient address syntax");
+  }
   session.recipient = path.address;
   const verdict = await session.access.atVrfy(session.facts("VRFY", { recipient: path.address }));
   const denied = applyVerdict(session, verdict);
