@@ -4,6 +4,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { diff } from "../src/cli/diff.ts";
+import { formatDecision } from "../src/decisions/decision.ts";
 
 type Files = Readonly<Record<string, string>>;
 
@@ -12,6 +13,7 @@ myhostname = mail.example.org
 mydestination = example.org
 inet_interfaces = 127.0.0.1
 queue_directory = @/spool
+data_directory = @/spool
 mynetworks = 127.0.0.0/8
 alias_maps =
 smtpd_client_restrictions = check_client_access texthash:@/old/clients
@@ -65,14 +67,14 @@ Services
   changed    2587: process limit 50 -> 100 (master.cf:2)
 
 Parameters
-  mynetworks: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (main.cf:6)
+  mynetworks: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (main.cf:7)
   queue_directory: @/spool -> @/spool2 (main.cf:5)
   smtpd_client_event_limit_exceptions: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (default)
   smtpd_client_restrictions: 2587 only
-    - check_client_access texthash:@/old/clients (main.cf:8)
+    - check_client_access texthash:@/old/clients (main.cf:9)
     + permit_sasl_authenticated, reject (master.cf:4)
   smtpd_forbid_bare_newline_exclusions: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (default)
-  smtpd_helo_required: no -> yes (main.cf:15), all but 2587
+  smtpd_helo_required: no -> yes (main.cf:16), all but 2587
 
 Tables and files
   @/old/clients (smtpd_client_restrictions), changed: 1 added, 1 removed, 1 changed
@@ -153,10 +155,35 @@ describe("postern diff", () => {
     assert.equal(code, 0);
   });
 
+  test("a changed table needs no reload", async () => {
+    const { stdout } = await run({ ...OLD, clients: "192.0.2.1 OK\n" });
+    assert.match(stdout, /To apply\n {2}a running server notices changed tables and files by itself\n/);
+  });
+
+  test("without stored decisions a replay says so", async () => {
+    const { code, stdout } = await run(OLD, "--replay");
+    assert.equal(
+      stdout,
+      "no change in meaning\n\nRecent decisions\n  none are stored (postern_decision_log_limit)\n\n",
+    );
+    assert.equal(code, 0);
+  });
+
+  test("a replay under values that cannot be read says so", async () => {
+    mkdirSync(join(directory, "spool"));
+    const client = { address: "192.0.2.9", name: "unknown", reverseName: "unknown", nameStatus: "missing" } as const;
+    const decision = { at: 1, service: "2525", stage: "rcpt", client, sender: "", recipient: "u@example.org" } as const;
+    writeFileSync(join(directory, "spool/decisions.0"), formatDecision({ ...decision, result: "accepted", code: 250 }));
+    const { code, stdout } = await run({ ...OLD, "main.cf": `${MAIN}smtpd_timeout = soon\n` }, "--replay");
+    rmSync(join(directory, "spool"), { recursive: true });
+    assert.match(stdout, /Recent decisions\n {2}cannot be replayed: bad time configuration: smtpd_timeout = soon\n/);
+    assert.equal(code, 1);
+  });
+
   test("errors of the new configuration are told, and exit 1", async () => {
     const bad = { ...OLD, "main.cf": `${MAIN}smtpd_helo_required = perhaps\n` };
     const { code, stdout } = await run(bad);
-    assert.match(stdout, /new {4}main\.cf:12: error: bad boolean configuration: smtpd_helo_required = perhaps\n/);
+    assert.match(stdout, /new {4}main\.cf:13: error: bad boolean configuration: smtpd_helo_required = perhaps\n/);
     assert.match(stdout, /To apply\n {2}the new configuration has 1 error: start and reload refuse it/);
     assert.equal(code, 1);
     const broken = await run({ ...OLD, "main.cf": "no equals sign\n" });

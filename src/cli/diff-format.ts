@@ -177,15 +177,15 @@ function formatErrors(errors: number): string {
 
 function formatApply({ services, parameters, files, opens, closes }: Preview): string[] {
   const restart = [...new Set(parameters.filter((change) => change.restart).map(({ name }) => name))];
-  const effective = parameters.filter(({ effect }) => effect);
-  const changes = effective.length + files.length + services.added.length + services.removed.length;
-  const byReload = changes + services.changed.length - restart.length > 0;
+  const reloaded = parameters.filter((change) => change.effect && !change.restart);
+  const byReload = reloaded.length + services.added.length + services.removed.length + services.changed.length > 0;
   const lines: string[] = [];
   if (restart.length > 0) lines.push(wrap(`${restart.join(", ")}: stop and start`, "    ", "  "));
   if (byReload) {
     const what = restart.length > 0 ? "the rest" : "all of it";
     lines.push(wrap(`postern reload applies ${what}; open sessions end under the old configuration`, "    ", "  "));
   }
+  if (files.length > 0 && !byReload) lines.push("  a running server notices changed tables and files by itself\n");
   const sockets = [
     ...(opens.length > 0 ? [`opens ${opens.join(", ")}`] : []),
     ...(closes.length > 0 ? [`closes ${closes.join(", ")}`] : []),

@@ -9,9 +9,10 @@ import { formatProblem } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
 import { scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
+import type { RecordedDecision } from "../decisions/decision.ts";
 import { readDecisions } from "../decisions/store.ts";
 import { type Candidate, comparePreview, loadCandidate, type Preview } from "../master/preview.ts";
-import { type Replay, replayDecisions } from "../master/replay.ts";
+import { type Replay, type ReplayInput, replayDecisions } from "../master/replay.ts";
 import { formatPreview } from "./diff-format.ts";
 import { type Look, wrap } from "./explain-format.ts";
 import { formatReplay, replayJson } from "./replay-format.ts";
@@ -27,7 +28,7 @@ const OPTIONS = {
   help: { type: "boolean" },
 } as const;
 
-/** 0: NEWDIR can be used, whatever it changes; 1: it has errors; 78: there is nothing readable to compare with. */
+/** 77: the decisions may not be read. 0: NEWDIR can be used, whatever it changes; 1: it has errors; 78: there is nothing readable to compare with. */
 export const diff: Command = async (args, terminal) => {
   const parsed = parse(args);
   if ("error" in parsed) return failed(terminal, "diff", parsed.error, EXIT.usage);
@@ -54,9 +55,13 @@ export const diff: Command = async (args, terminal) => {
     unreadable(terminal, directory, after.problems);
     return EXIT.problems;
   }
+  const decisions = values.replay ? await storedDecisions(before.snapshot) : undefined;
+  if (decisions && "error" in decisions) return failed(terminal, "diff", decisions.error, EXIT.notPermitted);
   const preview = await comparePreview(before, after);
   const errors = errorsOf(after).length;
-  const replay = values.replay ? await replayRecent(before.snapshot, after.snapshot, preview, values) : undefined;
+  const { pairs } = preview.services;
+  const configurations = { before: before.snapshot, after: after.snapshot, pairs, ask: values.ask === true };
+  const replay = decisions && (await replayStored({ ...configurations, decisions }));
   const { borrowed } = after;
   terminal.stdout(
     values.json
@@ -89,18 +94,23 @@ function errorsOf({ problems }: Candidate): readonly Problem[] {
 
 type Replayed = Replay | { readonly error: string };
 
-/** Decisions lie where the configuration in use keeps them. */
-async function replayRecent(
-  before: ConfigSnapshot,
-  after: ConfigSnapshot,
-  { services }: Preview,
-  { ask = false }: { readonly ask?: boolean | undefined },
-): Promise<Replayed> {
-  const params = scopeOf(before);
-  const decisions = await readDecisions(params.get("data_directory"), params.get("postern_decision_log_limit"));
-  const surroundings = { hostsText: readFileSync("/etc/hosts", "latin1") };
+/** They lie where the configuration in use keeps them. */
+async function storedDecisions(
+  snapshot: ConfigSnapshot,
+): Promise<readonly RecordedDecision[] | { readonly error: string }> {
+  const params = scopeOf(snapshot);
+  const directory = params.get("data_directory");
   try {
-    return await replayDecisions({ decisions, before, after, pairs: services.pairs, ask, surroundings });
+    return await readDecisions(directory, params.get("postern_decision_log_limit"));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EACCES") throw error;
+    return { error: `decisions in ${directory}: permission denied; run it as the account that starts the server` };
+  }
+}
+
+async function replayStored(input: Omit<ReplayInput, "surroundings">): Promise<Replayed> {
+  try {
+    return await replayDecisions({ ...input, surroundings: { hostsText: readFileSync("/etc/hosts", "latin1") } });
   } catch (error) {
     // Such a value is among the errors already.
     if (error instanceof ParameterError) return { error: error.message };
