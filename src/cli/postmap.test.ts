@@ -147,6 +147,17 @@ test("postmap -i, -r, -w, -d and -s change and list the index", async () => {
   assert.equal(readFileSync(join(directory, "t"), "utf8"), "a 1\nb 2\n", "the text is never written");
 });
 
+test("postmap -i from many sides at once loses nothing", async () => {
+  const { postmap } = setUp({});
+  const keys = Array.from({ length: 8 }, (_, i) => `k${i}`);
+  await Promise.all(keys.map((key) => postmap(["-i", "hash:t"], `${key} v\n`)));
+  const listed = (await postmap(["-s", "hash:t"])).out;
+  assert.deepEqual(
+    listed.split("\n").filter(Boolean).sort(),
+    keys.map((key) => `${key}\tv`),
+  );
+});
+
 test("postmap -i makes an index where there is nothing", async () => {
   const { postmap } = setUp({});
   assert.deepEqual(await postmap(["-i", "hash:t"], "a 1\n"), { code: 0, out: "", err: "" });

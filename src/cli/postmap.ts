@@ -2,14 +2,16 @@
  *  server; what is built is Postern's own index (tables/index-file.ts), whatever type the table is called by. */
 import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { systemClock } from "../base/clock.ts";
 import { fileErrorText } from "../config/file-error.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
+import { lockFile } from "../net/instance-lock.ts";
 import { parseAliases } from "../tables/aliases.ts";
 import { writeIndex } from "../tables/index-file.ts";
 import { createTableOpener, TABLE_TYPES } from "../tables/open.ts";
 import { type FileSource, type LookupTable, TableError, type TableOpener } from "../tables/table.ts";
-import { parseTextTable, writtenKey } from "../tables/text.ts";
+import { addEntry, parseTextTable, writtenKey } from "../tables/text.ts";
 import { INDEXED_TYPES } from "../tables/text-table.ts";
 import { type PostmapOptions, PostmapUsageError, parsePostmapOptions } from "./postmap-options.ts";
 
@@ -125,12 +127,42 @@ function indexed(run: Run, table: string, operation: string): string {
 async function buildAll(run: Run): Promise<number> {
   for (const table of run.options.tables) {
     const path = indexed(run, table, "build");
-    // Before the text is read, so that an edit meanwhile is newer.
-    const source = sourceOf(path);
-    const entries = parse(run, DISK.read(path), path);
-    await write(run, { path, entries, source });
+    await locked(path, async () => {
+      // Before the text is read, so that an edit meanwhile is newer.
+      const source = sourceOf(path);
+      const entries = parse(run, DISK.read(path), path);
+      await write(run, { path, entries, source });
+    });
   }
   return 0;
+}
+
+const LOCK_WAIT_MS = 30_000;
+const LOCK_RETRY_MS = 20;
+
+/** No other postmap reads or writes the index of this table meanwhile. */
+async function locked<T>(path: string, work: () => Promise<T>): Promise<T> {
+  const end = systemClock.monotonic() + LOCK_WAIT_MS;
+  for (;;) {
+    const lock = await lockOf(path);
+    if (lock) {
+      try {
+        return await work();
+      } finally {
+        lock.release();
+      }
+    }
+    if (systemClock.monotonic() > end) throw new Fatal(`${path}: another program is writing its index`);
+    await systemClock.sleep(LOCK_RETRY_MS);
+  }
+}
+
+async function lockOf(path: string): Promise<Awaited<ReturnType<typeof lockFile>>> {
+  try {
+    return await lockFile(path);
+  } catch (error) {
+    throw new Fatal(`open ${path}: ${fileErrorText(error)}`);
+  }
 }
 
 function parse({ program, options, io }: Run, bytes: Uint8Array, path: string): Map<string, string> {
@@ -187,17 +219,22 @@ async function updateAll(run: Run): Promise<number> {
   const added = parse(run, Buffer.from(await run.io.stdin()), "standard input");
   for (const table of run.options.tables) {
     const path = indexed(run, table, "update");
-    const source = sourceOf(path);
-    const entries = currentEntries(run, table, path);
-    for (const [key, value] of added) {
-      if (!entries.has(key) || run.options.duplicates === "replace") entries.set(key, value);
-      else if (run.options.duplicates === "warn") {
-        run.io.stderr(`${run.program}: warning: ${path}: duplicate entry: "${key}"\n`);
-      }
-    }
-    await write(run, { path, entries, source });
+    await locked(path, () => update(run, table, { path, added }));
   }
   return 0;
+}
+
+interface Update {
+  readonly path: string;
+  readonly added: ReadonlyMap<string, string>;
+}
+
+async function update(run: Run, table: string, { path, added }: Update): Promise<void> {
+  const source = sourceOf(path);
+  const entries = currentEntries(run, table, path);
+  const warn = (text: string) => run.io.stderr(`${run.program}: warning: ${path}: ${text}\n`);
+  for (const [key, value] of added) addEntry(entries, { key, value }, { warn, duplicates: run.options.duplicates });
+  await write(run, { path, entries, source });
 }
 
 async function deleteKeys(run: Run): Promise<number> {
@@ -206,17 +243,26 @@ async function deleteKeys(run: Run): Promise<number> {
   let found = false;
   for (const table of options.tables) {
     const path = indexed(run, table, "delete");
-    const source = sourceOf(path);
-    // An absent table is an error here, as in Postfix.
-    open(run, table);
-    const entries = currentEntries(run, table, path);
-    const before = entries.size;
-    for (const key of keys) entries.delete(key);
-    if (entries.size === before) continue;
-    found = true;
-    await write(run, { path, entries, source });
+    if (await locked(path, () => deleteFrom(run, table, { path, keys }))) found = true;
   }
   return found ? 0 : 1;
+}
+
+/** True if one of the keys was there. */
+async function deleteFrom(
+  run: Run,
+  table: string,
+  { path, keys }: { readonly path: string; readonly keys: readonly string[] },
+): Promise<boolean> {
+  const source = sourceOf(path);
+  // An absent table is an error here, as in Postfix.
+  open(run, table);
+  const entries = currentEntries(run, table, path);
+  const before = entries.size;
+  for (const key of keys) entries.delete(key);
+  if (entries.size === before) return false;
+  await write(run, { path, entries, source });
+  return true;
 }
 
 /** 0 if one of the keys was found. */
