@@ -14,7 +14,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { parametersOf } from "../config/parameters.ts";
-import { type PostmapProgram, runPostmap } from "./postmap.ts";
+import { runPostmap } from "./postmap.ts";
+import type { PostmapProgram } from "./postmap-run.ts";
 
 const ROOT = mkdtempSync(join(tmpdir(), "postern-postmap-"));
 after(() => rmSync(ROOT, { recursive: true }));

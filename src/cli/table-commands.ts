@@ -4,7 +4,8 @@ import { join } from "node:path";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { readConfiguration } from "./config-commands.ts";
-import { type PostmapIo, type PostmapProgram, runPostmap } from "./postmap.ts";
+import { runPostmap } from "./postmap.ts";
+import type { PostmapIo, PostmapProgram } from "./postmap-run.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 export const postmap: Command = (args, terminal) => run("postmap", args, terminal);
