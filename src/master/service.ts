@@ -12,12 +12,12 @@ import { createResolver } from "../rewrite/create.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
 import { createSaslBackend } from "../sasl/select.ts";
-import type { ClientCounting } from "../smtpd/client-limits.ts";
 import { createSmtpd } from "../smtpd/create.ts";
-import type { ClientMatcher, Smtpd, SmtpdOptions } from "../smtpd/options.ts";
+import type { Smtpd, SmtpdOptions } from "../smtpd/options.ts";
 import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
-import { TableError, type TableOpener } from "../tables/table.ts";
+import type { TableOpener } from "../tables/table.ts";
+import { clientLists } from "./client-lists.ts";
 import type { WorkerKit } from "./kit.ts";
 import { watchedTls } from "./service-tls.ts";
 import { siteFlusher } from "./site-flush.ts";
@@ -69,6 +69,7 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
   });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
   const tls = watchedTls(params, { snapshot, files, ticketKeys: kit.ticketKeys, log });
+  const { isUncounted, ...lists } = clientLists({ params, tables, files, log });
   const options: WiredService["options"] = {
     params,
     serviceName: service.name,
@@ -77,23 +78,16 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
     sasl,
     announce: (backend, session) => announcedMechanisms(backend, params, session),
     cleanup: makeCleanup(params),
-    explainer: kit.refusals,
-    decisions: kit.decisions,
-    nextQueueId: kit.nextQueueId,
+    ...sharedParts(kit, syslogName),
     resolver,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,
     get tls() {
       return tls.current();
     },
-    freeBytes: kit.freeBytes,
-    log: (id) => kit.logFor(`${syslogName}/smtpd`, id),
-    nextSessionId: kit.nextSessionId,
-    clock: kit.clock,
-    deadlines: kit.deadlines,
-    ...clientLists(input, params),
+    ...lists,
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
-    counting: { anvil: kit.anvil, isExcepted: limitExceptions(input, params, log) },
+    counting: { anvil: kit.anvil, isExcepted: isUncounted },
   };
   return {
     options,
@@ -102,6 +96,20 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
       await policyServers.close();
       await sasl?.close();
     },
+  };
+}
+
+/** What all services of a worker have in common. */
+function sharedParts(kit: ServiceInput["kit"], syslogName: string) {
+  return {
+    explainer: kit.refusals,
+    decisions: kit.decisions,
+    nextQueueId: kit.nextQueueId,
+    nextSessionId: kit.nextSessionId,
+    freeBytes: kit.freeBytes,
+    log: (id: number) => kit.logFor(`${syslogName}/smtpd`, id),
+    clock: kit.clock,
+    deadlines: kit.deadlines,
   };
 }
 
@@ -118,61 +126,4 @@ function makeSasl({ files, kit }: ServiceInput, params: Parameters, log: Log): A
     if (changed.has(path)) backend.usersChanged();
   });
   return backend;
-}
-
-/** Who is not counted. A list that fails excepts nobody. */
-function limitExceptions({ tables, files }: ServiceInput, params: Parameters, log: Log): ClientCounting["isExcepted"] {
-  const name = "smtpd_client_event_limit_exceptions";
-  const parentMatches = params.get("parent_domain_matches_subdomains").includes(name);
-  const list = compileAddressList(params.get(name), { opener: tables, files, parentMatches });
-  const failed = (error: unknown) => {
-    if (!(error instanceof TableError)) throw error;
-    log.warning(`${name}: ${error.message}`);
-    return false;
-  };
-  return (client) => {
-    try {
-      const answer = list.matches(client.address, client.name);
-      return answer instanceof Promise ? answer.catch(failed) : answer;
-    } catch (error) {
-      return failed(error);
-    }
-  };
-}
-
-/** Lists that grant something to a client. */
-const CLIENT_LISTS = [
-  "debug_peer_list",
-  "smtpd_authorized_xclient_hosts",
-  "smtpd_authorized_xforward_hosts",
-  "smtpd_forbid_bare_newline_exclusions",
-  "smtpd_sasl_exceptions_networks",
-] as const;
-
-function clientLists(input: ServiceInput, params: Parameters) {
-  return {
-    bareNewlineExclusions: matcher(input, params, "smtpd_forbid_bare_newline_exclusions"),
-    xclientHosts: matcher(input, params, "smtpd_authorized_xclient_hosts"),
-    xforwardHosts: matcher(input, params, "smtpd_authorized_xforward_hosts"),
-    debugPeers: matcher(input, params, "debug_peer_list"),
-    saslExceptions: matcher(input, params, "smtpd_sasl_exceptions_networks"),
-  };
-}
-
-/** A list that cannot be read synchronously, or at all, matches nobody: these lists only ever relax something. */
-function matcher(
-  { tables, files }: ServiceInput,
-  params: Parameters,
-  name: (typeof CLIENT_LISTS)[number],
-): ClientMatcher {
-  const items = params.get(name);
-  if (items.length === 0) return () => false;
-  const list = compileAddressList(items, { opener: tables, files });
-  return (client) => {
-    try {
-      return list.matches(client.address, client.name) === true;
-    } catch {
-      return false; // a match would only switch a leniency on
-    }
-  };
 }

@@ -10,6 +10,7 @@ import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import type { ClientEndpoint } from "../mail/client.ts";
 import { type Reply, reply } from "../mail/reply.ts";
+import type { ClientMatcher } from "./client-matcher.ts";
 
 /** Limits of one service; 0 is none. */
 export interface LimitSettings {
@@ -45,8 +46,8 @@ export function readLimits(params: Parameters): LimitSettings {
 /** Who counts, and who is not counted. */
 export interface ClientCounting {
   readonly anvil: Anvil;
-  /** smtpd_client_event_limit_exceptions. One that fails excepts nobody. */
-  isExcepted(client: ClientEndpoint): boolean | Promise<boolean>;
+  /** smtpd_client_event_limit_exceptions, and who may say XCLIENT. One that fails excepts nobody. */
+  readonly isExcepted: ClientMatcher;
 }
 
 /** What is to be known of a session. */
@@ -163,7 +164,7 @@ export class ClientLimits {
   async #keyOf({ client }: Visitor): Promise<string | undefined> {
     const { counting, serviceName, limits } = this.#parts;
     if (counting === undefined || this.#client === client) return this.#key;
-    const excepted = await counting.isExcepted(client);
+    const excepted = (await counting.isExcepted(client)) === true;
     this.#client = client;
     this.#key = excepted ? undefined : clientKey(serviceName, client.address, limits.prefixLengths);
     return this.#key;

@@ -63,11 +63,11 @@ function isUnavailable(value: string): boolean {
   return value.toUpperCase() === UNAVAILABLE;
 }
 
-/** Free text; characters that would change the extent of header fields and comments are masked. */
+/** Free text; blanks and characters that would change the extent of header fields and comments are masked. */
 export function readText(attribute: Attribute, maxLength = MAX_VALUE): Read<ForwardedValue> {
   if (isUnavailable(attribute.value)) return { value: null };
   if (attribute.value.length > maxLength) return { refused: badValue(attribute) };
-  return { value: attribute.value.replace(/[<>()\\";@]/g, "?") };
+  return { value: attribute.value.replace(/[ <>()\\";@]/g, "?") };
 }
 
 export function readName(attribute: Attribute): Read<ForwardedValue> {

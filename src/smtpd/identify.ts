@@ -13,19 +13,20 @@ export async function identify(session: Session): Promise<boolean> {
     session.client = client;
     if (warning !== undefined) log.warning(session.printable(warning));
   }
-  recognise(session);
+  await recognise(session);
   // Kept when XCLIENT changes the client, as in Postfix: XFORWARD is between this host and us.
-  session.xforwardAllowed = options.xforwardHosts?.(session.client) ?? false;
+  session.xforwardAllowed = options.xforwardHosts ? await options.xforwardHosts(session.client) : false;
   log.info(`connect from ${session.peer}`);
   return true;
 }
 
 /** What is granted to this client. */
-export function recognise(session: Session): void {
+export async function recognise(session: Session): Promise<void> {
   const { options, client } = session;
-  session.debug = options.debugPeers(client);
-  session.bareNewlineExcluded = options.bareNewlineExclusions(client);
-  session.xclientAllowed = options.xclientHosts?.(client) ?? false;
+  session.debug = (await options.debugPeers(client)) === true;
+  session.bareNewlineExcluded = (await options.bareNewlineExclusions(client)) === true;
+  session.xclientAllowed = options.xclientHosts ? await options.xclientHosts(client) : false;
+  session.saslExcepted = options.saslExceptions ? await options.saslExceptions(client) : false;
 }
 
 /** The balancer's word for who the client is. Without a good one nobody is served: its own address may be trusted. */

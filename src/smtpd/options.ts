@@ -7,17 +7,15 @@ import type { Parameters } from "../config/parameters.ts";
 import type { DecisionKeeper } from "../decisions/decision.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
-import type { ClientEndpoint } from "../mail/client.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { Socket } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
 import type { ClientCounting } from "./client-limits.ts";
+import type { ClientMatcher } from "./client-matcher.ts";
 import type { Explainer } from "./explanation.ts";
 import type { RejectFooter } from "./reject-footer.ts";
-
-export type ClientMatcher = (client: ClientEndpoint) => boolean;
 
 export interface SmtpdOptions {
   /** The scope of the service: main.cf under its `-o`. */

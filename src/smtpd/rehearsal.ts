@@ -83,7 +83,7 @@ class StageOf {
 
   async play(): Promise<readonly Act[]> {
     const session = this.#session;
-    recognise(session);
+    await recognise(session);
     let over = !(await welcome(session));
     this.#take("CONNECT");
     session.user = this.#script.login;

@@ -11,6 +11,7 @@ import { formatReply, type Reply } from "../mail/reply.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
 import { ClientLimits } from "./client-limits.ts";
+import type { ListAnswer } from "./client-matcher.ts";
 import type { Explanation } from "./explanation.ts";
 import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
@@ -48,10 +49,12 @@ export class Session {
   /** Bare newlines of this client are only normalized. */
   bareNewlineExcluded = false;
   sawBareLf = false;
-  /** Whether the client may say that it is another. */
-  xclientAllowed = false;
+  /** Whether the client may say that it is another; undefined: nobody knows now. */
+  xclientAllowed: ListAnswer = false;
   /** Whether it may say where mail comes from. */
-  xforwardAllowed = false;
+  xforwardAllowed: ListAnswer = false;
+  /** Whether AUTH is not announced to it. */
+  saslExcepted: ListAnswer = false;
   /** What it said, until the end of the next transaction. */
   forwarded: ForwardedOrigin | undefined;
   helo: string | undefined;
@@ -281,7 +284,8 @@ export class Session {
     const { name, address, port, protocol, helo, queueId } = this.forwarded;
     const id = queueId === undefined ? "" : `, orig_queue_id=${this.printable(queueId)}`;
     const told = [name, address, port, protocol, helo].some((value) => value !== undefined);
-    const client = `${this.printable(name ?? "unknown")}[${address ?? "unknown"}]${this.#port(port ?? 0)}`;
+    const known = address !== undefined && address !== "unknown";
+    const client = `${this.printable(name ?? "unknown")}${known ? `[${address}]${this.#port(port ?? 0)}` : ""}`;
     return told ? `${id}, orig_client=${client}` : id;
   }
 

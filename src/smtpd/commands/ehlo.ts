@@ -1,6 +1,7 @@
 /** smtpd/commands/ehlo.ts: EHLO: which extensions are announced, in Postfix's order (postfix.md §3.2). Announces only what
  *  works: no DSN, no CHUNKING. */
 import type { Reply } from "../../mail/reply.ts";
+import { dataError } from "../data-error.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { offersEtrn } from "./etrn.ts";
@@ -12,6 +13,11 @@ export async function runEhlo(session: Session, args: string): Promise<HandlerRe
   if (args === "") return answer(501, undefined, "Syntax: EHLO hostname");
   const refused = await greet(session, args, "ESMTP");
   if (refused) return replyWith(refused);
+  const doubtful = doubtfulKeyword(session);
+  if (doubtful !== undefined) {
+    session.log.warning(`don't know if EHLO feature ${doubtful} should be announced to ${session.peer}`);
+    return dataError(session);
+  }
   const { discardKeywords, discardSilently } = session.settings;
   if (discardKeywords.size > 0 && !discardSilently) {
     session.log.info(`discarding EHLO keywords: ${LOG_ORDER.filter((word) => discardKeywords.has(word)).join(" ")}`);
@@ -24,6 +30,17 @@ const LOG_ORDER =
   "8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING".split(
     " ",
   );
+
+/** A keyword of which it cannot be known now whether this client is to see it. */
+function doubtfulKeyword(session: Session): string | undefined {
+  const { options, settings } = session;
+  const lists = [
+    { keyword: "AUTH", answer: options.sasl === undefined ? false : session.saslExcepted },
+    { keyword: "XCLIENT", answer: session.xclientAllowed },
+    { keyword: "XFORWARD", answer: session.xforwardAllowed },
+  ];
+  return lists.find(({ keyword, answer }) => answer === undefined && !settings.discardKeywords.has(keyword))?.keyword;
+}
 
 /** The reply for the session as it is: it differs before and after STARTTLS (AUTH-01, TLS-03). */
 function ehloReply(session: Session): Reply {
@@ -47,7 +64,7 @@ function ehloReply(session: Session): Reply {
 function authLines(session: Session): readonly string[] {
   const { options, settings } = session;
   if (options.sasl === undefined || (settings.tlsAuthOnly && !session.tls)) return [];
-  if (options.saslExceptions?.(session.client)) return [];
+  if (session.saslExcepted) return [];
   const names = options.announce(options.sasl, { tls: session.tls !== undefined }).map((m) => m.name);
   if (names.length === 0) return [];
   const list = names.join(" ");

@@ -2,6 +2,7 @@
  *  begins anew, greeting included, as if that client had connected: access, limits, log and headers know only him. */
 import type { ClientEndpoint, ServerEndpoint } from "../../mail/client.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { dataError } from "../data-error.ts";
 import {
   type Attribute,
   badName,
@@ -84,9 +85,13 @@ const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
 ]);
 
 /** Order of tests as Postfix. */
-export function runXclient(session: Session, args: string): HandlerResult {
+export async function runXclient(session: Session, args: string): Promise<HandlerResult> {
   if (session.transaction) return replyWith(reply(503, "5.5.1", "Error: MAIL transaction in progress"));
   if (args === "") return answer(501, "5.5.4", "Syntax: XCLIENT attribute=value...");
+  if (session.xclientAllowed === undefined) {
+    session.log.warning(`don't know if command XCLIENT should be allowed from ${session.peer}`);
+    return dataError(session);
+  }
   if (!session.xclientAllowed) return replyWith(reply(550, "5.7.0", "Error: insufficient authorization"));
   const split = splitAttributes(args);
   if ("refused" in split) return replyWith(split.refused);
@@ -102,12 +107,12 @@ export function runXclient(session: Session, args: string): HandlerResult {
     const refused = set ? set(change, attribute) : badName("XCLIENT", attribute);
     if (refused) return replyWith(refused);
   }
-  become(session, change);
+  await become(session, change);
   return { kind: "greetAgain" };
 }
 
 /** What is not told of the new client is reset to what a new session has. */
-function become(session: Session, change: Change): void {
+async function become(session: Session, change: Change): Promise<void> {
   session.startOver();
   const { client } = change;
   const reverseOnly = client.nameStatus === "missing" && client.reverseName !== UNKNOWN;
@@ -116,7 +121,7 @@ function become(session: Session, change: Change): void {
   session.helo = change.helo === undefined ? undefined : session.printable(change.helo);
   session.protocol = change.protocol;
   if (change.login !== undefined) session.user = { method: "XCLIENT", username: change.login };
-  recognise(session);
+  await recognise(session);
 }
 
 function take<T>(read: Read<T>, set: (value: T) => void): Reply | undefined {

@@ -2,6 +2,7 @@
  *  of the next transaction came from. Kept for log lines and with the message; decides nothing here. */
 import type { ForwardedOrigin } from "../../mail/envelope.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { dataError } from "../data-error.ts";
 import {
   type Attribute,
   badName,
@@ -27,6 +28,10 @@ type Change = { -readonly [K in keyof ForwardedOrigin]: ForwardedOrigin[K] };
 export function runXforward(session: Session, args: string): HandlerResult {
   if (session.transaction) return replyWith(reply(503, "5.5.1", "Error: MAIL transaction in progress"));
   if (args === "") return answer(501, "5.5.4", "Syntax: XFORWARD attribute=value...");
+  if (session.xforwardAllowed === undefined) {
+    session.log.warning(`don't know if command XFORWARD should be allowed from ${session.peer}`);
+    return dataError(session);
+  }
   if (!session.xforwardAllowed) return replyWith(reply(550, "5.7.0", "Error: insufficient authorization"));
   const split = splitAttributes(args);
   if ("refused" in split) return replyWith(split.refused);
