@@ -154,6 +154,11 @@ function testTls(): ServerTls {
   return tls;
 }
 
+/** A list of clients that answers `yes`, no, or `unknown`. */
+function listed(answer: string | undefined): boolean | undefined {
+  return answer === "unknown" ? undefined : answer === "yes";
+}
+
 /** Tables may be inline only. */
 function footerOf(params: Parameters, log: Log) {
   const read = (path: string): Uint8Array => {
@@ -197,8 +202,9 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     clock: systemClock,
     deadlines: new Deadlines(systemClock),
     bareNewlineExclusions: () => settings.excluded === "yes",
-    xclientHosts: (client) => settings.xclient === "yes" && client.address === "127.0.0.1",
-    xforwardHosts: () => settings.xforward === "yes",
+    xclientHosts: (client) => listed(settings.xclient) && client.address === "127.0.0.1",
+    xforwardHosts: () => listed(settings.xforward),
+    saslExceptions: async () => listed(settings.saslexcepted),
     flushSite: settings.etrn
       ? async (domain) => (domain === "relay.example" ? "started" : domain === "failing.example" ? "failed" : "denied")
       : undefined,
