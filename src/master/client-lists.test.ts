@@ -2,14 +2,15 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
+import type { ClientEndpoint } from "../mail/client.ts";
 import { type Answer, type LookupTable, TableError } from "../tables/table.ts";
 import { clientLists } from "./client-lists.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 
-const client = {
-  ...{ address: "192.0.2.7", port: 4711 },
-  ...{ name: "mail.example.net", reverseName: "mail.example.net", nameStatus: "verified" },
-} as const;
+const client: ClientEndpoint = {
+  ...{ address: "192.0.2.7", port: 4711, nameStatus: "verified" },
+  ...{ name: "mail.example.net", reverseName: "mail.example.net" },
+};
 
 /** Tables by their type: what they answer for the client's address. */
 const TABLES: Readonly<Record<string, () => Answer | Promise<Answer>>> = {

@@ -4,7 +4,6 @@
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import type { ClientMatcher } from "../smtpd/client-matcher.ts";
-import type { SmtpdOptions } from "../smtpd/options.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
@@ -24,12 +23,14 @@ type ListName =
   | "smtpd_forbid_bare_newline_exclusions"
   | "smtpd_sasl_exceptions_networks";
 
-export type ClientLists = Required<
-  Pick<SmtpdOptions, "bareNewlineExclusions" | "xclientHosts" | "xforwardHosts" | "debugPeers" | "saslExceptions">
-> & {
-  /** Whom smtpd_client_*_limit do not count. As in Postfix, hosts that speak for others are among them (XCLIENT). */
-  readonly isUncounted: ClientMatcher;
-};
+/** Of SmtpdOptions; and isUncounted: whom smtpd_client_*_limit do not count. As in Postfix, hosts that speak for others
+ *  are among them (XCLIENT). */
+export type ClientLists = Readonly<
+  Record<
+    "bareNewlineExclusions" | "xclientHosts" | "xforwardHosts" | "debugPeers" | "saslExceptions" | "isUncounted",
+    ClientMatcher
+  >
+>;
 
 export function clientLists(input: ClientListInput): ClientLists {
   const xclientHosts = matcher(input, "smtpd_authorized_xclient_hosts");

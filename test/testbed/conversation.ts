@@ -18,10 +18,11 @@ export class Conversation {
   /** Connects and resolves with the greeting read. */
   static async open(
     port: number,
-    options: { readonly tls?: boolean; readonly from?: string } = {},
+    options: { readonly tls?: boolean; readonly from?: string; readonly first?: string } = {},
   ): Promise<Conversation & { greeting: string }> {
     const where = { port, host: "127.0.0.1", localAddress: options.from ?? "127.0.0.1" };
     const plain = net.connect(where);
+    if (options.first !== undefined) plain.write(options.first, "latin1");
     const socket = options.tls ? tls.connect({ socket: plain, rejectUnauthorized: false }) : plain;
     const conversation = new Conversation(socket);
     const greeting = await conversation.reply();
@@ -57,13 +58,14 @@ export class Conversation {
     }
   }
 
-  async startTls(): Promise<string> {
+  /** With a certificate of its own, if one is given. */
+  async startTls(certificate: { readonly key?: string; readonly cert?: string } = {}): Promise<string> {
     const reply = await this.say("STARTTLS");
     if (!reply.startsWith("220")) return reply;
     this.#socket.removeAllListeners("data");
     const plain = this.#socket;
     await new Promise<void>((resolve, reject) => {
-      const secure = tls.connect({ socket: plain, rejectUnauthorized: false }, () => resolve());
+      const secure = tls.connect({ socket: plain, rejectUnauthorized: false, ...certificate }, () => resolve());
       secure.once("error", reject);
       this.#socket = secure;
     });
