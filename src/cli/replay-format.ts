@@ -1,6 +1,6 @@
 /** cli/replay-format.ts: what a replay of recent decisions found, at most 100 columns wide: groups that differ alike, each with
  *  what is said now and what would be said then, and a few of those concerned. */
-import type { RecordedDecision } from "../decisions/decision.ts";
+import type { DecisionResult, RecordedDecision } from "../decisions/decision.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { Outcome, Replay, ReplayGroup } from "../master/replay.ts";
 import { formatSentence, type Look, paint, wrap } from "./explain-format.ts";
@@ -29,10 +29,10 @@ function formatGroup({ service, count, examples }: ReplayGroup, look: Look): str
   const [first] = examples;
   if (first === undefined) return "";
   const { before, after } = first;
-  const result = (outcome: Outcome) =>
-    paint([outcome.result, ...effectsOf(outcome)].join(", "), COLOURS[outcome.result], look);
+  const result = (outcome: Outcome) => [outcome.result, ...effectsOf(outcome)].join(", ");
+  const head = wrap(`${count} at ${service}: ${result(before)} -> ${result(after)}`, " ".repeat(10), "  ");
   return [
-    `  ${count} at ${service}: ${result(before)} -> ${result(after)}\n`,
+    head.replace(/accepted|rejected|deferred/g, (word) => paint(word, COLOURS[word as DecisionResult], look)),
     wrap(formatSentence(before.act), " ".repeat(10), "    now   "),
     wrap(formatSentence(after.act), " ".repeat(10), "    then  "),
     ...examples.map(({ decision }, i) => wrap(describe(decision), " ".repeat(10), i === 0 ? "    e.g.  " : undefined)),
