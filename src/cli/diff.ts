@@ -11,6 +11,7 @@ import { scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
 import type { RecordedDecision } from "../decisions/decision.ts";
 import { readDecisions } from "../decisions/store.ts";
+import type { CheckOptions } from "../master/check.ts";
 import { type Candidate, comparePreview, loadCandidate, type Preview } from "../master/preview.ts";
 import { type Replay, type ReplayInput, replayDecisions } from "../master/replay.ts";
 import { formatPreview } from "./diff-format.ts";
@@ -40,17 +41,10 @@ export const diff: Command = async (args, terminal) => {
   if (!statSync(directory, { throwIfNoEntry: false })?.isDirectory()) {
     return failed(terminal, "diff", `${directory}: no such directory`, EXIT.usage);
   }
-  const options = {
-    configDirectory: resolve(terminal.configDirectory),
-    hostname: hostname(),
-    mailVersion: VERSION,
-    readFile: async (path: string) => readFileSync(path),
-    listDirectory: async (path: string) => readdirSync(path),
-    modifiedMs: async (path: string) => statSync(path).mtimeMs,
-  };
-  const before = await loadCandidate(options);
+  const readers = readersOf(terminal);
+  const before = await loadCandidate(readers);
   if (!before.snapshot) return unreadable(terminal, terminal.configDirectory, before.problems);
-  const after = await loadCandidate(options, resolve(directory));
+  const after = await loadCandidate(readers, resolve(directory));
   if (!after.snapshot) {
     unreadable(terminal, directory, after.problems);
     return EXIT.problems;
@@ -70,6 +64,17 @@ export const diff: Command = async (args, terminal) => {
   );
   return errors > 0 ? EXIT.problems : EXIT.done;
 };
+
+function readersOf({ configDirectory }: Terminal): CheckOptions {
+  return {
+    configDirectory: resolve(configDirectory),
+    hostname: hostname(),
+    mailVersion: VERSION,
+    readFile: async (path) => readFileSync(path),
+    listDirectory: async (path) => readdirSync(path),
+    modifiedMs: async (path) => statSync(path).mtimeMs,
+  };
+}
 
 function parse(args: readonly string[]) {
   try {
