@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcre postfix-cdb libsasl2-modules curl postgrey policyd-rate-limit
   postfix-policyd-spf-python)
-packages+=(mariadb-server slapd ldap-utils memcached)
+packages+=(mariadb-server slapd postfix-ldap memcached)
 policy=/usr/sbin/policy-rc.d
 
 # One at a time: two would save and restore each other's policy.

@@ -197,7 +197,6 @@ test("ldap: every key is one value in the filter and in the search base", async 
     "a)(|(mail=*",
     "\\2a",
     "a\\",
-    "a\0b",
     "a\r\nb",
     '"x" y',
     "a,dc=y",
@@ -218,14 +217,17 @@ test("ldap: every key is one value in the filter and in the search base", async 
 test("ldap: any key at all is one value", async (t) => {
   const { searches, table } = await open(t, () => []);
   const unit = fc.oneof(
-    fc.constantFrom(..."*()\\&|!=%\0\r\n"),
+    fc.constantFrom(..."*()\\&|!=%\r\n"),
     fc.string({ unit: "grapheme", minLength: 1, maxLength: 1 }),
   );
   await fc.assert(
-    fc.asyncProperty(fc.string({ unit, minLength: 1 }), async (key) => {
-      assert.equal(await table.get(key), undefined);
-      assert.equal(searches().at(-1)?.filter, `(mail=${JSON.stringify(key.toLowerCase())})`);
-    }),
+    fc.asyncProperty(
+      fc.string({ unit, minLength: 1 }).filter((key) => !key.includes("\0")),
+      async (key) => {
+        assert.equal(await table.get(key), undefined);
+        assert.equal(searches().at(-1)?.filter, `(mail=${JSON.stringify(key.toLowerCase())})`);
+      },
+    ),
     { numRuns: 200 },
   );
 });
@@ -234,7 +236,16 @@ test("ldap: keys that no domain setting lists, or that lack a part, are not aske
   const { searches, table } = await open(t, one({ maildrop: ["x"] }), {
     cf: "domain = a.example\nquery_filter = (uid=%u)",
   });
-  for (const key of ["u", "a.example", "@a.example", "u@b.example", "u@sub.a.example", "", "\ud800@a.example"]) {
+  for (const key of [
+    "u",
+    "a.example",
+    "@a.example",
+    "u@b.example",
+    "u@sub.a.example",
+    "",
+    "\ud800@a.example",
+    "u\0@a.example",
+  ]) {
     assert.equal(await table.get(key), undefined, key);
   }
   assert.equal(await table.get("u@A.example"), "x");

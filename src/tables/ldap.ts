@@ -46,7 +46,8 @@ interface Lookup {
 
 async function lookUp(name: string, { ref, settings, pool, warn }: Lookup): Promise<Answer> {
   const { results, domains, scope } = settings;
-  if (!name.isWellFormed()) return undefined;
+  // Servers compare up to a NUL, or leave it out: it would find what another key finds.
+  if (!name.isWellFormed() || name.includes("\0")) return undefined;
   const key = name.toLowerCase();
   if (!(await admitsKey(domains, key))) return undefined;
   const base = fill(settings.base, key, escapeNameValue);
