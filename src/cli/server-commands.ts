@@ -5,6 +5,7 @@ import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { formatProblem } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
 import { queueDirectories, StartError } from "../master/directories.ts";
 import { Master } from "../master/master.ts";
 import type { WorkerStatus } from "../master/protocol.ts";
@@ -67,7 +68,6 @@ export const start: Command = (_args, terminal) =>
 
 export const stop: Command = (_args, terminal) => tell("stop", terminal);
 export const abort: Command = (_args, terminal) => tell("abort", terminal);
-export const logrotate: Command = (_args, terminal) => tell("logrotate", terminal);
 export const reload: Command = (_args, terminal) => tell("reload", terminal);
 
 export const flush: Command = (_args, terminal) => ask(terminal, "flush", "queue", { op: "flush", ids: "ALL" });
@@ -120,6 +120,11 @@ async function controlPath(terminal: Terminal): Promise<string> {
 
 /** Directories of the configuration at hand, from main.cf as it is now. */
 export async function directoriesOf(terminal: Terminal) {
+  return queueDirectories(await parametersOf(terminal));
+}
+
+/** main.cf as it is now. Throws StartError where it cannot be read. */
+export async function parametersOf(terminal: Terminal): Promise<Parameters> {
   const { snapshot, problems } = await loadSnapshot({
     configDirectory: resolve(terminal.configDirectory),
     generation: 0,
@@ -130,7 +135,7 @@ export async function directoriesOf(terminal: Terminal) {
   });
   const error = problems.find((problem) => problem.severity === "error");
   if (!snapshot) throw new StartError(error ? formatProblem(error) : "The configuration cannot be read");
-  return queueDirectories(scopeOf(snapshot));
+  return scopeOf(snapshot);
 }
 
 function exitCodeOf(error: unknown): number {

@@ -1,8 +1,8 @@
 /** log/line-batch.ts: gathers log lines for a moment into one write (measured: a write per turn of the event loop cost a
  *  tenth of a worker's time under load), and never blocks mail: when the reader is slow, lines above the bound are dropped and counted, and the count is logged as soon as there is room. */
 import type { Clock } from "../base/clock.ts";
+import type { LineFormat } from "./line-format.ts";
 import type { LogRecord, LogSink } from "./log.ts";
-import { formatMaillog } from "./maillog.ts";
 
 /** Bytes that may wait for a slow reader before lines are dropped. */
 const MAX_WAITING_BYTES = 4 * 1024 * 1024;
@@ -18,16 +18,22 @@ export interface LineWriter {
 
 export class LineBatch {
   readonly #writer: LineWriter;
-  readonly #hostname: string;
+  #format: LineFormat;
   readonly #clock: Clock;
   #lines = "";
   #lost = 0;
   #scheduled = false;
 
-  constructor(writer: LineWriter, hostname: string, clock: Clock) {
+  constructor(writer: LineWriter, format: LineFormat, clock: Clock) {
     this.#writer = writer;
     this.#clock = clock;
-    this.#hostname = hostname;
+    this.#format = format;
+  }
+
+  /** The form of the lines from now on. */
+  set format(format: LineFormat) {
+    this.flush();
+    this.#format = format;
   }
 
   readonly sink: LogSink = (record) => {
@@ -36,7 +42,7 @@ export class LineBatch {
       return;
     }
     if (this.#lost > 0) this.#reportLost(record);
-    this.#lines += formatMaillog(record, this.#hostname);
+    this.#lines += this.#format(record);
     if (this.#scheduled) return;
     this.#scheduled = true;
     this.#clock.after(GATHER_MS, () => this.flush());
@@ -54,6 +60,6 @@ export class LineBatch {
   #reportLost(like: LogRecord): void {
     const text = `${this.#lost} log lines were lost because the log was too slow`;
     this.#lost = 0;
-    this.#lines += formatMaillog({ ...like, severity: "warning", text }, this.#hostname);
+    this.#lines += this.#format({ ...like, severity: "warning", text, fields: undefined });
   }
 }

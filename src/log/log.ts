@@ -1,5 +1,5 @@
 /** log/log.ts: the door to the log for every room. Text is Postfix's text (design §2.5, §12); what happens to a record
- *  (maillog text now, JSON and syslog later) is decided behind LogSink. Secrets never reach this door. */
+ *  (maillog text, JSON, syslog) is decided behind LogSink. Secrets never reach this door. */
 
 export type Severity = "info" | "warning" | "error" | "fatal" | "panic";
 

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { systemClock } from "../base/clock.ts";
 import { LineBatch } from "./line-batch.ts";
+import { lineFormat } from "./line-format.ts";
 import { formatMaillog } from "./maillog.ts";
 
 const at = new Date(2026, 10, 4, 9, 5, 3).getTime();
@@ -19,7 +20,11 @@ for (const c of cases) {
 test("LineBatch drops lines for a slow reader, counts them, and says how many", () => {
   let waiting = 0;
   let written = "";
-  const batch = new LineBatch({ write: (lines) => (written += lines), waitingBytes: () => waiting }, "mx", systemClock);
+  const batch = new LineBatch(
+    { write: (lines) => (written += lines), waitingBytes: () => waiting },
+    lineFormat("text", "mx"),
+    systemClock,
+  );
   const record = { at, tag: "t", id: 1, severity: "info", text: "x" } as const;
   batch.sink(record);
   waiting = 5 * 1024 * 1024;

@@ -9,7 +9,11 @@ const REFUSALS_TIMEOUT_MS = 10_000;
 
 export interface ControlTarget {
   readonly fleet: Fleet;
-  readonly master: { reload(): Promise<void>; stop(how?: { graceMs: number }): Promise<void>; rotateLog(): void };
+  readonly master: {
+    reload(): Promise<void>;
+    stop(how?: { graceMs: number }): Promise<void>;
+    rotateLog(): Promise<void>;
+  };
   readonly generation: () => number;
 }
 
@@ -30,7 +34,7 @@ export async function answerControl(request: ControlRequest, target: ControlTarg
       void target.master.stop({ graceMs: 0 });
       return undefined;
     case "logrotate":
-      target.master.rotateLog();
+      await target.master.rotateLog();
       return undefined;
     case "queue":
       return answerQueue(request.args as unknown as QueueArgs, target.fleet);

@@ -1,9 +1,8 @@
 /** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
  *  Reads no byte from the network but its control socket. */
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
-import { join } from "node:path";
 import { AnvilServer } from "../anvil/server.ts";
 import { systemClock } from "../base/clock.ts";
 import { formatProblem } from "../config/check.ts";
@@ -12,9 +11,7 @@ import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
 import { DecisionStore } from "../decisions/store.ts";
-import { LineBatch } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
-import { LogFile } from "../log/log-file.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
@@ -35,6 +32,7 @@ import { FileWatch } from "./file-watch.ts";
 import { Fleet } from "./fleet.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
 import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
+import { MailLog } from "./mail-log.ts";
 import { pinRestartParameters } from "./pinned.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
@@ -69,8 +67,7 @@ export class Master {
   readonly #dirs: QueueDirectories;
   readonly #user: WorkerUser | undefined;
   readonly #lock: { release(): void };
-  readonly #logFile: LogFile;
-  readonly #batch: LineBatch;
+  readonly #mailLog: MailLog;
   readonly #log: Log;
   /** Counters of clients; with one worker they are his. */
   readonly #anvil: AnvilServer | undefined;
@@ -94,13 +91,11 @@ export class Master {
     this.#params = scopeOf(loaded.snapshot);
     this.#dirs = queueDirectories(this.#params);
     this.#user = accountOf(options, this.#params);
-    this.#logFile = new LogFile(logPath(this.#params, options), (error) =>
-      options.say(`postern: log: ${error.message}`),
-    );
+    const { defaultLog, say } = options;
+    this.#mailLog = new MailLog(this.#params, { defaultLog, say, clock: systemClock });
     const host = this.#params.get("myhostname");
-    this.#batch = new LineBatch(this.#logFile, host.split(".")[0] ?? host, systemClock);
     const tag = `${this.#params.get("syslog_name")}/master`;
-    this.#log = new Log({ sink: this.#batch.sink, now: systemClock.now, tag, id: process.pid });
+    this.#log = new Log({ sink: this.#mailLog.sink, now: systemClock.now, tag, id: process.pid });
     this.#anvil = this.#makeAnvil();
     this.#spawns = new SpawnServices({ clock: systemClock, log: this.#log });
     this.#decisions = new DecisionStore(
@@ -152,8 +147,8 @@ export class Master {
     this.#resolveStopped();
   }
 
-  rotateLog(): void {
-    this.#logFile.reopen();
+  rotateLog(): Promise<void> {
+    return this.#mailLog.reopen();
   }
 
   async #open(): Promise<void> {
@@ -192,6 +187,7 @@ export class Master {
         log: this.#log,
       });
       this.#loaded = loaded;
+      await this.#mailLog.configure(scopeOf(snapshot));
       this.#anvil?.configure(scopeOf(snapshot));
       this.#decisions.configure(scopeOf(snapshot).get("postern_decision_log_limit"));
       this.#watch.start(loaded.snapshot.files);
@@ -232,7 +228,7 @@ export class Master {
       decisions: this.#decisions,
       workers,
       spawn: (methods) => {
-        const start = (all: Methods) => spawn(all, (chunk) => this.#logFile.write(chunk));
+        const start = (all: Methods) => spawn(all, (chunk) => this.#mailLog.write(chunk));
         return this.#anvil ? spawnCounted(this.#anvil, methods, start) : start(methods);
       },
       startArgs: (shard) => ({
@@ -258,19 +254,9 @@ export class Master {
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });
     this.#anvil?.close();
-    this.#batch.flush();
-    await this.#logFile.close();
+    await this.#mailLog.close();
     this.#lock.release();
   }
-}
-
-function logPath(params: Parameters, { defaultLog, say }: MasterOptions): string {
-  const set = params.get("maillog_file") || defaultLog;
-  if (set !== undefined) return set;
-  const path = join(params.get("data_directory"), "maillog");
-  mkdirSync(params.get("data_directory"), { recursive: true, mode: 0o700 });
-  say(`postern: the log is ${path}; maillog_file names another`);
-  return path;
 }
 
 function accountOf(options: MasterOptions, params: Parameters): WorkerUser | undefined {

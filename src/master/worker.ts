@@ -25,6 +25,7 @@ import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
 import { liveParameters, liveResolver } from "./live.ts";
+import { workerFormat } from "./mail-log.ts";
 import type {
   CommitArgs,
   DrainArgs,
@@ -106,7 +107,7 @@ export class Worker {
   async start(args: StartArgs): Promise<void> {
     const params = scopeOf(args.snapshot);
     const clock = systemClock;
-    this.#batch = new LineBatch(this.#host.logWriter, args.hostname.split(".")[0] ?? args.hostname, systemClock);
+    this.#batch = new LineBatch(this.#host.logWriter, workerFormat(params), systemClock);
     const sink = this.#batch.sink;
     const logFor = (tag: string, id = this.#host.pid) => new Log({ sink, now: clock.now, tag, id });
     const directory = resolvePath(params.get("queue_directory"), "queue");
@@ -169,6 +170,7 @@ export class Worker {
     const { kit, qmgr, caps } = this.#need();
     caps.configure(next.snapshot);
     kit.anvil.configure(next.params);
+    if (this.#batch) this.#batch.format = workerFormat(next.params);
     kit.refusals.configure(next.params.get("postern_refusal_log_limit"));
     kit.decisions.configure(next.params.get("postern_decision_log_limit"));
     qmgr.reconfigure();

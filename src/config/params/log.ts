@@ -32,10 +32,17 @@ export const LOG_PARAMETERS = {
     "%Y%m%d-%H%M%S",
     "What logrotate appends to the name of a finished log, for strftime.",
   ),
+  maillog_file_permissions: word("0600", ["0600", "0640", "0644"], "The file mode of a new log."),
   maillog_file_compressor: text("gzip", "The program that compresses a finished log."),
   syslog_name: text(
     "${multi_instance_name?{$multi_instance_name}:{postfix}}",
     "The first part of the name in log lines, before the program: postfix/smtpd.",
+  ),
+  postern_log_format: word(
+    "text",
+    ["text", "json"],
+    "The form of a log line: Postfix's, or one JSON object with the same text and its parts (docs/log-format.md).",
+    { origin: "postern" },
   ),
   syslog_facility: word("mail", FACILITIES, "The syslog facility."),
   debug_peer_list: list(
