@@ -47,10 +47,11 @@ const COMMANDS = {
 
 const BY_VERB: ReadonlyMap<string, CommandSpec> = new Map(Object.entries(COMMANDS));
 
+/** Says the same with and without TLS, as in Postfix. */
 export const UNKNOWN_COMMAND: CommandSpec = {
   tally: "unknown",
   run: runUnknown,
-  preTls: false,
+  preTls: true,
   endsGroup: false,
   junk: false,
 };

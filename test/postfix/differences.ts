@@ -87,6 +87,78 @@ export const DIFFERENCES: readonly Allowed[] = [
       "A command with NUL or with CR in its middle is refused; Postfix takes what stands before NUL, and CR as a blank.",
   },
   {
+    id: "transaction-after-end",
+    kind: "reply",
+    where: /at the end of data: REJECT/,
+    covers: (postfix, postern) => postfix === "503 5.5.1 Error: nested MAIL command" && postern === "250 2.1.0 Ok",
+    logFollows: true,
+    reason: "A message refused at its end is over (RFC 5321 section 4.1.1.4); Postfix waits for RSET.",
+  },
+  {
+    id: "mechanism-order",
+    kind: "reply",
+    covers: (postfix, postern) => postfix !== postern && sortedMechanisms(postfix) === sortedMechanisms(postern),
+    reason: "AUTH lists strong mechanisms first, since many clients take the first; Postfix has Dovecot's order.",
+  },
+  {
+    id: "auth-base64",
+    kind: "reply",
+    covers: (postfix, postern) =>
+      /^535 5\.7\.8 .*: Invalid base64 data in /.test(postfix) && postern === postfix.replace("535 5.7.8", "501 5.5.2"),
+    reason: "Bad base64 is 501 (RFC 4954 section 4).",
+  },
+  {
+    id: "auth-mechanism",
+    kind: "reply",
+    covers: (postfix, postern) =>
+      postfix === "535 5.7.8 Error: authentication failed: Invalid authentication mechanism" &&
+      /^504 5\.5\.4 Error: authentication failed: Invalid authentication mechanism: '\w+'$/.test(postern),
+    reason: "An unknown mechanism is 504 (RFC 4954 section 4), and is named as by Postfix 3.10.",
+  },
+  {
+    id: "auth-mechanism-log",
+    kind: "log",
+    covers: (postfix, postern) => postern.replace(/(Invalid authentication mechanism): '\w+'/, "$1") === postfix,
+    reason: "The unknown mechanism is named, as by Postfix 3.10.",
+  },
+  {
+    id: "auth-needs-tls",
+    kind: "reply",
+    covers: (postfix, postern) =>
+      postfix === "503 5.5.1 Error: authentication not enabled" &&
+      postern === "504 5.5.4 Encryption required for requested authentication mechanism",
+    reason: "The client is told what it must do; Postfix has these words, too, but does not come to say them.",
+  },
+  {
+    id: "auth-empty-response",
+    kind: "reply",
+    where: /an empty answer/,
+    covers: (postfix, postern) => /^(?:535 5\.7\.8 |221 )/.test(postfix) && /^(?:334 $|535 5\.7\.8 )/.test(postern),
+    logFollows: true,
+    reason: "An empty initial response is handed on; Dovecot then asks once more.",
+  },
+  {
+    id: "mail-auth-xtext",
+    kind: "reply",
+    covers: (postfix, postern) => postfix === "250 2.1.0 Ok" && postern === "501 5.5.4 Bad AUTH parameter syntax",
+    logFollows: true,
+    reason: "AUTH= must be xtext (RFC 4954 section 5); Postfix takes what it cannot decode as it stands.",
+  },
+  {
+    id: "login-in-refusal",
+    kind: "log",
+    covers: (postfix, postern) =>
+      postern.startsWith(`${postfix} sasl_method=`) && / sasl_method=\S+ sasl_username=\S+$/.test(postern),
+    reason: "A refusal names the login, as in Postfix 3.10.",
+  },
+  {
+    id: "dsn-mapping",
+    kind: "log",
+    covers: (postfix, postern) =>
+      /^mapping DSN status \S+ into .* status \S+$/.test(postfix) && postern === "(nothing)",
+    reason: "The line is not logged under the session's number.",
+  },
+  {
     id: "last-dot",
     kind: "log",
     where: /: dots$/,
@@ -108,4 +180,8 @@ function asciiOnly(latin1: string): string {
   return Buffer.from(latin1, "latin1")
     .toString("utf8")
     .replace(/[^\x00-\x7f]/gu, "?");
+}
+
+function sortedMechanisms(text: string): string {
+  return text.replace(/^250-AUTH[ =](.*?)\r?$/gm, (_, names: string) => names.split(" ").sort().join(" "));
 }

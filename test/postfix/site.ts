@@ -1,6 +1,8 @@
 /** test/postfix/site.ts: one Postfix, one Postern and one Dovecot for both, from the same main.cf and master.cf: only the
  *  directories and the ports are their own. */
+import { randomInt } from "node:crypto";
 import { copyFileSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { makeSelfSigned } from "../../src/net/self-signed.ts";
@@ -35,7 +37,8 @@ export class Site {
 
   static async start(services: readonly ServiceBlock[]): Promise<Site> {
     const authPort = await freePort();
-    const ports = { postfix: await assignPorts(services), postern: await assignPorts(services) };
+    const forPostfix = await assignPorts(services);
+    const ports = { postfix: forPostfix, postern: await assignPorts(services, new Set(forPostfix.values())) };
     const dovecot = new TestDovecot({ sockets: [], port: authPort, users: { "alice@example.org": "secret" } });
     const mainCf = `smtpd_sasl_path = inet:127.0.0.1:${authPort}\n${readFileSync(join(CONFIGURATION, "main.cf"), "utf8")}`;
     const postfix = new TestPostfix(await freePort(), { mainCf, smtpdOptions: masterCf(services, ports.postfix) });
@@ -80,10 +83,29 @@ export class Site {
   }
 }
 
-async function assignPorts(services: readonly ServiceBlock[]): Promise<ReadonlyMap<string, number>> {
+/** Below the range from which systems take the ports of outgoing connections: these stay free until they are bound. */
+const PORTS = { first: 20_000, count: 10_000 };
+
+async function assignPorts(
+  services: readonly ServiceBlock[],
+  taken: ReadonlySet<number> = new Set(),
+): Promise<ReadonlyMap<string, number>> {
   const ports = new Map<string, number>();
-  for (const { name } of services) ports.set(name, await freePort());
+  let next = randomInt(PORTS.count);
+  for (const { name } of services) {
+    let port = PORTS.first + (next++ % PORTS.count);
+    while (taken.has(port) || !(await isFree(port))) port = PORTS.first + (next++ % PORTS.count);
+    ports.set(name, port);
+  }
   return ports;
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = net.createServer();
+    server.once("error", () => resolve(false));
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
+  });
 }
 
 /** The services; behind another smtpd line in Postfix's file. */

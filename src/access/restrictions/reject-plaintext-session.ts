@@ -1,5 +1,6 @@
-/** access/restrictions/reject-plaintext-session.ts: `reject_plaintext_session`, for sessions without TLS. */
-import { rejected } from "../reply-text.ts";
+/** access/restrictions/reject-plaintext-session.ts: `reject_plaintext_session`, for sessions without TLS. Postfix says
+ *  it without naming anybody. */
+import { repairDsn, shortened } from "../reply-text.ts";
 import { DUNNO, type Word } from "../restriction.ts";
 
 export const rejectPlaintextSession: Word = {
@@ -9,7 +10,7 @@ export const rejectPlaintextSession: Word = {
     const code = params.get("plaintext_reject_code");
     return ({ facts, subject }) => {
       if (facts.tls !== undefined) return DUNNO;
-      const reply = rejected(code, "4.7.1", subject, "Session encryption is required");
+      const reply = shortened(code, repairDsn("4.7.1", code, subject.replyClass), "Session encryption is required");
       return { kind: "refuse", cause: "policy", reply };
     };
   },

@@ -118,10 +118,15 @@ async function converse(
 function readResponse(attempt: Attempt, line: ClientLine): Uint8Array | HandlerResult {
   const { session } = attempt;
   session.logInput(line.text === "*" ? "*" : HIDDEN);
-  if (line.text === "*") return answer(501, "5.7.0", "Authentication aborted"); // AUTH-05
+  if (line.text === "*") return abort(attempt); // AUTH-05
   if (line.truncated || line.text.length > session.settings.saslResponseLimit) return LIMIT_EXCEEDED;
   const invalid = { code: 501, dsn: "5.5.2", reason: "Invalid base64 data in continued response" }; // AUTH-08
   return decodeBase64(line.text) ?? fail(attempt, invalid);
+}
+
+function abort({ session, mechanism }: Attempt): HandlerResult {
+  session.log.warning(`${session.peer}: SASL ${session.printable(mechanism).slice(0, 100)} authentication aborted`);
+  return answer(501, "5.7.0", "Authentication aborted");
 }
 
 function fail({ session, mechanism }: Attempt, failure: Failure): HandlerResult {
