@@ -33,6 +33,16 @@ function verdict({ cells }: ServiceProof, client: string, destination: string): 
   return cells.find((cell) => cell.client === client && cell.destination === destination)?.verdict;
 }
 
+test("proveSnapshot() finds relay_domains that match everything", async () => {
+  for (const domains of ["static:all", "pcre:{{/./ OK}}"]) {
+    const { problems } = await prove(`${HOME}relay_domains = ${domains}\n`);
+    assert.match(
+      problems.map(formatProblem).join("\n"),
+      /^main\.cf:5: error: open relay: relay_domains matches every domain/,
+    );
+  }
+});
+
 interface Row {
   readonly why: string;
   readonly main: string;

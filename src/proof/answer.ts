@@ -64,7 +64,7 @@ export function partOf({ word }: Rule): Part | undefined {
 
 export function answerOf(question: Question, world: World): Answer | Promise<Answer> {
   const { word } = question.rule;
-  if (PASSABLE.test(word)) return NEXT;
+  if (PASSABLE.test(word) || asksTooEarly(question, world)) return NEXT;
   if (/login_mismatch$/.test(word)) return loginMismatch(question, world);
   if (/^check_\w+_access$/.test(word)) return accessTable(question, world);
   switch (word) {
@@ -88,6 +88,19 @@ export function answerOf(question: Question, world: World): Answer | Promise<Ans
     default:
       return evaluated(question, world);
   }
+}
+
+/** With smtpd_delay_reject = no a list runs at its own command and knows nothing of those that follow. */
+function isEarly(stage: Stage, { services }: World): boolean {
+  const delayed = stage === "client" || stage === "helo" || stage === "sender";
+  return delayed && !services.params.get("smtpd_delay_reject");
+}
+
+/** The restriction is about something that has not been said yet, so it says nothing. */
+function asksTooEarly({ rule: { word }, stage }: Question, world: World): boolean {
+  if (!isEarly(stage, world)) return false;
+  if (/recipient|destination|mx_backup/.test(word)) return true;
+  return (/sender/.test(word) && stage !== "sender") || (/helo/.test(word) && stage === "client");
 }
 
 function isOurs({ destination }: Scene): boolean {
@@ -120,10 +133,9 @@ export function domainTables({ services: { params } }: World): readonly string[]
     .filter((item) => /^[a-z]+:/i.test(item));
 }
 
-/** At RCPT these never permit a foreign destination. With smtpd_delay_reject = no the lists before it run earlier. */
-function dnsList({ rule, stage, scene }: Question, { services }: World): Answer {
-  const atRcpt = stage === "relay" || stage === "recipient" || services.params.get("smtpd_delay_reject");
-  if (atRcpt && !isOurs(scene)) return NEXT;
+/** At RCPT these never permit a foreign destination. */
+function dnsList({ rule, stage, scene }: Question, world: World): Answer {
+  if (!isEarly(stage, world) && !isOurs(scene)) return NEXT;
   const what = `DNS list ${rule.argument}`;
   return { permit: true, next: true, unseen: { what, tables: [], clientChooses: false } };
 }
@@ -194,7 +206,7 @@ function accessTable(question: Question, world: World): Answer | Promise<Answer>
 /** The rule's own evaluation, as the server does it. */
 function evaluated(question: Question, world: World): Answer | Promise<Answer> {
   const findings = new Findings();
-  const context = contextOf(question, findings);
+  const context = contextOf(question, findings, world);
   const read = (outcome: Outcome): Answer => ({ ...readOutcome(outcome), why: findings.why(question, world) });
   const failed = (error: unknown): Answer => {
     if (!(error instanceof TableError)) throw error;
@@ -210,14 +222,14 @@ function evaluated(question: Question, world: World): Answer | Promise<Answer> {
 
 const SUBJECT: Subject = { name: "", replyClass: "Client host" };
 
-function contextOf({ stage, scene, candidate }: Question, trace: Findings): Context {
+function contextOf({ stage, scene, candidate }: Question, trace: Findings, world: World): Context {
   return {
     facts: factsOf(candidate, scene),
     stage,
     subject: SUBJECT,
     warnOnly: false,
     checked: { sender: false, recipient: false },
-    effectScope: "message",
+    effectScope: stage !== "sender" && isEarly(stage, world) ? "beforeMail" : "message",
     session: new SessionCache(),
     trace,
   };

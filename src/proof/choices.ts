@@ -11,10 +11,11 @@ import { sampleOf } from "./regexp-sample.ts";
 import type { Host } from "./scenario.ts";
 import { alwaysRefuses, canSee, mayPermit, pairsOf, tableOf } from "./sight.ts";
 
-/** A domain that is nobody's (RFC 2606). */
-const OUTSIDE_DOMAIN = "stranger.example";
+/** Domains that are nobody's (RFC 2606), in two top-level domains, as a table may name one of them. */
+const OUTSIDE_DOMAINS = ["stranger.example", "stranger.test"] as const;
+const [OUTSIDE_DOMAIN] = OUTSIDE_DOMAINS;
 /** Recipients there, so that a reader sees which is which. */
-const FAR_DOMAIN = "elsewhere.example";
+const FAR_DOMAINS = ["elsewhere.example", "elsewhere.test"] as const;
 /** Values of one part that are tried; tables may have more keys. */
 const MAX_VALUES = 2000;
 
@@ -22,9 +23,9 @@ export interface Choices {
   readonly hosts: readonly Host[];
   readonly helos: readonly (string | undefined)[];
   readonly senders: readonly string[];
-  /** Of foreign domains that are not named in any table. */
+  /** In no domain that a table names, as it seems. */
   readonly foreign: readonly string[];
-  /** In domains that a table names; whose they are the caller finds out. */
+  /** In domains that a table names, and in our own; whose they are the caller finds out. */
   readonly named: readonly string[];
   /** Fingerprints that tables list. */
   readonly fingerprints: readonly string[];
@@ -36,20 +37,26 @@ export function choicesOf(rules: Iterable<Rule>, world: World): Choices {
   const keys = new TableKeys(rules, world);
   const { params } = world.services;
   const sendersIn = keys.of("check_sender_access", params.get("smtpd_sender_login_maps"));
-  const recipients = keys.of("check_recipient_access", []).flatMap(mailboxesFor);
+  const recipientKeys = keys.of("check_recipient_access", []);
+  const recipients = recipientKeys.flatMap(mailboxesFor);
+  const locals = recipientKeys.filter((key) => key.endsWith("@"));
   const own = `someone@${ownDomain(world)}`;
+  const ours = [ownDomain(world), relayDomain(world)].filter((domain) => domain !== undefined);
   const helo = keys.of("check_helo_access", []).flatMap(namesFor);
   return {
     hosts: hostsOf(keys, world),
     helos: unique([
-      `client.${OUTSIDE_DOMAIN}`,
+      ...OUTSIDE_DOMAINS.map((domain) => `client.${domain}`),
       ...(params.get("smtpd_helo_required") ? [] : [undefined]),
       params.text("myhostname"),
       ...helo,
     ]),
-    senders: unique([`someone@${OUTSIDE_DOMAIN}`, "", own, ...crossed(sendersIn)]),
-    foreign: unique([`someone@${FAR_DOMAIN}`, ...recipients.filter(isAnywhere)]),
-    named: unique(recipients.filter((address) => !isAnywhere(address))),
+    senders: unique([...OUTSIDE_DOMAINS.map((domain) => `someone@${domain}`), "", own, ...crossed(sendersIn)]),
+    foreign: unique([...FAR_DOMAINS.map((domain) => `someone@${domain}`), ...recipients.filter(isAnywhere)]),
+    named: unique([
+      ...recipients.filter((address) => !isAnywhere(address)),
+      ...locals.flatMap((local) => ours.map((domain) => `${local}${domain}`)),
+    ]),
     fingerprints: keys
       .of("check_ccert_access", params.get("relay_clientcerts"))
       .filter((key) => /^[\dA-F:]+$/i.test(key)),
@@ -58,7 +65,7 @@ export function choicesOf(rules: Iterable<Rule>, world: World): Choices {
 }
 
 function unique<T>(values: readonly T[]): readonly T[] {
-  return [...new Set(values)].slice(0, MAX_VALUES);
+  return [...new Set(values)];
 }
 
 /** A domain of $mydestination that is written out, else this host. */
@@ -129,23 +136,19 @@ class TableKeys {
   }
 }
 
-/** Plain hosts from all kinds of addresses, and one with each name that a whole top-level domain may have. */
+/** All kinds of addresses, each without a name, and with every name that a stranger may have: his own, or one in a whole
+ *  top-level domain that a table speaks of. */
 function hostsOf(keys: TableKeys, { mynetworks }: World): readonly Host[] {
   const listed = mynetworks.patterns
     .map(({ pattern }) => networkIn(pattern))
     .filter((network) => network !== undefined);
   const addresses = strangerAddresses([...listed, ...keys.networks()]);
-  const plain = addresses.map((address): Host => ({ address, name: "unknown", reverseName: "unknown" }));
-  const outside = addresses[0] ?? "203.0.113.77";
   const topLevel = keys
     .of("check_client_access", [])
     .filter((key) => /^\.?[a-z][a-z-]*$/i.test(key) && key !== "localhost" && key !== "unknown")
-    .map((key): Host => {
-      const name = `host.${key.replace(/^\./, "")}`;
-      return { address: outside, name, reverseName: name };
-    });
-  const name = `client.${OUTSIDE_DOMAIN}`;
-  return [...plain, { address: outside, name, reverseName: name }, ...topLevel].slice(0, MAX_VALUES);
+    .map((key) => `host.${key.replace(/^\./, "")}`);
+  const names = ["unknown", ...OUTSIDE_DOMAINS.map((domain) => `client.${domain}`), ...topLevel];
+  return names.flatMap((name) => addresses.map((address): Host => ({ address, name, reverseName: name })));
 }
 
 function namesFor(key: string): readonly string[] {

@@ -39,11 +39,9 @@ function networkOf(text: string): Network | undefined {
 }
 
 /** More than anybody trusts on purpose, and reachable from outside. */
-export function isWide({ family, prefixLength, words }: Network): boolean {
-  if (prefixLength >= (family === 4 ? 16 : 32)) return false;
-  const first = formatIp({ family, words });
-  // 0.0.0.0/0 and its like begin with addresses of nobody.
-  return prefixLength < 4 || isPublic(first);
+export function isWide(network: Network): boolean {
+  if (network.prefixLength >= (network.family === 4 ? 16 : 32)) return false;
+  return memberOf(network, []) !== undefined;
 }
 
 /** Somebody's own network: neither public nor this machine. */
@@ -56,13 +54,22 @@ function isPublic(address: string): boolean {
   return ipaddr.isValid(address) && !NOT_PUBLIC.has(ipaddr.parse(address).range());
 }
 
-/** One stranger's address for each wide network, outside of all narrow ones, and one outside of all networks, if there is. */
+/** One stranger's address for each wide network, outside of all narrower ones, and one of each family outside of all
+ *  networks, where there is such an address. */
 export function strangerAddresses(networks: readonly Network[]): readonly string[] {
   const wide = networks.filter(isWide);
-  const narrow = networks.filter((network) => !isWide(network));
   const inNone = OUTSIDE.filter((address) => !networks.some((network) => network.matches(address)));
-  const inside = wide.map((network) => memberOf(network, narrow)).filter((address) => address !== undefined);
-  return [...new Set([...inNone.slice(0, 1), ...inNone.filter((address) => address.includes(":")), ...inside])];
+  const inside = wide.map((network) => {
+    const narrower = networks.filter(({ prefixLength }) => prefixLength > network.prefixLength);
+    return memberOf(network, narrower);
+  });
+  return [
+    ...new Set([
+      ...inNone.filter((address) => !address.includes(":")).slice(0, 1),
+      ...inNone.filter((address) => address.includes(":")),
+      ...inside.filter((address) => address !== undefined),
+    ]),
+  ];
 }
 
 /** The first address of a network that can be told, for people who are in it. */

@@ -44,6 +44,8 @@ export interface Matrix {
   readonly cells: readonly Cell[];
   readonly trusted: readonly TrustedHosts[];
   readonly reached: Reached;
+  /** relay_domains matches any domain, so nothing is elsewhere. */
+  readonly relaysAll: boolean;
 }
 
 export async function proveService(input: ProofInput): Promise<Matrix> {
@@ -70,7 +72,8 @@ export async function proveService(input: ProofInput): Promise<Matrix> {
       );
     }
   }
-  return { cells, trusted: trustedHosts(rules.keys(), world), reached };
+  const relaysAll = recipients.foreign.length === 0 && recipients.relay.includes(choices.foreign[0] ?? "");
+  return { cells, trusted: trustedHosts(rules.keys(), world), reached, relaysAll };
 }
 
 /** Recipients of each kind. Where the domain tables cannot be seen, foreign is what looks it. */
@@ -79,23 +82,22 @@ async function recipientsOf(
   world: World,
 ): Promise<Readonly<Record<Destination, readonly string[]>>> {
   const relay = relayDomain(world);
-  const isForeign = await foreignTest(world);
-  const outside: string[] = [];
-  const listed: string[] = [];
-  for (const address of foreign) if (await isForeign(address)) outside.push(address);
-  for (const address of named) if (await isForeign(address)) listed.push(address);
-  return {
+  const found: Record<Destination, string[]> = {
     local: [`someone@${ownDomain(world)}`],
     relay: relay === undefined ? [] : [`someone@${relay}`],
-    foreign: outside,
-    named: listed,
+    foreign: [],
+    named: [],
   };
-}
-
-async function foreignTest(world: World): Promise<(address: string) => Promise<boolean>> {
   const { tables, resolver } = world.services;
-  if (unseenAmong(domainTables(world), tables).length > 0) return async () => true;
-  return async (address) => (await resolver.classOf(asAddress(address))) === "default";
+  const canTell = unseenAmong(domainTables(world), tables).length === 0;
+  const sort = async (address: string, otherwise: "foreign" | "named") => {
+    const addressClass = canTell ? await resolver.classOf(asAddress(address)) : "default";
+    const ours = addressClass === "relay" ? "relay" : "local";
+    found[addressClass === "default" ? otherwise : ours].push(address);
+  };
+  for (const address of foreign) await sort(address, "foreign");
+  for (const address of named) await sort(address, "named");
+  return found;
 }
 
 interface CellQuestion {
@@ -192,7 +194,9 @@ async function signatureOf(
   for (const [rule, stage] of own) {
     const { permit, next, refuse, run, unseen } = await runner.answer(rule, stage, candidate);
     const list = run === undefined ? "" : `${runner.idOf(run.rules)}${run.permitted === undefined ? "" : "!"}`;
-    codes.push(`${permit ? "p" : ""}${next ? "n" : ""}${refuse ? refuse[0] : ""}${list}${unseen ? "?" : ""}`);
+    codes.push(
+      `${permit ? "p" : ""}${next ? "n" : ""}${refuse === undefined ? "" : `-${refuse}`}${list}${unseen ? "?" : ""}`,
+    );
   }
   return codes.join(",");
 }

@@ -15,6 +15,7 @@ export interface Judged {
   readonly params: Parameters;
   /** The service's line in master.cf. */
   readonly at: SourceRef;
+  readonly relaysAll: boolean;
   /** It is for the site's own users only (RFC 6409). */
   readonly submission: boolean;
 }
@@ -28,6 +29,10 @@ export function relayProblems(service: Judged): readonly Problem[] {
   const found: Problem[] = [];
   if (open[0] !== undefined) found.push(openRelay(open[0], service));
   else found.push(...to("foreign").flatMap((cell) => doubts(cell, "can relay", service)));
+  if (service.relaysAll && to("relay").some(({ verdict }) => verdict === "always")) {
+    const text = "open relay: relay_domains matches every domain, so strangers can send mail anywhere";
+    found.push({ severity: "error", at: service.params.source("relay_domains") ?? service.at, text });
+  }
   if (open[0] === undefined) found.push(...namedDomains(to("named"), service));
   if (service.submission && open[0] === undefined) {
     const taken = to("local", "relay").find(({ verdict }) => verdict === "always");

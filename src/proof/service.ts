@@ -31,7 +31,7 @@ export interface ServiceProof {
 export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
   const { name, at, access } = input;
   const { params, tables } = access.services;
-  const { cells, trusted, reached } = await proveService(input);
+  const { cells, trusted, reached, relaysAll } = await proveService(input);
   const submission = isSubmission(params, input.port);
   const service = {
     cells,
@@ -43,6 +43,7 @@ export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
     mynetworks: input.mynetworks,
     reached,
     tables,
+    relaysAll,
   };
   const problems = [...relayProblems(service), ...mistakes(service)];
   const unguarded = access.problems.some(({ text }) => text.includes("specify at least one working instance of"));
