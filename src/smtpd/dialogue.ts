@@ -134,7 +134,9 @@ async function execute(session: Session, command: Command): Promise<boolean> {
   session.where = command.known === undefined ? "UNKNOWN" : command.verb;
   if ((session.protocol !== "ESMTP" || spec.endsGroup) && isOutOfTurn(session, session.where)) return true;
   const result = await spec.run(session, command.args);
-  if ("reply" in result && result.reply.code < 400) tally.succeed(spec.tally);
+  if ("reply" in result && (result.reply.code < 400 || (result.kind === "reply" && result.tolerated))) {
+    tally.succeed(spec.tally);
+  }
   if (spec.junk && session.junk++ > settings.junkLimit) session.errors++;
   const over = await deliver(session, result);
   if (spec.endsGroup) session.connection.flush(); // PIPE-03

@@ -222,8 +222,8 @@ export class Session {
       recipient: more?.recipient,
       recipientCount: transaction?.recipientCount ?? 0,
       sasl: this.user,
-      // XCLIENT can log a client in where AUTH is off.
-      saslEnabled: this.options.sasl !== undefined || this.user !== undefined,
+      // As in Postfix, also for a login that XCLIENT told.
+      saslEnabled: this.options.sasl !== undefined,
       tls: this.tls,
       sizeBytes: more?.sizeBytes ?? transaction?.start.declaredSize,
       queueId: transaction?.queueId,

@@ -159,6 +159,13 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "The line is not logged under the session's number.",
   },
   {
+    id: "early-talk-text",
+    kind: "log",
+    covers: (postfix, postern) =>
+      postfix.startsWith(`${postern}: `) && postern.startsWith("improper command pipelining after "),
+    reason: "What came too early is logged only where it is refused (smtpd_forbid_unauth_pipelining).",
+  },
+  {
     id: "last-dot",
     kind: "log",
     where: /: dots$/,

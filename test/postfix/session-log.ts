@@ -32,5 +32,5 @@ export function readSessions(log: string): ReadonlyMap<string, readonly SessionL
 export function withoutIds(text: string): string {
   return text
     .replace(/\bqueued as [0-9A-Za-z]+/g, "queued as QUEUE-ID")
-    .replace(/^(?!NOQUEUE)[0-9A-F]{8,}(?=: )/, "QUEUE-ID");
+    .replace(/^((?:warning: )?)[0-9A-F]{8,}(?=: )/, "$1QUEUE-ID");
 }
