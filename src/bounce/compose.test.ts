@@ -1,91 +1,19 @@
 /** bounce/compose.test.ts: reports are read back with a MIME parser of somebody else (postal-mime) and by their bytes. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import PostalMime from "postal-mime";
-import { systemClock } from "../base/clock.ts";
-import { parametersOf } from "../config/parameters.ts";
-import { asAddress } from "../mail/address.ts";
-import type { MessageContent, RcptOutcome } from "../mail/delivery.ts";
-import type { Envelope } from "../mail/envelope.ts";
-import type { QueueId } from "../mail/queue-id.ts";
-import { createBounceComposer } from "./compose.ts";
+import { composed, ORIGINAL, readBack } from "./testdata/setup.ts";
 
-const NOW = Date.UTC(2026, 2, 4, 5, 6, 7);
-const clock = { ...systemClock, now: () => NOW };
-const ORIGINAL = "From: <a@b.test>\r\nSubject: Hello\r\nX-Long: 1\r\n\r\nBody line\r\n--fake\r\n";
-
-function contentOf(bytes: Buffer, chunkBytes = 7): MessageContent {
-  return {
-    sizeBytes: bytes.length,
-    *chunks() {
-      for (let i = 0; i < bytes.length; i += chunkBytes) yield bytes.subarray(i, i + chunkBytes);
-    },
-  };
-}
-
-function envelopeOf(sender: string, smtputf8 = false): Envelope {
-  const origin = { clientName: "c", clientAddress: "192.0.2.1", helo: "c", protocol: "ESMTP", service: "submission" };
-  return {
-    queueId: "ORIG1" as QueueId,
-    sender: asAddress(sender),
-    arrivalMs: NOW - 60_000,
-    smtputf8,
-    body: "7BIT",
-    origin,
-  };
-}
-
-function outcomeOf(more: Partial<RcptOutcome>): RcptOutcome {
-  const plain = { dsn: "5.1.1", text: "no such user", relay: "none", connectMs: 0, transmitMs: 0 } as const;
-  return { recipientId: 1, kind: "bounced", ...plain, ...more };
-}
-
-interface Setup {
-  readonly sender?: string;
-  readonly smtputf8?: boolean;
-  readonly content?: Buffer;
-  readonly recipient?: { address: string; original: string };
-  readonly outcome?: Partial<RcptOutcome>;
-  readonly settings?: Record<string, string>;
-}
-
-async function failure(setup: Setup) {
-  const composer = createBounceComposer({ params: parametersOf(setup.settings ?? {}), clock });
-  const { address, original } = setup.recipient ?? { address: "x@far.test", original: "x@far.test" };
-  return composer.failure({
-    message: {
-      envelope: envelopeOf(setup.sender ?? "a@b.test", setup.smtputf8),
-      content: contentOf(setup.content ?? Buffer.from(ORIGINAL)),
-    },
-    failed: [
-      {
-        recipient: { address: asAddress(address), original: asAddress(original) },
-        outcome: outcomeOf(setup.outcome ?? {}),
-      },
-    ],
-    queueId: "NEW1" as QueueId,
-  });
-}
-
-async function textAndMail(setup: Setup) {
-  const composed = await failure(setup);
-  assert.ok(composed);
-  const bytes = Buffer.from(composed.content);
-  const mail = await PostalMime.parse(bytes, { attachmentEncoding: "utf8", forceRfc822Attachments: true });
-  const part = (type: string) => mail.attachments.find((one) => one.mimeType === type);
-  return { composed, bytes, text: bytes.toString("utf8"), mail, part };
-}
-
-test("failure() makes a multipart/report that a MIME parser reads", async () => {
+test("DSN-41, DSN-47: a report is a multipart/report that a MIME parser reads", async () => {
   const outcome = {
     text: "host mx.far.test[192.0.2.9] said: 550 5.1.1 no such user (in reply to RCPT TO command)",
     remoteMta: "mx.far.test",
     diagnostic: "smtp; 550 5.1.1 no such user",
   };
-  const { composed, mail, part, text } = await textAndMail({ outcome });
-  assert.equal(composed.envelope.sender, "");
-  assert.deepEqual(composed.recipients, ["a@b.test"]);
-  assert.equal(composed.envelope.queueId, "NEW1");
+  const back = await readBack({ recipients: [{ address: "x@far.test", outcome }] });
+  const { mail, part, text } = back;
+  assert.equal(back.composed.envelope.sender, "");
+  assert.deepEqual(back.composed.recipients, ["a@b.test"]);
+  assert.equal(back.composed.envelope.queueId, "NEW1");
   assert.equal(mail.subject, "Undelivered Mail Returned to Sender");
   assert.equal(mail.from?.address, "MAILER-DAEMON@mail.example.org");
   assert.equal(mail.from?.name, "Mail Delivery System");
@@ -94,98 +22,195 @@ test("failure() makes a multipart/report that a MIME parser reads", async () => 
   assert.match(text, /boundary="NEW1\.1772600767\/mail\.example\.org"/);
   assert.match(mail.text ?? "", /mail system at host mail\.example\.org/);
   assert.match(mail.text ?? "", /<x@far\.test>: host mx\.far\.test/);
-  const status = String(part("message/delivery-status")?.content);
+  const status = part("message/delivery-status");
   assert.match(status, /^Reporting-MTA: dns; mail\.example\.org\r?\n/);
   assert.match(status, /X-Postfix-Queue-ID: ORIG1\r?\nX-Postfix-Sender: rfc822; a@b\.test\r?\nArrival-Date: /);
-  assert.match(status, /\n\r?\nFinal-Recipient: rfc822; x@far\.test\r?\nAction: failed\r?\nStatus: 5\.1\.1/);
+  assert.match(status, /\n\r?\nFinal-Recipient: rfc822; x@far\.test\r?\nOriginal-Recipient: rfc822;x@far\.test\r?\n/);
+  assert.match(status, /\nAction: failed\r?\nStatus: 5\.1\.1/);
   assert.match(status, /Remote-MTA: dns; mx\.far\.test\r?\nDiagnostic-Code: smtp; 550 5\.1\.1 no such user/);
-  assert.doesNotMatch(status, /Original-Recipient|Will-Retry-Until/);
-  assert.match(String(part("message/rfc822")?.content), /Return-Path: <a@b\.test>[\s\S]*Body line\r?\n--fake/);
+  assert.doesNotMatch(status, /Original-Envelope-Id|Will-Retry-Until/);
+  assert.match(part("message/rfc822"), /Return-Path: <a@b\.test>[\s\S]*Body line\r?\n--fake/);
 });
 
-test("failure() makes nothing of a null sender: no bounce of a bounce (RFC 5321 §4.5.5)", async () => {
-  assert.equal(await failure({ sender: "" }), undefined);
-});
-
-test("failure() returns only headers above bounce_size_limit", async () => {
+test("a message above bounce_size_limit comes back as headers", async () => {
   const big = Buffer.from(`Subject: Big\r\nX: y\r\n\r\n${"secret line\r\n".repeat(100)}`);
-  const { text } = await textAndMail({ content: big, settings: { bounce_size_limit: "1000" } });
+  const { text } = await readBack({ content: big, settings: { bounce_size_limit: "1000" } });
   assert.match(text, /Content-Description: Undelivered Message Headers\r\nContent-Type: text\/rfc822-headers\r\n/);
   assert.match(text, /Return-Path: <a@b\.test>\r\nSubject: Big\r\nX: y\r\n\r\n--NEW1/);
   assert.doesNotMatch(text, /secret line/);
 });
 
-test("failure() at exactly the limit returns the message", async () => {
+test("a message of exactly the limit comes back whole", async () => {
   const settings = { bounce_size_limit: String(ORIGINAL.length) };
-  assert.match((await textAndMail({ settings })).text, /Content-Type: message\/rfc822\r\n/);
+  assert.match((await readBack({ settings })).text, /Content-Type: message\/rfc822\r\n/);
 });
 
-test("failure() names the original recipient when it was rewritten", async () => {
-  const { part, mail } = await textAndMail({ recipient: { address: "y@far.test", original: "alias@b.test" } });
-  assert.match(String(part("message/delivery-status")?.content), /Original-Recipient: rfc822; alias@b\.test/);
+test("DSN-44: RET decides how much of the message a failure returns", async () => {
+  const headers = await readBack({ dsn: { ret: "HDRS" } });
+  assert.doesNotMatch(headers.text, /Body line/);
+  assert.match(headers.text, /Content-Type: text\/rfc822-headers\r\n/);
+  assert.match((await readBack({ dsn: { ret: "FULL" } })).text, /Body line/);
+});
+
+const ORIGINALS = [
+  { original: "x@far.test", orcpt: undefined, want: "rfc822;x@far.test", why: "no ORCPT: the address itself" },
+  { original: "alias@b.test", orcpt: undefined, want: "rfc822;alias@b.test", why: "no ORCPT: before rewriting" },
+  { original: "x@far.test", orcpt: "rfc822;Bob+X@Example.ORG", want: "rfc822;Bob+X@Example.ORG", why: "ORCPT" },
+  { original: "x@far.test", orcpt: "x400;/c=de/", want: "x400;/c=de/", why: "ORCPT of another type" },
+  {
+    original: "x@far.test",
+    orcpt: "utf-8;us\u00e9r@x.test",
+    want: "utf-8;us\\x{E9}r@x.test",
+    why: "a UTF-8 ORCPT in an ASCII report (RFC 6533 \u00a73)",
+  },
+];
+for (const { original, orcpt, want, why } of ORIGINALS) {
+  test(`DSN-43: Original-Recipient: ${why}`, async () => {
+    const dsn = orcpt === undefined ? {} : { dsn: { orcpt } };
+    const { part } = await readBack({ recipients: [{ address: "x@far.test", original, ...dsn }] });
+    assert.equal(/^Original-Recipient: (.*?)\r?$/m.exec(part("message/delivery-status"))?.[1], want);
+  });
+}
+
+test("the text names the recipient that the sender wrote to", async () => {
+  const { mail } = await readBack({ recipients: [{ address: "y@far.test", original: "alias@b.test" }] });
   assert.match((mail.text ?? "").replace(/\s+/g, " "), /<y@far\.test> \(expanded from <alias@b\.test>\): no such user/);
 });
 
-test("failure() keeps hostile remote text inside its field", async () => {
+test("DSN-42: ENVID comes back decoded", async () => {
+  const { part } = await readBack({ dsn: { envid: "a b=QQ" } });
+  assert.match(part("message/delivery-status"), /^Original-Envelope-Id: a b=QQ\r?$/m);
+});
+
+test("hostile remote text stays inside its field", async () => {
   const evil = `550 bad\r\nBcc: all@b.test\r\n\r\n--NEW1.1772600767/mail.example.org\r\n\x00\x1b[2J \u00fc ${"w ".repeat(3000)}`;
-  const { text, part, mail } = await textAndMail({ outcome: { text: evil, diagnostic: `smtp; ${evil}`, dsn: "9.9" } });
-  assert.equal(text.match(/^Bcc:/gm), null);
+  const outcome = { text: evil, diagnostic: `smtp; ${evil}`, dsn: "9.9", remoteMta: `mx\r\nX-Evil: 1` };
+  const recipient = { address: "x@far.test\r\nX-Evil: 2", original: "o\r\n\r\nX-Evil: 3", outcome };
+  const dsn = { envid: "e\r\nX-Evil: 4" };
+  const { text, part, mail } = await readBack({
+    dsn,
+    recipients: [{ ...recipient, dsn: { orcpt: "a;b\r\nX-Evil: 5" } }],
+  });
+  assert.equal(text.match(/^(?:Bcc|X-Evil):/gm), null);
   assert.equal(text.match(/^--NEW1\.1772600767\/mail\.example\.org(?:--)?\r$/gm)?.length, 4);
   assert.equal(mail.attachments.length, 2);
-  assert.match(String(part("message/delivery-status")?.content), /Status: 5\.0\.0/);
+  assert.match(part("message/delivery-status"), /Status: 5\.0\.0/);
   for (const line of text.split("\r\n")) {
-    assert.ok(line.length <= 998, "RFC 5322 §2.1.1");
+    assert.ok(line.length <= 998, "RFC 5322 \u00a72.1.1");
     assert.match(line, /^[\t\x20-\x7e]*$/);
   }
 });
 
-test("failure() is 8-bit safe and says so", async () => {
+test("a returned message with 8-bit bytes is returned as it is", async () => {
   const body = Buffer.concat([Buffer.from("Subject: x\r\n\r\n"), Buffer.from([0xe4, 0xff, 0x80, 13, 10])]);
-  const { composed, bytes, text } = await textAndMail({ content: body });
+  const { composed: message, bytes, text } = await readBack({ content: body });
   assert.ok(bytes.includes(body));
-  assert.equal(composed.envelope.body, "8BITMIME");
+  assert.equal(message.envelope.body, "8BITMIME");
   assert.equal(text.match(/^Content-Transfer-Encoding: 8bit\r$/gm)?.length, 2);
 });
 
-test("failure() of SMTPUTF8 mail uses the types of RFC 6533", async () => {
-  const { composed, text } = await textAndMail({
+test("DSN-48: a report about SMTPUTF8 mail uses the types of RFC 6533", async () => {
+  const { composed: message, text } = await readBack({
     smtputf8: true,
     sender: "j\u00fcrgen@b.test",
-    recipient: { address: "\u65e5\u672c@far.test", original: "\u65e5\u672c@far.test" },
+    recipients: [{ address: "\u65e5\u672c@far.test", dsn: { orcpt: "utf-8;us\u00e9r@x.test" } }],
   });
-  assert.equal(composed.envelope.smtputf8, true);
+  assert.equal(message.envelope.smtputf8, true);
   assert.match(text, /Content-Type: message\/global-delivery-status\r\n/);
-  assert.match(text, /Final-Recipient: utf-8; \u65e5\u672c@far\.test\r\n/);
+  assert.match(
+    text,
+    /Final-Recipient: utf-8; \u65e5\u672c@far\.test\r\nOriginal-Recipient: utf-8;us\u00e9r@x\.test\r\n/,
+  );
+  assert.match(text, /Content-Type: text\/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n/);
   assert.match(text, /Content-Type: message\/global\r\n/);
 });
 
-test("failure() gives the same bytes however the content is cut", async () => {
-  const composer = createBounceComposer({ params: parametersOf({ bounce_size_limit: "10" }), clock });
-  const results = [1, 2, 3, 4, 1000].map(async (size) => {
-    const message = { envelope: envelopeOf("a@b.test"), content: contentOf(Buffer.from(ORIGINAL), size) };
-    const recipient = { address: asAddress("x@far.test"), original: asAddress("x@far.test") };
-    const failed = [{ recipient, outcome: outcomeOf({}) }];
-    const composed = await composer.failure({ message, failed, queueId: "NEW1" as QueueId });
-    return Buffer.from(composed?.content ?? []).toString("latin1");
-  });
+test("a UTF-8 address in an ASCII report is encoded, not lost", async () => {
+  const { part } = await readBack({ recipients: [{ address: "us\u00e9r@far.test" }] });
+  assert.match(part("message/delivery-status"), /^Final-Recipient: utf-8; us\\x\{E9\}r@far\.test\r?$/m);
+});
+
+test("the bytes are the same however the content is cut", async () => {
+  const settings = { bounce_size_limit: "10" };
+  const results = [1, 2, 3, 4, 1000].map(async (chunkBytes) => (await readBack({ chunkBytes, settings })).text);
   const [first, ...rest] = await Promise.all(results);
   for (const one of rest) assert.equal(one, first);
 });
 
-test("delayWarning() says until when, and returns headers only", async () => {
-  const composer = createBounceComposer({ params: parametersOf({}), clock });
-  const recipient = { address: asAddress("x@far.test"), original: asAddress("x@far.test") };
-  const composed = await composer.delayWarning({
-    message: { envelope: envelopeOf("a@b.test"), content: contentOf(Buffer.from(ORIGINAL)) },
-    delayed: [{ recipient, outcome: outcomeOf({ kind: "deferred", dsn: "4.4.1", text: "timed out" }) }],
-    queueId: "NEW1" as QueueId,
-    retryUntilMs: NOW + 86_400_000,
+test("DSN-45: a delay report says until when, and returns headers only", async () => {
+  const outcome = { kind: "deferred", dsn: "4.4.1", text: "timed out" } as const;
+  const { text } = await readBack({
+    kind: "delayed",
+    dsn: { ret: "FULL" },
+    recipients: [{ address: "x@far.test", outcome }],
+    settings: { maximal_queue_lifetime: "1d", delay_warning_time: "4h" },
   });
-  const text = Buffer.from(composed?.content ?? []).toString();
   assert.match(text, /Subject: Delayed Mail \(still being retried\)\r\n/);
-  assert.match(
-    text,
-    /Action: delayed\r\nStatus: 4\.4\.1\r\nDiagnostic-Code: X-Postfix; timed out\r\nWill-Retry-Until: /,
-  );
+  assert.match(text, /Action: delayed\r\nStatus: 4\.4\.1\r\nDiagnostic-Code: X-Postfix; timed out\r\n/);
+  assert.match(text, /\r\nWill-Retry-Until: Thu, 05 Mar 2026 05:05:07 \+0000/);
+  assert.match(text, /than 4 hour\(s\)\. We keep trying until it is 1 day\(s\) old/);
   assert.doesNotMatch(text, /Body line/);
+});
+
+const ACTIONS = [
+  { dsnAction: undefined, want: "delivered", why: "an agent that delivers for good (DSN-25)" },
+  { dsnAction: "relayed", want: "relayed", why: "a hop without DSN (DSN-21)" },
+  { dsnAction: "expanded", want: "expanded", why: "an alias of several (DSN-29)" },
+  { dsnAction: "passedOn", want: "relayed", why: "a delay that is over" },
+] as const;
+for (const { dsnAction, want, why } of ACTIONS) {
+  test(`a success report says ${want}: ${why}`, async () => {
+    const sent = {
+      kind: "sent",
+      dsn: "2.0.0",
+      relay: "mx.test[192.0.2.1]:25",
+      text: "250 2.0.0 Ok",
+      dsnAction,
+    } as const;
+    const outcome = { ...sent, remoteMta: "mx.test", diagnostic: "smtp; 250 2.0.0 Ok" };
+    const { text, mail } = await readBack({ kind: "success", recipients: [{ address: "x@far.test", outcome }] });
+    assert.equal(mail.subject, "Successful Mail Delivery Report");
+    assert.match(
+      text,
+      new RegExp(`\\r\\nAction: ${want}\\r\\nStatus: 2\\.0\\.0\\r\\nRemote-MTA: dns; mx\\.test\\r\\n`),
+    );
+    const via = dsnAction === "expanded" ? "" : "delivery via mx\\.test\\[192\\.0\\.2\\.1\\]:25: ";
+    assert.match((mail.text ?? "").replace(/\s+/g, " "), new RegExp(`<x@far\\.test>: ${via}250 2\\.0\\.0 Ok`));
+    assert.match(text, /Content-Description: Message Headers\r\nContent-Type: text\/rfc822-headers\r\n/);
+    assert.doesNotMatch(text, /Body line|Undelivered/);
+  });
+}
+
+const THREADS = [
+  { field: "Message-ID: <m.1@b.test>", want: "<m.1@b.test>", why: "plain" },
+  { field: "message-id:\r\n <m.1@b.test> ", want: "<m.1@b.test>", why: "folded" },
+  { field: "Message-ID: <a> Bcc: x", want: undefined, why: "more than an id" },
+  { field: "Message-ID: <a\u00fc@b>", want: undefined, why: "not ASCII" },
+  { field: "X: <m>", want: undefined, why: "none" },
+];
+for (const { field, want, why } of THREADS) {
+  test(`enable_threaded_bounces refers to the message: ${why}`, async () => {
+    const content = Buffer.from(`A: b\r\n${field}\r\nSubject: x\r\n\r\nMessage-ID: <body@b>\r\n`);
+    const { text } = await readBack({ content, settings: { enable_threaded_bounces: "yes" } });
+    const head = text.slice(0, text.indexOf("\r\n\r\n"));
+    assert.equal(/^References: (.*)\r$/m.exec(`${head}\r`)?.[1], want);
+    assert.equal(/^In-Reply-To: (.*)\r$/m.exec(`${head}\r`)?.[1], want);
+    assert.doesNotMatch((await readBack({ content })).text, /^References:/m);
+  });
+}
+
+test("a postmaster's copy has no text, another subject and headers only", async () => {
+  const settings = { notify_classes: "bounce" };
+  const { reports } = await composed({ settings });
+  const text = Buffer.from(reports[1]?.message.content ?? []).toString();
+  assert.match(text, /\r\nSubject: Postmaster Copy: Undelivered Mail\r\nTo: postmaster@mail\.example\.org\r\n/);
+  assert.match(text, /\r\nAuto-Submitted: auto-generated\r\n/);
+  assert.doesNotMatch(text, /mail system at host|Body line/);
+});
+
+test("a double bounce returns all of the message, and names the null sender", async () => {
+  const { text, composed: message } = await readBack({ sender: "", settings: { notify_classes: "2bounce" } });
+  assert.equal(message.envelope.sender, "double-bounce@mail.example.org");
+  assert.match(text, /X-Postfix-Sender: rfc822; MAILER-DAEMON@mail\.example\.org\r\n/);
+  assert.match(text, /Return-Path: <MAILER-DAEMON@mail\.example\.org>\r\n[\s\S]*Body line/);
 });

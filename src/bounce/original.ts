@@ -54,3 +54,10 @@ function headerOf(bytes: Buffer): Buffer {
     (end >= 0 ? end : Math.max(bytes.lastIndexOf("\r\n"), 0)) + (bytes.includes("\r\n") ? 2 : 0),
   );
 }
+
+/** The Message-ID of what is returned, `<…>`; undefined if there is none that may stand in a header of ours. */
+export function messageIdOf({ bytes }: ReturnedOriginal): string | undefined {
+  const end = bytes.indexOf("\r\n\r\n");
+  const header = bytes.toString("latin1", 0, Math.min(end < 0 ? bytes.length : end, MAX_HEADER_BYTES));
+  return /^message-id[ \t]*:\s*(<[\x21-\x3b=\x3f-\x7e]{1,900}>)[ \t]*$/im.exec(header)?.[1];
+}

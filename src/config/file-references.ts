@@ -137,7 +137,8 @@ function fileNames(text: string, name: string, type: string | undefined): readon
 function isKeyParameter(name: string, type: string | undefined): boolean {
   if (/_tls_chain_files$/.test(name)) return true;
   return (
-    type === "file" && /(?:_tls_.*_file|_tls_CA(?:file|path)|^postern_.*_file|^smtpd_sasl_password_file)$/.test(name)
+    type === "file" &&
+    /(?:_tls_.*_file|_tls_CA(?:file|path)|^postern_.*_file|^smtpd_sasl_password_file|^bounce_template_file)$/.test(name)
   );
 }
 

@@ -18,3 +18,8 @@ export interface RecipientDsn {
   /** "rfc822;user@example.org", type as given, address decoded and printable. */
   readonly orcpt?: string | undefined;
 }
+
+/** Whether the client wants a report for this reason. Without NOTIFY: of failure and of delay (RFC 3461 §4.1). */
+export function isWanted(dsn: RecipientDsn | undefined, condition: "SUCCESS" | "FAILURE" | "DELAY"): boolean {
+  return dsn?.notify === undefined ? condition !== "SUCCESS" : dsn.notify.includes(condition);
+}

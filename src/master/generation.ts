@@ -8,6 +8,7 @@ import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { Smtpd } from "../smtpd/options.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { buildAgents } from "./agents.ts";
+import { bounceTemplates } from "./bounce-templates.ts";
 import type { WorkerKit } from "./kit.ts";
 import { buildService } from "./service.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
@@ -54,11 +55,18 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Built
     closers.push(built.close);
   }
   const agents = buildAgents({ snapshot, tables, kit });
+  const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
+  const { templates } = bounceTemplates(params, files, snapshot.configDirectory);
   const generation: Generation = {
     snapshot,
     params,
-    resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
-    bounces: createBounceComposer({ params, clock: kit.clock }),
+    resolver,
+    bounces: createBounceComposer({
+      params,
+      clock: kit.clock,
+      templates,
+      rewrite: (address) => resolver.rewrite(address),
+    }),
     smtpds,
     agents,
     files,

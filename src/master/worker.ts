@@ -297,7 +297,7 @@ export class Worker {
       store,
       resolver: liveResolver(() => current().resolver),
       agent: (transport) => current().agents.get(transport),
-      bounces: { failure: (input) => current().bounces.failure(input) },
+      bounces: { compose: (input) => current().bounces.compose(input) },
       nextQueueId: kit.nextQueueId as () => QueueId,
       params,
       log: kit.logFor(`${this.#syslogName}/qmgr`),

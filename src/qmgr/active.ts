@@ -1,8 +1,9 @@
 /** qmgr/active.ts: what the scheduler holds in memory of one claimed message, and the bound on all of them. */
 import type { RcptOutcome } from "../mail/delivery.ts";
+import type { QueueId } from "../mail/queue-id.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
 
-/** A recipient that will not get the message, kept until all recipients of this claim were tried: one bounce for all. */
+/** A recipient whose outcome is reported, kept until all recipients of this claim were tried: one bounce for all. */
 export interface Failure {
   readonly recipient: QueuedRecipient;
   readonly outcome: RcptOutcome;
@@ -17,6 +18,17 @@ export interface ActiveMessage {
   /** Settlements under way. */
   settling: number;
   failed: Failure[];
+  /** Recipients whose sender is to be told that they wait. */
+  delayed: Failure[];
+  readonly claims: Claims;
+}
+
+/** Shared by all claims of one message. */
+export interface Claims {
+  /** How many of them have recipients pending. */
+  open: number;
+  /** Recipients of whose delay a warning tells that is on its way into the queue. */
+  readonly told: Set<number>;
 }
 
 /** One delivery to be made: recipients of one message in one lane. */
@@ -40,6 +52,8 @@ const ACTIVE_BYTES = 64 * 1024 * 1024;
 export class ActiveSet {
   #limit: number;
   readonly #messages = new Set<ActiveMessage>();
+  /** By queue id. */
+  readonly #claims = new Map<QueueId, Claims>();
   #bytes = 0;
   #recipients = 0;
 
@@ -70,7 +84,11 @@ export class ActiveSet {
   }
 
   add(message: ClaimedMessage, recipients: number, activeMs: number): ActiveMessage {
-    const active: ActiveMessage = { message, activeMs, pending: recipients, settling: 0, failed: [] };
+    const { queueId } = message.envelope;
+    const claims = this.#claims.get(queueId) ?? { open: 0, told: new Set() };
+    claims.open++;
+    this.#claims.set(queueId, claims);
+    const active = { message, activeMs, pending: recipients, settling: 0, failed: [], delayed: [], claims };
     this.#messages.add(active);
     this.#bytes += costOf(message);
     this.#recipients += recipients;
@@ -80,6 +98,7 @@ export class ActiveSet {
   remove(active: ActiveMessage): void {
     if (!this.#messages.delete(active)) return;
     this.#bytes -= costOf(active.message);
+    if (active.claims.open === 0) this.#claims.delete(active.message.envelope.queueId);
   }
 
   /** `recipients` of some message were tried or given back. */

@@ -2,7 +2,7 @@
  *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
  *  the store and read again when there is room (due-reader.ts). */
 import { ParameterError, type Parameters } from "../config/parameters.ts";
-import { type Address, domainOf } from "../mail/address.ts";
+import { type Address, domainOf, localPartOf } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
 import { TableError } from "../tables/table.ts";
@@ -25,6 +25,9 @@ const LANE_SHARE = 4;
 /** stop(): time for deliveries to end by themselves, then time for them to end after the abort. */
 const STOP_GRACE_MS = 5000;
 const STOP_ABORT_MS = 2000;
+
+/** Next hop of the discard transport: its log text. */
+const DOUBLE_BOUNCE = "undeliverable postmaster notification discarded";
 
 const RESOLVER_FAILED: DeadReason = { dsn: "4.3.0", text: "address resolver failure" };
 
@@ -69,6 +72,7 @@ export class Scheduler implements QueueManager {
   async laneOf(recipient: Address, sender: Address, filter?: string): Promise<string> {
     if (filter !== undefined) return this.#filterLane(filter, recipient);
     try {
+      if (await this.#isDoubleBounce(recipient)) return formatLaneKey("discard", DOUBLE_BOUNCE);
       const route = await this.#options.resolver.route(recipient, sender);
       return formatLaneKey(route.transport, route.nexthop);
     } catch (cause) {
@@ -76,6 +80,13 @@ export class Scheduler implements QueueManager {
       this.#options.log.warning(`cannot resolve a recipient: ${printableUtf8(cause.message)}`);
       return RETRY_LANE;
     }
+  }
+
+  /** Whether it is the sender of notices to the postmaster, where bounces come to an end (qmgr_message.c). */
+  async #isDoubleBounce(recipient: Address): Promise<boolean> {
+    const { params, resolver } = this.#options;
+    if (localPartOf(recipient).toLowerCase() !== params.get("double_bounce_sender").toLowerCase()) return false;
+    return (await resolver.classOf(recipient)) === "local";
   }
 
   /** The lane of a content filter, where routes do not count. It gets the recipients as they are. */
@@ -407,5 +418,7 @@ function settingsOf(params: Parameters): SettleSettings {
     times: retryTimesOf(params),
     softBounce: params.get("soft_bounce"),
     delayDigits: params.get("delay_logging_resolution_limit"),
+    delayWarningMs: params.get("delay_warning_time"),
+    confirmDelayCleared: params.get("confirm_delay_cleared"),
   };
 }

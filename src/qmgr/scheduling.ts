@@ -1,5 +1,6 @@
 /** qmgr/scheduling.ts: the scheduler as the worker sees it; scheduler.ts implements it, create.ts makes it. */
 import type { Clock } from "../base/clock.ts";
+import type { BounceComposer } from "../bounce/compose.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
@@ -8,7 +9,6 @@ import type { QueueId } from "../mail/queue-id.ts";
 import type { SlotLeases } from "../mail/slot-lease.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
-import type { BounceComposer } from "./settle.ts";
 
 export interface QueueManagerOptions {
   readonly store: QueueStore;

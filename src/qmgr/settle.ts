@@ -1,47 +1,32 @@
 /** qmgr/settle.ts: turns the outcomes of a delivery into log lines and one commit of the store (design §5 steps 13-14).
- *  A bounce is composed when the last recipient of a claim was tried, and rides in the commit that removes what failed.
+ *  Bounces and warnings are made when the last recipient of a claim was tried; a bounce rides in the commit that removes
+ *  what failed, a report of success in the one that removes what was delivered.
  *  An outcome is never forgotten: a failing commit is repeated until it succeeds or the process ends. */
-import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
-import type { Address } from "../mail/address.ts";
-import type { ComposedMessage, MessageContent, RcptOutcome } from "../mail/delivery.ts";
+import type { RcptOutcome } from "../mail/delivery.ts";
+import { isWanted } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import type { QueueId } from "../mail/queue-id.ts";
-import type { ClaimedMessage, NewMessage, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
+import type { ClaimedMessage, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
 import { deliveryLine, expiredLine } from "./log-lines.ts";
+import { Reporter, type ReporterOptions, type Reports } from "./reports.ts";
 import { isExpired, nextTryMs, type RetryTimes } from "./retry.ts";
-
-/** Makes non-delivery notifications; bounce/ implements it. */
-export interface BounceComposer {
-  /** undefined: no notification is due (NOTIFY=NEVER). */
-  failure(input: {
-    readonly message: { readonly envelope: Envelope; readonly content: MessageContent };
-    readonly failed: readonly {
-      readonly recipient: { readonly address: Address; readonly original: Address };
-      readonly outcome: RcptOutcome;
-    }[];
-    readonly queueId: QueueId;
-  }): Promise<ComposedMessage | undefined>;
-}
 
 /** What the configuration says about outcomes. */
 export interface SettleSettings {
   readonly times: RetryTimes;
   readonly softBounce: boolean;
   readonly delayDigits: number;
+  /** 0: senders are not told of delays. */
+  readonly delayWarningMs: number;
+  readonly confirmDelayCleared: boolean;
 }
 
-export interface SettlerOptions {
+export interface SettlerOptions extends ReporterOptions {
   readonly store: QueueStore;
-  readonly bounces: BounceComposer;
-  readonly nextQueueId: () => QueueId;
-  readonly laneOf: (recipient: Address, sender: Address) => Promise<string>;
-  readonly clock: Clock;
   readonly random: () => number;
   readonly log: Log;
-  readonly logFor: (program: string) => Log;
   /** Asked at each use: a reload changes them. */
   readonly settings: () => SettleSettings;
   /** A bounce was committed and claimed. */
@@ -58,6 +43,19 @@ type Deferral = Settlement["deferred"][number];
 interface Draft {
   readonly done: number[];
   readonly deferred: Deferral[];
+  /** Of `done`, those whose sender is told. */
+  readonly succeeded: Failure[];
+  readonly warned: number[];
+}
+
+/** What waits until all recipients of a claim were tried, so that there is one report for all. */
+interface DueReports {
+  readonly failed: readonly Failure[];
+  readonly delayed: readonly Failure[];
+}
+
+function emptyDraft(): Draft {
+  return { done: [], deferred: [], succeeded: [], warned: [] };
 }
 
 const FIRST_REPEAT_MS = 1000;
@@ -67,6 +65,7 @@ const MAX_REASON = 1000;
 
 export class Settler {
   readonly #options: SettlerOptions;
+  readonly #reporter: Reporter;
   readonly #giveUp = new AbortController();
   #running = 0;
   /** Called when the last settlement ends; set by stop(). */
@@ -74,6 +73,7 @@ export class Settler {
 
   constructor(options: SettlerOptions) {
     this.#options = options;
+    this.#reporter = new Reporter(options);
   }
 
   /** Logs and settles one delivery; `outcomes` holds one per recipient, in the same order. Never throws. */
@@ -83,7 +83,7 @@ export class Settler {
     program: string,
   ): void {
     const nowMs = this.#options.clock.now();
-    const draft: Draft = { done: [], deferred: [] };
+    const draft = emptyDraft();
     const log = this.#options.logFor(program);
     let expired = false;
     for (const { recipient, outcome } of tries) {
@@ -96,12 +96,11 @@ export class Settler {
   }
 
   /** Settles what is decided, and the failures too when nothing of the claim is pending. */
-  settleRest(active: ActiveMessage, draft: Draft = { done: [], deferred: [] }): void {
-    const failed = active.pending === 0 ? active.failed : [];
-    if (active.pending === 0) active.failed = [];
+  settleRest(active: ActiveMessage, draft = emptyDraft()): void {
+    const due = active.pending === 0 ? takeDue(active) : { failed: [], delayed: [] };
     active.settling++;
     this.#running++;
-    void this.#settle(active, draft, failed);
+    void this.#settle(active, draft, due);
   }
 
   /** Waits for settlements under way; after the signal aborts, stops repeating the ones that fail. */
@@ -141,6 +140,7 @@ export class Settler {
     const { envelope } = active.message;
     if (outcome.kind === "sent") {
       draft.done.push(recipient.id);
+      if (this.#successIsTold(recipient, outcome)) draft.succeeded.push({ recipient, outcome });
       return false;
     }
     if (outcome.kind === "bounced") {
@@ -152,7 +152,19 @@ export class Settler {
       return true;
     }
     draft.deferred.push(this.#deferral(envelope, recipient.id, outcome.text));
+    if (this.#delayIsTold(envelope, recipient)) active.delayed.push({ recipient, outcome });
     return false;
+  }
+
+  /** A hop that knows DSN reports by itself, but nothing of delays that were here. */
+  #successIsTold(recipient: QueuedRecipient, outcome: RcptOutcome): boolean {
+    if (outcome.dsnAction !== "passedOn" && isWanted(recipient.dsn, "SUCCESS")) return true;
+    return recipient.warned && this.#options.settings().confirmDelayCleared && isWanted(recipient.dsn, "DELAY");
+  }
+
+  #delayIsTold({ arrivalMs }: Envelope, { warned }: QueuedRecipient): boolean {
+    const { delayWarningMs } = this.#options.settings();
+    return !warned && delayWarningMs > 0 && this.#options.clock.now() - arrivalMs >= delayWarningMs;
   }
 
   #deferral(envelope: Envelope, id: number, reason: string): Deferral {
@@ -161,15 +173,16 @@ export class Settler {
     return { id, dueMs, reason: reason.slice(0, MAX_REASON) };
   }
 
-  async #settle(active: ActiveMessage, draft: Draft, failed: readonly Failure[]): Promise<void> {
+  async #settle(active: ActiveMessage, draft: Draft, due: DueReports): Promise<void> {
     const { log } = this.#options;
     const { queueId } = active.message.envelope;
     try {
-      const bounce = failed.length === 0 ? undefined : await this.#bounce(active, failed, draft);
-      if (draft.done.length > 0 || draft.deferred.length > 0) {
-        const settlement = { queueId, ...draft, append: bounce === undefined ? [] : [bounce] };
-        const result = await this.#commit(settlement);
-        if (bounce) this.#bounceLog().info(`${queueId}: sender non-delivery notification: ${bounce.envelope.queueId}`);
+      const reports = await this.#reports(active, draft, due);
+      const { done, deferred, warned } = draft;
+      if (done.length > 0 || deferred.length > 0 || warned.length > 0) {
+        const append = reports.flatMap((report) => report.append);
+        const result = await this.#commit({ queueId, done, deferred, warned, append });
+        for (const report of reports) report.log();
         if (result.removed) log.info(`${queueId}: removed`);
         for (const message of result.appended) this.#options.arrived(message);
         for (const { dueMs } of draft.deferred) this.#options.dueAt(dueMs);
@@ -182,52 +195,43 @@ export class Settler {
     if (--this.#running === 0) this.#drained?.();
   }
 
-  /** Adds the failed recipients to the draft; returns the bounce to commit with them. */
-  async #bounce(active: ActiveMessage, failed: readonly Failure[], draft: Draft): Promise<NewMessage | undefined> {
-    const { envelope, content } = active.message;
-    try {
-      const bounce = await this.#compose(envelope, content, failed);
-      for (const { recipient } of failed) draft.done.push(recipient.id);
-      return bounce;
-    } catch (cause) {
+  /** All reports that this settlement causes; what cannot be reported changes the draft. */
+  async #reports(active: ActiveMessage, draft: Draft, due: DueReports): Promise<readonly Reports[]> {
+    const { message } = active;
+    const made: (Reports | undefined)[] = [];
+    if (due.failed.length > 0) made.push(await this.#failures(message, due.failed, draft));
+    // Delivered is delivered: without its report a recipient still must not get the message again.
+    if (draft.succeeded.length > 0) {
+      made.push(await this.#made(message, "success", () => this.#reporter.make("success", message, draft.succeeded)));
+    }
+    if (due.delayed.length > 0) {
+      const warning = await this.#made(message, "delay", () => this.#reporter.makeWarning(active, due.delayed));
+      if (warning) draft.warned.push(...warning.warned);
+      made.push(warning);
+    }
+    return made.filter((reports) => reports !== undefined);
+  }
+
+  /** Adds the failed recipients to the draft. */
+  async #failures(message: ClaimedMessage, failed: readonly Failure[], draft: Draft): Promise<Reports | undefined> {
+    const reports = await this.#made(message, "non-delivery", () => this.#reporter.make("failed", message, failed));
+    for (const { recipient, outcome } of failed) {
+      if (reports) draft.done.push(recipient.id);
       // Without its bounce a failed recipient must stay in the queue (promise 2).
-      this.#bounceLog().error(
-        `${envelope.queueId}: cannot make a non-delivery notification: ${printableUtf8(String(cause))}`,
-      );
-      for (const { recipient, outcome } of failed) {
-        draft.deferred.push(this.#deferral(envelope, recipient.id, outcome.text));
-      }
-      return undefined;
+      else draft.deferred.push(this.#deferral(message.envelope, recipient.id, outcome.text));
     }
+    return reports;
   }
 
-  async #compose(
-    envelope: Envelope,
-    content: MessageContent,
-    failed: readonly Failure[],
-  ): Promise<NewMessage | undefined> {
-    if (envelope.sender === "") {
-      this.#bounceLog().info(`${envelope.queueId}: undeliverable mail with null sender dropped, nobody to notify`);
+  /** undefined, and a log line, if the reports cannot be made. */
+  async #made<T>({ envelope }: ClaimedMessage, what: string, make: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await make();
+    } catch (cause) {
+      const log = this.#options.logFor("bounce");
+      log.error(`${envelope.queueId}: cannot make a ${what} notification: ${printableUtf8(String(cause))}`);
       return undefined;
     }
-    const queueId = this.#options.nextQueueId();
-    const composed = await this.#options.bounces.failure({ message: { envelope, content }, failed, queueId });
-    if (!composed) {
-      this.#bounceLog().info(`${envelope.queueId}: undeliverable mail dropped, no notification wanted`);
-      return undefined;
-    }
-    return this.#newMessage(composed);
-  }
-
-  async #newMessage(composed: ComposedMessage): Promise<NewMessage> {
-    const dueMs = this.#options.clock.now();
-    const recipients = [];
-    for (const address of composed.recipients) {
-      const lane = await this.#options.laneOf(address, composed.envelope.sender);
-      recipients.push({ address, original: address, lane, dueMs });
-    }
-    const { header, body } = splitContent(composed.content);
-    return { envelope: composed.envelope, header, body: { kind: "inline", bytes: body }, recipients, hold: false };
   }
 
   async #commit(settlement: Settlement): ReturnType<QueueStore["settle"]> {
@@ -243,16 +247,15 @@ export class Settler {
       }
     }
   }
-
-  #bounceLog(): Log {
-    return this.#options.logFor("bounce");
-  }
 }
 
-/** Splits a whole message behind the empty line that ends its header block; all header if there is none. */
-function splitContent(content: Uint8Array): { readonly header: Uint8Array; readonly body: Uint8Array } {
-  const bytes = Buffer.from(content.buffer, content.byteOffset, content.byteLength);
-  const end = bytes.indexOf("\r\n\r\n");
-  const at = end < 0 ? bytes.length : end + 4;
-  return { header: bytes.subarray(0, at), body: bytes.subarray(at) };
+/** What the end of a claim reports. While other claims of the message are under way, delays are left to the last of them:
+ *  one warning tells of all. */
+function takeDue(active: ActiveMessage): DueReports {
+  const { failed, claims } = active;
+  const delayed = active.delayed.filter(({ recipient }) => !claims.told.has(recipient.id));
+  active.failed = [];
+  active.delayed = [];
+  claims.open--;
+  return { failed, delayed: claims.open === 0 ? delayed : [] };
 }

@@ -1,8 +1,11 @@
 /** qmgr/testdata/world.ts: a scheduler with a queue in memory, time by hand, and agents that do as the test says. */
+import { BUILT_IN_TEMPLATES } from "../../bounce/built-in.ts";
+import { type BounceComposer, createBounceComposer } from "../../bounce/compose.ts";
 import { type Parameters, parametersOf } from "../../config/parameters.ts";
 import { Log } from "../../log/log.ts";
-import { asAddress, domainOf, NULL_ADDRESS } from "../../mail/address.ts";
+import { asAddress, domainOf } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
+import type { RecipientDsn } from "../../mail/dsn.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
 import type { SlotLeases } from "../../mail/slot-lease.ts";
 import { TableError } from "../../tables/table.ts";
@@ -29,10 +32,17 @@ export class World {
   readonly lines: string[] = [];
   readonly queue: QueueManager;
   #ids = 0;
+  readonly #bounces: BounceComposer;
 
   constructor(options: WorldOptions) {
     this.clock = options.clock ?? new ManualClock();
     this.settings = options.settings ?? {};
+    this.#bounces = createBounceComposer({
+      params: this.#params(),
+      clock: this.clock,
+      templates: BUILT_IN_TEMPLATES,
+      rewrite: (address) => (address.includes("@") ? address : asAddress(`${address}@example.org`)),
+    });
     const sink = (r: { tag: string; text: string }) => this.lines.push(`${r.tag}: ${r.text}`);
     const logFor = (program: string) => new Log({ sink, now: () => 0, tag: `postfix/${program}`, id: 1 });
     const agent: DeliveryAgent = { deliver: options.deliver, close: async () => {} };
@@ -40,7 +50,7 @@ export class World {
       store: this.store,
       resolver: {
         rewrite: (address) => address,
-        classOf: () => "default",
+        classOf: (address) => (domainOf(address) === "mail.example.org" ? "local" : "default"),
         unlistedIn: () => undefined,
         hasSenderRouting: () => false,
         route: (recipient) => {
@@ -48,13 +58,11 @@ export class World {
           return { transport: "smtp", nexthop: domainOf(recipient) ?? "", recipient };
         },
       },
-      agent: (transport) => (transport === "smtp" ? agent : undefined),
+      agent: (transport) => (transport === "smtp" || transport === "discard" ? agent : undefined),
       bounces: {
-        failure: async ({ message, failed, queueId }) => {
+        compose: async (input) => {
           if (options.bounceFails?.()) throw new Error("template is broken");
-          const text = failed.map((f) => `${f.recipient.address}: ${f.outcome.text}`).join("\r\n");
-          const envelope = { ...message.envelope, queueId, sender: NULL_ADDRESS, arrivalMs: this.clock.now() };
-          return { envelope, recipients: [message.envelope.sender], content: Buffer.from(`A: b\r\n\r\n${text}\r\n`) };
+          return this.#bounces.compose(input);
         },
       },
       nextQueueId: () => this.nextId(),
@@ -84,7 +92,7 @@ export class World {
   /** Commits a message and tells the scheduler, as cleanup does; `quiet`: as if it were in the queue from before. */
   async send(
     recipients: readonly string[],
-    options: { sender?: string; quiet?: boolean; filter?: string } = {},
+    options: { sender?: string; quiet?: boolean; filter?: string; dsn?: RecipientDsn } = {},
   ): Promise<QueueId> {
     const filter = options.filter;
     const sender = asAddress(options.sender ?? "me@example.org");
@@ -93,7 +101,7 @@ export class World {
     for (const text of recipients) {
       const address = asAddress(text);
       const lane = await this.queue.laneOf(address, sender, filter);
-      rows.push({ address, original: address, lane, dueMs: this.clock.now() });
+      rows.push({ address, original: address, lane, dueMs: this.clock.now(), dsn: options.dsn });
     }
     const origin = { clientName: "c", clientAddress: "::1", helo: "c", protocol: "ESMTP", service: "submission" };
     const message = {
