@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const START_TIMEOUT_MS = 20_000;
+const ANSWER_TIMEOUT_MS = 2_000;
 
 export class TestPostfix {
   readonly directory: string;
@@ -42,13 +43,13 @@ in_flow_delay = 0
 `;
   }
 
-  /** Resolves when the port answers. */
+  /** Resolves when the port answers and postlogd writes: sometimes that one does not come up, and each smtpd then waits. */
   async start(): Promise<void> {
-    execFileSync("postfix", ["-c", this.directory, "start"], { stdio: "pipe" });
+    execFileSync("postfix", ["-c", this.directory, "start"], { stdio: "pipe", timeout: START_TIMEOUT_MS });
     for (const end = Date.now() + START_TIMEOUT_MS; Date.now() < end; await sleep(50)) {
-      if (await answers(this.port)) return;
+      if ((await answers(this.port)) && this.log().includes(": daemon started ")) return;
     }
-    throw new Error(`Postfix does not answer:\n${this.log()}`);
+    throw new Error(`Postfix does not answer, or not log:\n${this.log()}`);
   }
 
   log(): string {
@@ -102,5 +103,9 @@ function answers(port: number): Promise<boolean> {
       resolve(true);
     });
     socket.once("error", () => resolve(false));
+    socket.setTimeout(ANSWER_TIMEOUT_MS, () => {
+      socket.destroy();
+      resolve(false);
+    });
   });
 }
