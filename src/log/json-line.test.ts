@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatJsonLine } from "./json-line.ts";
+import fc from "fast-check";
+import { formatJsonLine, parseJsonLine } from "./json-line.ts";
 
 const record = { at: Date.UTC(2026, 10, 4, 9, 5, 3, 7), tag: "postfix/smtpd", id: 7, severity: "warning" } as const;
 
@@ -23,4 +24,20 @@ test("formatJsonLine() keeps the fields of an event apart", () => {
   const fields = { text: "shadow", size: 3 };
   const line = formatJsonLine({ ...record, text: "t", fields }, "mx");
   assert.deepEqual(JSON.parse(line).fields, fields);
+});
+
+test("parseJsonLine() gives back what formatJsonLine() wrote, on one line", () => {
+  fc.assert(
+    fc.property(fc.string(), fc.nat(4_000_000), (text, id) => {
+      const written = { ...record, id, text, fields: undefined };
+      const line = formatJsonLine(written, "mx");
+      assert.equal(line.indexOf("\n"), line.length - 1);
+      assert.deepEqual(parseJsonLine(line), { ...written });
+    }),
+  );
+});
+
+test("parseJsonLine() knows a line that was cut short, and a text line", () => {
+  assert.equal(parseJsonLine('{"time":"2026-'), undefined);
+  assert.equal(parseJsonLine("Nov  4 09:05:03 mx postfix/smtpd[7]: text"), undefined);
 });

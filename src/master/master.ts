@@ -92,7 +92,7 @@ export class Master {
     this.#dirs = queueDirectories(this.#params);
     this.#user = accountOf(options, this.#params);
     const { defaultLog, say } = options;
-    this.#mailLog = new MailLog(this.#params, { defaultLog, say, clock: systemClock });
+    this.#mailLog = new MailLog(this.#params, { defaultLog, say, clock: systemClock, pid: process.pid });
     const host = this.#params.get("myhostname");
     const tag = `${this.#params.get("syslog_name")}/master`;
     this.#log = new Log({ sink: this.#mailLog.sink, now: systemClock.now, tag, id: process.pid });
@@ -228,7 +228,7 @@ export class Master {
       decisions: this.#decisions,
       workers,
       spawn: (methods) => {
-        const start = (all: Methods) => spawn(all, (chunk) => this.#mailLog.write(chunk));
+        const start = (all: Methods) => spawn(all, this.#mailLog.reader());
         return this.#anvil ? spawnCounted(this.#anvil, methods, start) : start(methods);
       },
       startArgs: (shard) => ({

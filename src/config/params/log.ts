@@ -1,5 +1,7 @@
 /** config/params/log.ts: parameters of the mail log. */
+
 import { bool, type Declaration, file, int, list, text, word } from "../declare.ts";
+import { syslogServer } from "../syslog-server.ts";
 
 const FACILITIES = [
   "auth",
@@ -44,6 +46,12 @@ export const LOG_PARAMETERS = {
     "The form of a log line: Postfix's, or one JSON object with the same text and its parts (docs/log-format.md).",
     { origin: "postern" },
   ),
+  postern_syslog_server: syslogServer(
+    "Send the log to this server too: udp:host:port, tcp:host:port or tls:host:port (RFC 5424 messages).",
+  ),
+  postern_syslog_tls_CAfile: file("", "Certificates that a tls: syslog server is trusted by. Empty: the public ones.", {
+    origin: "postern",
+  }),
   syslog_facility: word("mail", FACILITIES, "The syslog facility."),
   debug_peer_list: list(
     "",
