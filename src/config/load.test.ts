@@ -131,7 +131,9 @@ test("loadSnapshot() keeps why a file cannot be read, and check names the line",
   assert.ok(snapshot);
   assert.deepEqual(snapshot.files.get("/t/none"), { path: "/t/none", error: "No such file or directory" });
   const errors = checkSnapshot(snapshot).filter(({ severity }) => severity === "error");
-  assert.deepEqual(formatted(errors), ["main.cf:2: error: open /t/none: No such file or directory; named by x_maps"]);
+  assert.deepEqual(formatted(errors), [
+    'main.cf:2: error: open /t/none: No such file or directory; named by x_maps; its text or the index of "postern postmap" is read, never .db or .lmdb',
+  ]);
 });
 
 test("loadSnapshot() takes a 2005 recipe as it is: warnings only", async () => {
