@@ -1,5 +1,6 @@
 /** smtp/outcome.ts: results of the client in Postfix's words (postfix.md §6.3), from replies and broken connections. */
 
+import type { RcptOutcome } from "../mail/delivery.ts";
 import { printableAscii } from "../mail/printable.ts";
 import type { ConnectionError } from "../net/client-connection.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
@@ -11,6 +12,8 @@ export interface Verdict {
   readonly text: string;
   /** "smtp; 550 …" when the peer said it. */
   readonly diagnostic?: string | undefined;
+  /** Of "sent": who reports it. */
+  readonly dsnAction?: RcptOutcome["dsnAction"];
 }
 
 /** A decision of our own; the class of `dsn` says if it is final. */
@@ -19,8 +22,8 @@ export function ownVerdict(dsn: string, text: string): Verdict {
 }
 
 /** The peer's acceptance of the message. */
-export function sentVerdict(reply: PeerReply): Verdict {
-  return { kind: "sent", dsn: reply.dsn ?? "2.0.0", text: reply.text };
+export function sentVerdict(reply: PeerReply, dsnAction: Verdict["dsnAction"]): Verdict {
+  return { kind: "sent", dsn: reply.dsn ?? "2.0.0", text: reply.text, diagnostic: `smtp; ${reply.text}`, dsnAction };
 }
 
 /** `host H[A] said: 550 … (in reply to RCPT TO command)`. An answer that is no refusal is out of step: deferred. */

@@ -4,6 +4,7 @@ import { type Address, formatAddress } from "../mail/address.ts";
 import type { DeliveryRecipient, DeliveryRequest, MessageContent } from "../mail/delivery.ts";
 import { ConnectionError } from "../net/client-connection.ts";
 import { DotStuffing } from "./dot-stuffing.ts";
+import { mailParameters, rcptParameters, successAction } from "./dsn.ts";
 import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, type Verdict } from "./outcome.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
@@ -127,7 +128,12 @@ class Transaction {
   /** The whole envelope in one write; the replies are read one by one afterwards. */
   async #sendEnvelope(): Promise<void> {
     this.#session.phase = "sending MAIL FROM";
-    const lines = [this.#mailCommand(), ...this.#recipients.map(rcptCommand), "DATA", ""];
+    const lines = [
+      this.#mailCommand(),
+      ...this.#recipients.map((recipient) => this.#rcptCommand(recipient)),
+      "DATA",
+      "",
+    ];
     const slow = this.#session.connection.write(lines.join("\r\n"), this.#settings.timeouts.mailMs);
     if (slow) await slow;
   }
@@ -146,7 +152,7 @@ class Transaction {
   async #askRecipients(): Promise<readonly DeliveryRecipient[]> {
     const accepted: DeliveryRecipient[] = [];
     for (const recipient of this.#recipients) {
-      const reply = await this.#ask(rcptCommand(recipient), "sending RCPT TO", this.#settings.timeouts.rcptMs);
+      const reply = await this.#ask(this.#rcptCommand(recipient), "sending RCPT TO", this.#settings.timeouts.rcptMs);
       if (this.#verdicts.has(recipient.id)) continue; // MAIL was refused
       if (replyClass(reply) === 2) accepted.push(recipient);
       else this.#verdicts.set(recipient.id, this.#refused(reply, "RCPT TO command"));
@@ -176,7 +182,12 @@ class Transaction {
       if (protocol === "lmtp" || !reply) reply = await session.reply(END_PHASE, timeouts.dataDoneMs);
       if (reply.code === 421) this.#closing = true;
       const taken = replyClass(reply) === 2;
-      this.#verdicts.set(recipient.id, taken ? sentVerdict(reply) : this.#refused(reply, "end of DATA command"));
+      this.#verdicts.set(
+        recipient.id,
+        taken
+          ? sentVerdict(reply, successAction(session.features, protocol))
+          : this.#refused(reply, "end of DATA command"),
+      );
       if (i === last) session.needsReset = false;
     }
   }
@@ -209,7 +220,12 @@ class Transaction {
     const size = features.has("SIZE") ? ` SIZE=${content.sizeBytes}` : "";
     const body = features.has("8BITMIME") ? ` BODY=${envelope.body}` : "";
     const utf8 = features.has("SMTPUTF8") && envelope.smtputf8 ? " SMTPUTF8" : "";
-    return `MAIL FROM:<${formatAddress(envelope.sender)}>${size}${body}${utf8}`;
+    return `MAIL FROM:<${formatAddress(envelope.sender)}>${size}${body}${utf8}${mailParameters(features, envelope)}`;
+  }
+
+  #rcptCommand(recipient: DeliveryRecipient): string {
+    const parameters = rcptParameters(this.#session.features, recipient);
+    return `RCPT TO:<${formatAddress(recipient.address)}>${parameters}`;
   }
 
   #refused(reply: PeerReply, command: string): Verdict {
@@ -226,10 +242,6 @@ class Transaction {
       if (!this.#verdicts.has(id)) this.#verdicts.set(id, verdict);
     }
   }
-}
-
-function rcptCommand(recipient: DeliveryRecipient): string {
-  return `RCPT TO:<${formatAddress(recipient.address)}>`;
 }
 
 /** Controls in an address would become commands of their own. */
