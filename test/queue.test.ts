@@ -252,6 +252,8 @@ transport_retry_time = 300s`,
     assert.ok(victim && other);
     process.kill(victim, "SIGKILL");
     await server.logged(new RegExp(`process worker pid ${victim} killed by signal SIGKILL`));
+    const listed = await server.run(["postqueue", "-p"]);
+    assert.deepEqual([listed.code, listed.stderr], [0, ""], "asked meanwhile, it waits for the worker");
     await until("there are two workers again", async () => {
       const pids = await server.workerPids().catch((): readonly number[] => []);
       return pids.length === 2 && !pids.includes(victim) && pids.includes(other);

@@ -1,5 +1,7 @@
 /** cli/main.ts: the command line of design §12: `postern [-c DIR] [-v] COMMAND [ARGS]`; Postfix's program names work too. */
+
 import { text as readText } from "node:stream/consumers";
+import { TryAgainError } from "../net/control-socket.ts";
 import { runCheck } from "./check.ts";
 import { postconf, user } from "./config-commands.ts";
 import { runDemo } from "./demo.ts";
@@ -75,7 +77,12 @@ export async function main(argv: readonly string[], programName: string): Promis
     return await command(args, terminal);
   } catch (error) {
     const text = options.verbose && error instanceof Error ? error.stack : (error as Error).message;
-    return failed(terminal, name, text ?? String(error), EXIT.problems);
+    return failed(
+      terminal,
+      name,
+      text ?? String(error),
+      error instanceof TryAgainError ? EXIT.tryAgain : EXIT.problems,
+    );
   }
 }
 

@@ -4,15 +4,20 @@ import type { Clock } from "../base/clock.ts";
 import type { FileImage } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
 import type { SlotAsk } from "../mail/slot-lease.ts";
+import { TryAgainError } from "../net/control-socket.ts";
 import type { BoundSocket } from "../net/listener.ts";
 import { type Borrower, LaneLeases } from "./lane-leases.ts";
-import type { DecisionArgs, GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
-import type { Methods } from "./rpc.ts";
+import type { CommitArgs, DecisionArgs, GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
+import { type Methods, PeerEndedError } from "./rpc.ts";
 import { SiteFlushes } from "./site-flush.ts";
 import type { WorkerLink } from "./worker-process.ts";
 
 /** A worker that dies is started again at once, but not more often than this. */
 const RESPAWN_INTERVAL_MS = 1000;
+/** How long a call waits for a worker that is being restarted. */
+const RESTART_WAIT_MS = 10_000;
+/** How long a worker may take to switch to a configuration that it has loaded. */
+const COMMIT_TIMEOUT_MS = 10_000;
 /** How long the workers may take to go through their queues for one domain. */
 const FLUSH_TIMEOUT_MS = 600_000;
 
@@ -34,6 +39,8 @@ interface Slot {
   /** The same, while it serves. */
   link: WorkerLink | undefined;
   startedAt: number;
+  /** Called once when it serves. */
+  waiting: (() => void)[];
 }
 
 export class Fleet {
@@ -52,7 +59,7 @@ export class Fleet {
     const flushAll = (site: string) => this.callAll("queue", { op: "flush-site", ids: "ALL", site }, FLUSH_TIMEOUT_MS);
     this.#siteFlushes = new SiteFlushes(flushAll, options.log);
     for (let shard = 0; shard < options.workers; shard++) {
-      this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0 });
+      this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0, waiting: [] });
     }
   }
 
@@ -62,7 +69,8 @@ export class Fleet {
     await Promise.all(this.#slots.map((slot) => this.#startSlot(slot)));
   }
 
-  /** Calls every live worker. Rejects if any refuses or `timeoutMs` passes. */
+  /** Calls every worker; waits for one that is being restarted. Rejects if any refuses or `timeoutMs` passes; with
+   *  TryAgainError if one is away for too long, or ends meanwhile. */
   async callAll(method: string, args: unknown, timeoutMs: number): Promise<unknown[]> {
     const late = new AbortController();
     const timeout = this.#options.clock.sleep(timeoutMs, late.signal).then(
@@ -72,17 +80,36 @@ export class Fleet {
       () => [],
     );
     try {
-      const calls = this.#slots.map((slot) => this.#link(slot).call(method, args));
+      const calls = this.#slots.map(async (slot) => {
+        const link = await this.#serving(slot, late.signal);
+        return link.call(method, args).catch((error: Error) => {
+          throw error instanceof PeerEndedError ? tryAgain(slot) : error;
+        });
+      });
       return await Promise.race([Promise.all(calls), timeout]);
     } finally {
       late.abort();
     }
   }
 
+  /** Switches to a configuration that all have loaded, and that startArgs() already tells: a worker that cannot follow is
+   *  started again with it. */
+  async commit(args: CommitArgs): Promise<void> {
+    await Promise.all(
+      this.#slots.map(async (slot) => {
+        if (!slot.link)
+          slot.running?.kill(); // it began with the old one
+        else await this.#order(slot.link, "commit", args);
+      }),
+    );
+  }
+
   /** Opens one more socket on all workers. */
   async listen(key: string, socket: BoundSocket): Promise<void> {
     this.#sockets.set(key, socket);
-    await Promise.all(this.#slots.map((slot) => this.#link(slot).call("listen", { key }, socket.raw)));
+    await Promise.all(
+      this.#slots.flatMap(({ link }) => (link ? [this.#order(link, "listen", { key }, socket.raw)] : [])),
+    );
   }
 
   /** Forgets sockets that the new generation does not have; the workers have stopped accepting on them. */
@@ -121,9 +148,31 @@ export class Fleet {
     await link.ended;
   }
 
-  #link(slot: Slot): WorkerLink {
-    if (!slot.link) throw new Error(`Worker ${slot.shard} is being restarted; try again`);
+  /** The worker of a slot, once it serves. Rejects with TryAgainError when that takes too long or the signal fires. */
+  async #serving(slot: Slot, signal: AbortSignal): Promise<WorkerLink> {
+    if (!slot.link && !this.#stopping) {
+      const served = new Promise<void>((resolve) => slot.waiting.push(resolve));
+      await Promise.race([served, this.#options.clock.sleep(RESTART_WAIT_MS, signal).catch(() => undefined)]);
+    }
+    if (!slot.link || signal.aborted) throw tryAgain(slot);
     return slot.link;
+  }
+
+  /** What a worker must do. One that does not is ended, and starts again with all that it should know. */
+  async #order(link: WorkerLink, method: string, args: unknown, handle?: unknown): Promise<void> {
+    const done = new AbortController();
+    const late = this.#options.clock.sleep(COMMIT_TIMEOUT_MS, done.signal).then(
+      () => Promise.reject(new Error("no answer")),
+      () => undefined,
+    );
+    try {
+      await Promise.race([link.call(method, args, handle), late]);
+    } catch (error) {
+      this.#options.log.error(`worker pid ${link.pid} is ended: ${method}: ${(error as Error).message}`);
+      link.kill();
+    } finally {
+      done.abort();
+    }
   }
 
   /** A process that may borrow slots until it has been reaped. */
@@ -174,6 +223,7 @@ export class Fleet {
       throw error;
     }
     slot.link = link;
+    for (const served of slot.waiting.splice(0)) served();
   }
 
   #died(slot: Slot, pid: number, how: string): void {
@@ -188,4 +238,8 @@ export class Fleet {
       });
     });
   }
+}
+
+function tryAgain({ shard }: Slot): TryAgainError {
+  return new TryAgainError(`Worker ${shard} is being restarted; try again`);
 }

@@ -184,9 +184,11 @@ export class Master {
         spawns: { services: this.#spawns, specs: this.#spawnSpecs(snapshot) },
         fleet: this.#fleet,
         bind: (s) => bindSocket(s.host, s.port),
+        adopt: () => {
+          this.#loaded = loaded;
+        },
         log: this.#log,
       });
-      this.#loaded = loaded;
       await this.#mailLog.configure(scopeOf(snapshot));
       this.#anvil?.configure(scopeOf(snapshot));
       this.#decisions.configure(scopeOf(snapshot).get("postern_decision_log_limit"));

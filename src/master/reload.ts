@@ -18,6 +18,8 @@ export interface ReloadInput {
   readonly spawns: { readonly services: SpawnServices; readonly specs: readonly SpawnSpec[] };
   readonly fleet: Fleet;
   readonly bind: (spec: ListenerSpec) => BoundSocket;
+  /** Every worker has loaded it: from now on it is the configuration, whatever a worker does. */
+  readonly adopt: () => void;
   readonly log: Log;
 }
 
@@ -36,7 +38,8 @@ export async function reload(input: ReloadInput): Promise<void> {
     throw cause;
   }
   const keys = input.specs.map((spec) => spec.key);
-  await input.fleet.callAll("commit", { generation: input.snapshot.generation, keys }, PHASE_TIMEOUT_MS);
+  input.adopt();
+  await input.fleet.commit({ generation: input.snapshot.generation, keys });
   spawns.commit();
   for (const [key, socket] of bound) {
     input.sockets.set(key, socket);

@@ -5,6 +5,11 @@
 export type SendMessage = (message: unknown, handle?: unknown) => void;
 export type Methods = ReadonlyMap<string, (args: never, handle: unknown) => unknown>;
 
+/** The other side ended before it answered. */
+export class PeerEndedError extends Error {
+  override readonly name = "PeerEndedError";
+}
+
 type Wire =
   | { readonly kind: "call"; readonly id: number; readonly method: string; readonly args: unknown }
   | { readonly kind: "result"; readonly id: number; readonly value: unknown }
@@ -38,6 +43,7 @@ export class Rpc {
 
   /** Takes one message that arrived on the channel. */
   receive(message: unknown, handle?: unknown): void {
+    if (this.#closed) return; // what was under way when the peer ended
     const wire = message as Wire;
     if (wire.kind === "call") {
       void this.#answer(wire, handle);
@@ -51,7 +57,7 @@ export class Rpc {
 
   /** The peer is gone. */
   close(reason: string): void {
-    this.#closed = new Error(reason);
+    this.#closed = new PeerEndedError(reason);
     for (const pending of this.#pending.values()) pending.reject(this.#closed);
     this.#pending.clear();
   }

@@ -8,7 +8,12 @@ const MAX_LINE = 64 * 1024 * 1024;
 
 export type ControlAnswer =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly error: string };
+  | { readonly ok: false; readonly error: string; readonly again: boolean };
+
+/** Cannot be answered now, but soon: a worker is being restarted. Travels over the socket as what it is. */
+export class TryAgainError extends Error {
+  override readonly name = "TryAgainError";
+}
 
 export interface ControlRequest {
   readonly op: string;
@@ -44,11 +49,12 @@ async function respond(line: string, answer: (request: ControlRequest) => Promis
     const request = JSON.parse(line) as ControlRequest;
     return { ok: true, value: (await answer(request)) ?? null };
   } catch (error) {
-    return { ok: false, error: error instanceof Error ? error.message : String(error) };
+    const again = error instanceof TryAgainError;
+    return { ok: false, error: error instanceof Error ? error.message : String(error), again };
   }
 }
 
-/** Asks the master. Rejects with code ENOENT or ECONNREFUSED when no server is running. */
+/** Asks the master. Rejects with TryAgainError, or with code ENOENT or ECONNREFUSED when no server is running. */
 export function askControl(path: string, request: ControlRequest): Promise<unknown> {
   return new Promise((resolve, reject) => {
     const socket = net.connect(path);
@@ -59,7 +65,7 @@ export function askControl(path: string, request: ControlRequest): Promise<unkno
       socket.destroy();
       const reply = JSON.parse(line) as ControlAnswer;
       if (reply.ok) resolve(reply.value);
-      else reject(new Error(reply.error));
+      else reject(reply.again ? new TryAgainError(reply.error) : new Error(reply.error));
     });
   });
 }

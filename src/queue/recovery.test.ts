@@ -2,12 +2,14 @@
  *  kill -9 leaves is kill.test.ts. */
 import assert from "node:assert/strict";
 import {
+  chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
   readFileSync,
   rmSync,
+  statSync,
   truncateSync,
   writeFileSync,
 } from "node:fs";
@@ -180,4 +182,23 @@ test("InFlightMarks count, reuse their slots, and survive in the file", (t) => {
   assert.deepEqual(parseMarks(readFileSync(path).subarray(0, 40)), [c], "a torn slot is skipped");
   marks.close();
   assert.deepEqual(parseMarks(readFileSync(path)), []);
+});
+
+test("all files of a shard are for its owner alone, those of an older one too", (t) => {
+  const directory = temporaryDirectory(t);
+  const open = () => openShard({ directory, shard: 0, create: true, life: "new" }).shard;
+  const before = process.umask(0o022);
+  t.after(() => process.umask(before));
+  const modes = () =>
+    readdirSync(join(directory, "shard-00")).map(
+      (name) => `${name} ${(statSync(join(directory, "shard-00", name)).mode & 0o777).toString(8)}`,
+    );
+  const first = open();
+  assert.ok(modes().length >= 3);
+  for (const mode of modes()) assert.match(mode, / (?:600|700)$/);
+  first.close();
+  chmodSync(join(directory, "shard-00/queue.sqlite"), 0o644);
+  const second = open();
+  for (const mode of modes()) assert.match(mode, / (?:600|700)$/);
+  second.close();
 });

@@ -2,6 +2,7 @@
  *  Synchronous; runs in the store thread, or in a CLI process while the server is down. The statements are in
  *  delivery-rows.ts and admin-rows.ts, the rules of opening in README.md. */
 import {
+  chmodSync,
   closeSync,
   existsSync,
   fsyncSync,
@@ -87,8 +88,9 @@ function corruption(text: string): Error {
 function openExisting(path: string, options: ShardOptions): OpenedShard {
   const file = join(path, "queue.sqlite");
   // An empty file would pass for a new database, and a queue would be lost without a word.
-  if ((statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0)
-    throw corruption("its database is missing or empty");
+  const found = statSync(file, { throwIfNoEntry: false });
+  if ((found?.size ?? 0) === 0) throw corruption("its database is missing or empty");
+  if (found && (found.mode & 0o077) !== 0) chmodSync(file, 0o600);
   const db = openDatabase(file, options.maxPages);
   try {
     checkSchema(db, file);
@@ -112,7 +114,9 @@ function createShard(path: string): void {
   const aside = `${path}.new`;
   rmSync(aside, { recursive: true, force: true });
   mkdirSync(join(aside, "content"), { recursive: true, mode: 0o700 });
-  const db = openDatabase(join(aside, "queue.sqlite"));
+  const file = join(aside, "queue.sqlite");
+  closeSync(openSync(file, "wx", 0o600)); // SQLite gives its other files the same mode
+  const db = openDatabase(file);
   try {
     createSchema(db);
   } finally {
