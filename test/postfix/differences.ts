@@ -166,6 +166,20 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "What came too early is logged only where it is refused (smtpd_forbid_unauth_pipelining).",
   },
   {
+    id: "regexp-case",
+    kind: "reply",
+    where: /table-regexp/,
+    covers: (postfix, postern) => postfix === postern.replace("no Bot of Spam", "no bot of spam"),
+    reason: "What a pattern takes over from an address keeps its letters; Postfix looks up small ones.",
+  },
+  {
+    id: "regexp-case-log",
+    kind: "log",
+    where: /table-regexp/,
+    covers: (postfix, postern) => postfix === postern.replace("no Bot of Spam", "no bot of spam"),
+    reason: "What a pattern takes over from an address keeps its letters; Postfix looks up small ones.",
+  },
+  {
     id: "last-dot",
     kind: "log",
     where: /: dots$/,
