@@ -46,7 +46,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
-  verify [--json]                                               who can send mail where, proven
+  verify [--json] [--live]                                      who can send mail where, proven
   diff NEWDIR [--replay]                                        what the configuration there would change
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
                        as the Postfix programs of those names

@@ -8,7 +8,7 @@ import type { ClientClass, Destination } from "../proof/scenario.ts";
 import type { ServiceProof } from "../proof/service.ts";
 import { type Look, paint, wrap } from "./explain-format.ts";
 
-const CLIENTS: Readonly<Record<ClientClass, string>> = {
+export const CLIENTS: Readonly<Record<ClientClass, string>> = {
   stranger: "stranger in clear",
   strangerTls: "stranger with TLS",
   certificate: "certificate",

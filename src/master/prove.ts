@@ -20,14 +20,12 @@ import { tableSettings } from "./table-settings.ts";
 
 /** Services whose parameters cannot be read are left out: check has reported them. */
 export async function proveSnapshot(snapshot: ConfigSnapshot): Promise<readonly ServiceProof[]> {
-  const files = new SnapshotFiles(snapshot.files);
-  const log = new Log({ sink: () => undefined, now: systemClock.now, tag: "verify", id: 0 });
-  const tables = createTableOpener({ files, log, ...tableSettings(snapshot) });
+  const tables = openSnapshotTables(snapshot);
   const proofs: ServiceProof[] = [];
   try {
     for (const service of snapshot.services) {
       if (service.type !== "inet" || !["smtpd", "postscreen"].includes(service.command)) continue;
-      const proof = await proveReadable({ snapshot, service, tables, files, log });
+      const proof = await proveReadable({ snapshot, service, tables });
       if (proof !== undefined) proofs.push(proof);
     }
   } finally {
@@ -36,12 +34,20 @@ export async function proveSnapshot(snapshot: ConfigSnapshot): Promise<readonly 
   return proofs;
 }
 
+/** The tables of a snapshot, with nobody to hear what is wrong with them: check has said it. */
+export function openSnapshotTables(snapshot: ConfigSnapshot): TableOpener {
+  const files = new SnapshotFiles(snapshot.files);
+  return createTableOpener({ files, log: silentLog(), ...tableSettings(snapshot) });
+}
+
+function silentLog(): Log {
+  return new Log({ sink: () => undefined, now: systemClock.now, tag: "verify", id: 0 });
+}
+
 interface Scope {
   readonly snapshot: ConfigSnapshot;
   readonly service: ServiceEntry;
   readonly tables: TableOpener;
-  readonly files: SnapshotFiles;
-  readonly log: Log;
 }
 
 async function proveReadable(scope: Scope): Promise<ServiceProof | undefined> {
@@ -53,12 +59,12 @@ async function proveReadable(scope: Scope): Promise<ServiceProof | undefined> {
   }
 }
 
-async function prove({ snapshot, service, tables, files, log }: Scope): Promise<ServiceProof> {
+async function prove({ snapshot, service, tables }: Scope): Promise<ServiceProof> {
   const params = scopeOf(snapshot, service);
   const resolver = createResolver(params, { tables, ownAddresses: [] });
-  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
+  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables });
   return proofOf({
-    access: compileAccess(params, { tables, resolver, log, mynetworks }),
+    access: compileAccess(params, { tables, resolver, log: silentLog(), mynetworks }),
     mynetworks,
     placeOf: (parameter) => whereOf(params.source(parameter)),
     caCertificates: caCertificates(params, snapshot),
