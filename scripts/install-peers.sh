@@ -6,6 +6,7 @@ set -euo pipefail
 
 packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcre postfix-cdb libsasl2-modules curl postgrey policyd-rate-limit
   postfix-policyd-spf-python)
+packages+=(fail2ban pflogsumm logwatch)
 packages+=(mariadb-server slapd postfix-ldap memcached)
 policy=/usr/sbin/policy-rc.d
 

@@ -47,10 +47,10 @@ export interface WiredService {
 }
 
 export function buildService(input: ServiceInput & { readonly kit: WorkerKit }): BuiltService {
-  const { kit } = input;
-  const { options, problems, close } = wireService(input, (params) =>
-    createCleanup({ params, log: kit.logFor(`${params.get("syslog_name")}/cleanup`), ...kit.queue }),
-  );
+  const { kit, snapshot } = input;
+  // As in Postfix, where cleanup is a service of its own: the syslog_name of main.cf, not the one of this service.
+  const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
+  const { options, problems, close } = wireService(input, (params) => createCleanup({ params, log, ...kit.queue }));
   return { smtpd: createSmtpd(options), problems, close };
 }
 
