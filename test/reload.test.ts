@@ -149,6 +149,9 @@ postern_workers = 2`,
       const cli = await server.run(["reload"]);
       assert.equal(cli.code, 1, "postern reload says so too");
       assert.match(cli.stderr, new RegExp(`^postern: reload: ${told}.*\n$`));
+      for (const command of [["status"], ["postqueue", "-p"], ["flush"]]) {
+        assert.equal((await server.run(command)).code, 0, `${command[0]} finds the server all the same`);
+      }
     });
   }
 

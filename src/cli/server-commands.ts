@@ -4,7 +4,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { hostname } from "node:os";
 import { resolve } from "node:path";
 import { formatProblem } from "../config/check.ts";
-import { loadSnapshot, scopeOf } from "../config/load.ts";
+import { type LoadOptions, loadSnapshot, scopeOf, tentativeParameters } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { queueDirectories, StartError } from "../master/directories.ts";
 import { Master } from "../master/master.ts";
@@ -114,8 +114,13 @@ export async function control(
   }
 }
 
+/** Found also while main.cf or master.cf are broken: who edits them may want to stop the server. Throws StartError where
+ *  nothing can be read and no server is at the default place. */
 async function controlPath(terminal: Terminal): Promise<string> {
-  return (await directoriesOf(terminal)).control;
+  const { params, unreadable } = await tentativeParameters(sourceOf(terminal));
+  const path = queueDirectories(params).control;
+  if (unreadable && !existsSync(path)) throw new StartError(formatProblem(unreadable));
+  return path;
 }
 
 /** Directories of the configuration at hand, from main.cf as it is now. */
@@ -123,16 +128,20 @@ export async function directoriesOf(terminal: Terminal) {
   return queueDirectories(await parametersOf(terminal));
 }
 
-/** main.cf as it is now. Throws StartError where it cannot be read. */
-export async function parametersOf(terminal: Terminal): Promise<Parameters> {
-  const { snapshot, problems } = await loadSnapshot({
+function sourceOf(terminal: Terminal): LoadOptions {
+  return {
     configDirectory: resolve(terminal.configDirectory),
     generation: 0,
     hostname: hostname(),
     mailVersion: VERSION,
     readFile: async (path) => readFileSync(path),
     listDirectory: async (path) => readdirSync(path),
-  });
+  };
+}
+
+/** main.cf as it is now. Throws StartError where it cannot be read. */
+export async function parametersOf(terminal: Terminal): Promise<Parameters> {
+  const { snapshot, problems } = await loadSnapshot(sourceOf(terminal));
   const error = problems.find((problem) => problem.severity === "error");
   if (!snapshot) throw new StartError(error ? formatProblem(error) : "The configuration cannot be read");
   return scopeOf(snapshot);

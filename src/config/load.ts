@@ -7,6 +7,7 @@ import { fileErrorText } from "./file-error.ts";
 import { type FileReference, nestedReferences, referencedFiles } from "./file-references.ts";
 import { parseMainCf } from "./main-cf.ts";
 import { parseMasterCf } from "./master-cf.ts";
+import { Parameters } from "./parameters.ts";
 import { SERVICES_FILE } from "./services-file.ts";
 import type { ConfigSnapshot, FileImage, Problem } from "./snapshot.ts";
 
@@ -58,6 +59,17 @@ export async function loadSnapshot(options: LoadOptions): Promise<LoadResult> {
   const snapshot: ConfigSnapshot = { ...bare, files: await readFiles(bare, options) };
   if (problems.every(({ severity }) => severity !== "error")) return { snapshot, problems };
   return { snapshot: undefined, problems: [...problems, ...checkSnapshot(snapshot)] };
+}
+
+/** main.cf as far as it can be read, errors passed over: enough to find the server that runs with an earlier version of it.
+ *  `unreadable` says why defaults stand for all of it. */
+export async function tentativeParameters(
+  options: LoadOptions,
+): Promise<{ readonly params: Parameters; readonly unreadable: Problem | undefined }> {
+  const { bytes, problem } = await readConfig(options, "main.cf");
+  const { assignments } = parseMainCf(bytes, "main.cf");
+  const params = new Parameters({ assignments, builtins: computeBuiltins(options, assignments) });
+  return { params, unreadable: problem };
 }
 
 async function readConfig(
