@@ -8,10 +8,11 @@
  *    X:               the server has closed
  *    L: text          afterwards the log has a line with this text; … as above;  !L: it has none
  *    M: "text"        afterwards this is the content of the next kept message;  M: none  there is no further one
- *    E: text          and this its envelope: filter, hold, discard, prepended fields, recipients, how many were accepted */
+ *    E: text          and this its envelope: filter, hold, discard, prepended fields, recipients, how many were accepted, DSN */
 import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
+import type { Recipient } from "../src/mail/envelope.ts";
 import { Client } from "./dialogues/client.ts";
 import { type KeptMessage, type Service, startService } from "./dialogues/edges.ts";
 
@@ -94,7 +95,17 @@ function showEnvelope({ options, extra }: KeptMessage): string {
     ...(prepend.length > 0 ? [`prepend=${prepend.join("|")}`] : []),
     `to=${to.join(",")}`,
     `accepted=${accepted.length}`,
+    ...(envelope.dsn?.ret === undefined ? [] : [`ret=${envelope.dsn.ret}`]),
+    ...(envelope.dsn?.envid === undefined ? [] : [`envid=${JSON.stringify(envelope.dsn.envid)}`]),
+    ...recipients.flatMap(showDsn),
   ].join(" ");
+}
+
+/** `b=SUCCESS,DELAY;"rfc822;b@example.net"`: NOTIFY and ORCPT of the recipient b@…. */
+function showDsn({ address, dsn }: Recipient): readonly string[] {
+  if (dsn === undefined) return [];
+  const orcpt = dsn.orcpt === undefined ? "" : `;${JSON.stringify(dsn.orcpt)}`;
+  return [`${address.split("@")[0]}=${dsn.notify?.join(",") ?? ""}${orcpt}`];
 }
 
 function checkAfterwards(steps: readonly Step[], service: Service): void {

@@ -92,10 +92,10 @@ export class Reporter {
   }
 }
 
-/** All that the queue keeps of an earlier try is its text. */
-function remembered({ id, reason }: QueuedRecipient): RcptOutcome {
-  const outcome = { recipientId: id, kind: "deferred", dsn: "4.0.0", text: reason } as const;
-  return { ...outcome, relay: "none", connectMs: 0, transmitMs: 0 };
+/** The outcome of an earlier try, as the queue keeps it. */
+function remembered({ id, reason, lastTry }: QueuedRecipient): RcptOutcome {
+  const outcome = { recipientId: id, kind: "deferred", text: reason } as const;
+  return { dsn: "4.0.0", ...lastTry, ...outcome, relay: "none", connectMs: 0, transmitMs: 0 };
 }
 
 /** Splits a whole message behind the empty line that ends its header block; all header if there is none. */

@@ -7,7 +7,7 @@ import type { RcptOutcome } from "../mail/delivery.ts";
 import { isWanted } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import type { ClaimedMessage, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
+import type { ClaimedMessage, DeferredRecipient, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
 import { deliveryLine, expiredLine } from "./log-lines.ts";
 import { Reporter, type ReporterOptions, type Reports } from "./reports.ts";
@@ -37,15 +37,15 @@ export interface SettlerOptions extends ReporterOptions {
   readonly finished: (active: ActiveMessage) => void;
 }
 
-type Deferral = Settlement["deferred"][number];
-
 /** What one report settles, before bounces are made. */
 interface Draft {
   readonly done: number[];
-  readonly deferred: Deferral[];
+  readonly deferred: DeferredRecipient[];
   /** Of `done`, those whose sender is told. */
   readonly succeeded: Failure[];
   readonly warned: number[];
+  /** In [0, 1): one for all, so that recipients that were tried together are tried together again. */
+  readonly random: number;
 }
 
 /** What waits until all recipients of a claim were tried, so that there is one report for all. */
@@ -54,8 +54,8 @@ interface DueReports {
   readonly delayed: readonly Failure[];
 }
 
-function emptyDraft(): Draft {
-  return { done: [], deferred: [], succeeded: [], warned: [] };
+function emptyDraft(random: number): Draft {
+  return { done: [], deferred: [], succeeded: [], warned: [], random };
 }
 
 const FIRST_REPEAT_MS = 1000;
@@ -83,7 +83,7 @@ export class Settler {
     program: string,
   ): void {
     const nowMs = this.#options.clock.now();
-    const draft = emptyDraft();
+    const draft = emptyDraft(this.#options.random());
     const log = this.#options.logFor(program);
     let expired = false;
     for (const { recipient, outcome } of tries) {
@@ -96,7 +96,7 @@ export class Settler {
   }
 
   /** Settles what is decided, and the failures too when nothing of the claim is pending. */
-  settleRest(active: ActiveMessage, draft = emptyDraft()): void {
+  settleRest(active: ActiveMessage, draft = emptyDraft(this.#options.random())): void {
     const due = active.pending === 0 ? takeDue(active) : { failed: [], delayed: [] };
     active.settling++;
     this.#running++;
@@ -151,7 +151,7 @@ export class Settler {
       active.failed.push({ recipient, outcome: { ...outcome, kind: "bounced" } });
       return true;
     }
-    draft.deferred.push(this.#deferral(envelope, recipient.id, outcome.text));
+    draft.deferred.push(this.#deferral(envelope, outcome, draft.random));
     if (this.#delayIsTold(envelope, recipient)) active.delayed.push({ recipient, outcome });
     return false;
   }
@@ -167,10 +167,12 @@ export class Settler {
     return !warned && delayWarningMs > 0 && this.#options.clock.now() - arrivalMs >= delayWarningMs;
   }
 
-  #deferral(envelope: Envelope, id: number, reason: string): Deferral {
-    const { settings, clock, random } = this.#options;
-    const dueMs = nextTryMs(settings().times, { arrivalMs: envelope.arrivalMs, nowMs: clock.now() }, random());
-    return { id, dueMs, reason: reason.slice(0, MAX_REASON) };
+  #deferral({ arrivalMs }: Envelope, outcome: RcptOutcome, random: number): DeferredRecipient {
+    const { settings, clock } = this.#options;
+    const dueMs = nextTryMs(settings().times, { arrivalMs, nowMs: clock.now() }, random);
+    const { recipientId: id, text: reason, dsn, remoteMta, diagnostic } = outcome;
+    const lastTry = { dsn, remoteMta, diagnostic: diagnostic?.slice(0, MAX_REASON) };
+    return { id, dueMs, reason: reason.slice(0, MAX_REASON), lastTry };
   }
 
   async #settle(active: ActiveMessage, draft: Draft, due: DueReports): Promise<void> {
@@ -218,7 +220,7 @@ export class Settler {
     for (const { recipient, outcome } of failed) {
       if (reports) draft.done.push(recipient.id);
       // Without its bounce a failed recipient must stay in the queue (promise 2).
-      else draft.deferred.push(this.#deferral(message.envelope, recipient.id, outcome.text));
+      else draft.deferred.push(this.#deferral(message.envelope, outcome, draft.random));
     }
     return reports;
   }

@@ -4,7 +4,7 @@ import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asAddress } from "../mail/address.ts";
 import type { RecipientDsn } from "../mail/dsn.ts";
 import { CLAIMED, HELD, WAITING } from "./schema.ts";
-import type { LaneDue, NewRecipient, QueuedRecipient } from "./store.ts";
+import type { DeferredRecipient, LaneDue, LastTry, NewRecipient, QueuedRecipient } from "./store.ts";
 
 /** A message as it is stored; the envelope already is JSON text. */
 export interface MessageRow {
@@ -31,7 +31,7 @@ export interface ClaimedRow {
 export interface SettleRow {
   readonly key: bigint;
   readonly done: readonly number[];
-  readonly deferred: readonly { readonly id: number; readonly dueMs: number; readonly reason: string }[];
+  readonly deferred: readonly DeferredRecipient[];
   readonly warned: readonly number[];
   readonly append: readonly MessageRow[];
 }
@@ -74,7 +74,7 @@ export class DeliveryRows {
       "INSERT INTO recipient (message, id, state, due, lane, address, original, dsn, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')",
     );
     this.#due = db.prepare(
-      `SELECT message, id, lane, due, address, original, dsn, reason, warned FROM recipient
+      `SELECT message, id, lane, due, address, original, dsn, reason, last_try, warned FROM recipient
        WHERE state = 0 AND lane = ? AND due <= ? ORDER BY due LIMIT ?`,
     );
     this.#setState = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND id = ?");
@@ -97,10 +97,12 @@ export class DeliveryRows {
     this.#unclaimAll = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND state = 1");
     this.#dropRecipient = db.prepare("DELETE FROM recipient WHERE message = ? AND id = ?");
     this.#dropRecipients = db.prepare("DELETE FROM recipient WHERE message = ?");
-    this.#defer = db.prepare("UPDATE recipient SET state = ?, due = ?, reason = ? WHERE message = ? AND id = ?");
+    this.#defer = db.prepare(
+      "UPDATE recipient SET state = ?, due = ?, reason = ?, last_try = ? WHERE message = ? AND id = ?",
+    );
     this.#warn = db.prepare("UPDATE recipient SET warned = 1 WHERE message = ? AND id = ?");
     this.#delayed = db.prepare(
-      `SELECT id, lane, due, address, original, dsn, reason, warned FROM recipient
+      `SELECT id, lane, due, address, original, dsn, reason, last_try, warned FROM recipient
        WHERE message = ? AND state = 0 AND reason <> '' AND warned = 0 LIMIT ?`,
     );
     this.#anyLeft = db.prepare("SELECT 1 FROM recipient WHERE message = ? LIMIT 1");
@@ -174,8 +176,8 @@ export class DeliveryRows {
     if (held === undefined) return { removed: true, appended: false };
     for (const id of settlement.done) this.#dropRecipient.run(key, id);
     const state = held ? HELD : WAITING;
-    for (const { id, dueMs, reason } of settlement.deferred) {
-      this.#defer.run(state, Math.round(dueMs), reason, key, id);
+    for (const { id, dueMs, reason, lastTry } of settlement.deferred) {
+      this.#defer.run(state, Math.round(dueMs), reason, lastTry ? JSON.stringify(lastTry) : null, key, id);
     }
     for (const id of settlement.warned) this.#warn.run(key, id);
     for (const message of settlement.append) this.append(message, true);
@@ -204,6 +206,7 @@ function recipientOf(row: Record<string, unknown>): QueuedRecipient {
     lane: row.lane as string,
     dueMs: Number(row.due),
     reason: row.reason as string,
+    ...(row.last_try !== null && { lastTry: JSON.parse(row.last_try as string) as LastTry }),
     warned: Number(row.warned) !== 0,
   };
 }

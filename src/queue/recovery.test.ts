@@ -108,7 +108,7 @@ test("a shard truncated at any page is whole or moved aside, never half a queue"
 
 test("a queue of another version, or of another program, is refused and left alone", (t) => {
   for (const [pragma, text] of [
-    ["user_version = 99", /has version 99, this program needs version 1/],
+    ["user_version = 99", /has version 99, this program needs version 2/],
     ["application_id = 7", /made by another program/],
   ] as const) {
     const directory = temporaryDirectory(t);

@@ -6,7 +6,7 @@ import { parseQueueId, type QueueId } from "../mail/queue-id.ts";
 import { QueueError } from "./store.ts";
 
 /** `user_version` of the database; a queue of another version is refused, never converted silently. */
-const SCHEMA_VERSION = 1;
+const SCHEMA_VERSION = 2;
 /** `application_id`: "PstQ". */
 const APPLICATION_ID = 0x50737451;
 /** One 4 KiB message with its header fits one page; measured best together with the split of content from message. */
@@ -39,6 +39,7 @@ const TABLES = `
     original TEXT NOT NULL,
     dsn TEXT,
     reason TEXT NOT NULL,
+    last_try TEXT,
     warned INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (message, id)
   ) STRICT, WITHOUT ROWID;

@@ -192,11 +192,14 @@ test("a deferred recipient keeps its reason", async () => {
   const { store, ids } = await emptied();
   const queueId = ids.next();
   await store.append(messageFor(queueId), { claim: true });
-  await store.settle({ queueId, done: [], deferred: [{ id: 1, dueMs: 5, reason: "Connection refused" }], append: [] });
+  const lastTry = { dsn: "4.4.1", diagnostic: "smtp; 450 x" };
+  const deferred = [{ id: 1, dueMs: 5, reason: "Connection refused", lastTry }];
+  await store.settle({ queueId, done: [], deferred, append: [] });
   const [listed] = await store.list({ limit: 10 });
   assert.deepEqual(listed?.recipients, [{ address: "bob@example.net", reason: "Connection refused" }]);
   const [claimed] = await store.claimDue(LANE, 5, 1);
   assert.equal(claimed?.recipients[0]?.reason, "Connection refused");
+  assert.deepEqual(claimed?.recipients[0]?.lastTry, lastTry);
 });
 
 test("what the client asked about reports is kept with its recipient", async () => {

@@ -1,7 +1,7 @@
 /** queue/store.ts: the interface of the durable queue (design §9). Implemented by the SQLite shards behind a store thread.
  *  All promises resolve after the group commit that holds the change has been synced. A shard number is in each queue id. */
 import type { Address } from "../mail/address.ts";
-import type { MessageContent } from "../mail/delivery.ts";
+import type { MessageContent, RcptOutcome } from "../mail/delivery.ts";
 import type { RecipientDsn } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
@@ -50,10 +50,15 @@ export interface NewMessage {
   readonly hold: boolean;
 }
 
+/** What else is known of the last try than its text; for reports. */
+export type LastTry = Pick<RcptOutcome, "dsn" | "remoteMta" | "diagnostic">;
+
 export interface QueuedRecipient extends NewRecipient {
   readonly id: number;
   /** Last reason for delay; "" before the first try. */
   readonly reason: string;
+  /** undefined before the first try. */
+  readonly lastTry?: LastTry | undefined;
   /** The sender was told of the delay. */
   readonly warned: boolean;
 }
@@ -68,11 +73,18 @@ export interface ClaimedMessage {
   readonly content: MessageContent;
 }
 
+export interface DeferredRecipient {
+  readonly id: number;
+  readonly dueMs: number;
+  readonly reason: string;
+  readonly lastTry?: LastTry | undefined;
+}
+
 export interface Settlement {
   readonly queueId: QueueId;
   /** Delivered or finally failed: removed from the queue. */
   readonly done: readonly number[];
-  readonly deferred: readonly { readonly id: number; readonly dueMs: number; readonly reason: string }[];
+  readonly deferred: readonly DeferredRecipient[];
   /** Recipients whose delay `append` tells of, whether of this claim or not; they are told of once. */
   readonly warned?: readonly number[] | undefined;
   /** Delivery reports, committed in the same transaction. */

@@ -1,8 +1,11 @@
-/** smtpd/mail-parameters.ts: the parameters of MAIL and RCPT (RFC 1870, 6152, 6531, 4954 §5). Pure. DSN parameters
- *  (RFC 3461) are recognised to be refused: DSN is not announced. */
+/** smtpd/mail-parameters.ts: the parameters of MAIL and RCPT (RFC 1870, 6152, 6531, 4954 §5; those of RFC 3461 are in
+ *  dsn-parameters.ts). Pure. */
 
+import type { MessageDsn, RecipientDsn } from "../mail/dsn.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
+import { decodeXtext } from "../mail/xtext.ts";
+import { DSN_DISABLED, DSN_OF_MAIL, DSN_OF_RCPT, type DsnSoFar } from "./dsn-parameters.ts";
 
 export interface MailParameters {
   readonly size: number | undefined;
@@ -10,27 +13,36 @@ export interface MailParameters {
   readonly smtputf8: boolean;
   /** Decoded AUTH=; undefined for none and for `<>`. */
   readonly auth: string | undefined;
+  /** undefined: nothing asked. */
+  readonly dsn: MessageDsn | undefined;
+}
+
+/** Extensions that this client may use. */
+export interface OfferedExtensions {
+  readonly smtputf8: boolean;
+  readonly dsn: boolean;
 }
 
 export type ParameterOutcome<T> =
   | { readonly kind: "ok"; readonly value: T }
   | { readonly kind: "bad"; readonly reply: Reply };
 
-const DSN_DISABLED = reply(501, "5.7.1", "DSN support is disabled");
 /** Larger than any file: Postfix's off_t. */
 const MAX_SIZE = 2n ** 63n - 1n;
 
 /** Parameters of MAIL, separated by blanks. */
-export function parseMailParameters(
-  text: string,
-  offered: { readonly smtputf8: boolean },
-): ParameterOutcome<MailParameters> {
+export function parseMailParameters(text: string, offered: OfferedExtensions): ParameterOutcome<MailParameters> {
   const found = { size: undefined as number | undefined, body: "7BIT" as "7BIT" | "8BITMIME", smtputf8: false };
   let auth: string | undefined;
   let authSeen = false;
+  const dsn: DsnSoFar = {};
   for (const word of words(text)) {
     const { name, value } = split(word);
-    if (name === "SIZE" && value !== undefined) {
+    const takeDsn = value === undefined ? undefined : DSN_OF_MAIL.get(name);
+    if (takeDsn && value !== undefined) {
+      const refused = offered.dsn ? takeDsn(dsn, value) : DSN_DISABLED;
+      if (refused) return bad(refused);
+    } else if (name === "SIZE" && value !== undefined) {
       const size = found.size === undefined ? parseSize(value) : reply(501, "5.5.4", "Bad message size syntax");
       if (typeof size !== "number") return bad(size);
       found.size = size;
@@ -43,26 +55,29 @@ export function parseMailParameters(
       const decoded = decodeXtext(value);
       if (decoded === undefined) return bad(reply(501, "5.5.4", "Bad AUTH parameter syntax"));
       auth = decoded === "<>" ? undefined : decoded;
-    } else if (name === "RET" || name === "ENVID") return bad(DSN_DISABLED);
-    else return bad(unsupported(word));
+    } else return bad(unsupported(word));
   }
-  return { kind: "ok", value: { ...found, auth } };
+  return { kind: "ok", value: { ...found, auth, dsn: anyOf(dsn) } };
 }
 
-/** The refusal of RCPT's parameters: none is offered. undefined: there are none. */
-export function checkRcptParameters(text: string): Reply | undefined {
+/** Parameters of RCPT: only those of DSN. undefined: nothing asked. */
+export function parseRcptParameters(
+  text: string,
+  offered: Pick<OfferedExtensions, "dsn">,
+): ParameterOutcome<RecipientDsn | undefined> {
+  const dsn: DsnSoFar = {};
   for (const word of words(text)) {
-    const { name } = split(word);
-    return name === "NOTIFY" || name === "ORCPT" ? DSN_DISABLED : unsupported(word);
+    const { name, value } = split(word);
+    const takeDsn = DSN_OF_RCPT.get(name);
+    if (takeDsn === undefined || value === undefined) return bad(unsupported(word));
+    const refused = offered.dsn ? takeDsn(dsn, value) : DSN_DISABLED;
+    if (refused) return bad(refused);
   }
-  return undefined;
+  return { kind: "ok", value: anyOf(dsn) };
 }
 
-/** xtext (RFC 3461 §4): printable ASCII, `+HH` for the rest. The decoded text may not hold controls. */
-export function decodeXtext(text: string): string | undefined {
-  if (!/^(?:[\x21-\x2a\x2c-\x3c\x3e-\x7e]|\+[0-9A-F]{2})+$/.test(text)) return undefined;
-  const decoded = text.replace(/\+([0-9A-F]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
-  return /[\x00-\x1f\x7f-\xff]/.test(decoded) ? undefined : decoded;
+function anyOf(dsn: DsnSoFar): DsnSoFar | undefined {
+  return Object.keys(dsn).length === 0 ? undefined : dsn;
 }
 
 function parseSize(value: string): number | Reply {

@@ -1,6 +1,7 @@
 /** smtpd/transaction.ts: one mail transaction, from an accepted MAIL to the end of DATA, RSET, EHLO or the session. */
 import type { Effect } from "../access/access.ts";
 import { type Address, asAddress } from "../mail/address.ts";
+import type { MessageDsn } from "../mail/dsn.ts";
 import type { Recipient } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 
@@ -12,6 +13,7 @@ export interface TransactionStart {
   readonly declaredSize: number | undefined;
   /** AUTH= of MAIL, decoded; undefined for none and for `<>`. */
   readonly saslSender: string | undefined;
+  readonly dsn?: MessageDsn | undefined;
 }
 
 export class Transaction {
@@ -77,7 +79,7 @@ export class Transaction {
     return this.#recipients;
   }
 
-  /** Recipients to queue: BCC adds, once each; REDIRECT replaces all of them, in the name of the first. */
+  /** Recipients to queue: BCC adds, once each, and nobody hears of them; REDIRECT replaces all of them, in the name of the first. */
   recipients(rewrite: (address: Address) => Address): readonly Recipient[] {
     const [first] = this.#recipients;
     if (this.#redirect !== undefined && first) {
@@ -87,7 +89,7 @@ export class Transaction {
     const known = new Set(this.#added.length > 0 ? all.map(({ address }) => address.toLowerCase()) : []);
     for (const added of this.#added) {
       const address = rewrite(added);
-      if (!known.has(address.toLowerCase())) all.push({ address, original: address });
+      if (!known.has(address.toLowerCase())) all.push({ address, original: address, dsn: { notify: ["NEVER"] } });
       known.add(address.toLowerCase());
     }
     return all;

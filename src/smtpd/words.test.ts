@@ -6,7 +6,7 @@ import { replyText } from "../mail/reply.ts";
 import { decodeBase64 } from "./base64.ts";
 import { hideInitialResponse } from "./commands/auth.ts";
 import { looksLikeHeader, parseForbiddenCommands } from "./forbidden-commands.ts";
-import { checkRcptParameters, decodeXtext, parseMailParameters } from "./mail-parameters.ts";
+import { parseMailParameters, parseRcptParameters } from "./mail-parameters.ts";
 import { Tally } from "./tally.ts";
 
 const mailCases = [
@@ -26,32 +26,44 @@ const mailCases = [
 ];
 for (const c of mailCases) {
   test(`parseMailParameters() ${c.why}: ${c.in}`, () => {
-    const got = parseMailParameters(c.in, { smtputf8: true });
+    const got = parseMailParameters(c.in, { smtputf8: true, dsn: true });
     const { size, body, smtputf8, auth } = got.kind === "ok" ? got.value : {};
     assert.equal(got.kind === "bad" ? replyText(got.reply) : `${size} ${body} ${smtputf8} ${auth}`, c.want);
   });
 }
 
-test("checkRcptParameters() accepts none", () => {
-  assert.equal(checkRcptParameters(""), undefined);
-  assert.equal(checkRcptParameters("ORCPT=rfc822;a@b")?.dsn, "5.7.1");
-  assert.equal(checkRcptParameters("X=1")?.code, 555);
-});
+const rcptCases = [
+  { in: "", want: undefined, why: "none" },
+  { in: "notify=never", want: { notify: ["NEVER"] }, why: "any case" },
+  { in: "NOTIFY=DELAY,SUCCESS", want: { notify: ["DELAY", "SUCCESS"] }, why: "in the client's order" },
+  { in: "ORCPT=x400;/c=de", want: "501 5.5.4 Error: Bad ORCPT parameter syntax", why: "a bare equals sign (DSN-05)" },
+  { in: "ORCPT=X400;/c+3Dde", want: { orcpt: "X400;/c=de" }, why: "another type, as given" },
+  { in: "ORCPT=UTF-8;\u00e9@x", want: { orcpt: "UTF-8;\u00e9@x" }, why: "unitext (DSN-48)" },
+  { in: "ORCPT=rfc822;\u00e9@x", want: "501 5.5.4 Error: Bad ORCPT parameter syntax", why: "8-bit in xtext" },
+  { in: "X=1", want: "555 5.5.4 Unsupported option: X=1", why: "unknown" },
+  { in: "constructor=1", want: "555 5.5.4 Unsupported option: constructor=1", why: "no property" },
+];
+for (const c of rcptCases) {
+  test(`parseRcptParameters() ${c.why}: ${c.in}`, () => {
+    const got = parseRcptParameters(c.in, { dsn: true });
+    assert.deepEqual(got.kind === "bad" ? replyText(got.reply) : got.value, c.want);
+  });
+}
 
-test("decodeXtext() decodes what is encoded and nothing else", () => {
-  fc.assert(
-    fc.property(
-      fc.string({ minLength: 1 }).filter((s) => /^[\x20-\x7e]+$/.test(s)),
-      (text) => {
-        const encoded = text.replace(
-          /[^!-*,-<>-~]/g,
-          (c) => `+${c.charCodeAt(0).toString(16).toUpperCase().padStart(2, "0")}`,
-        );
-        assert.equal(decodeXtext(encoded), text);
-      },
-    ),
+test("parameters never let anything unprintable through", () => {
+  const word = fc.oneof(
+    fc.string({ unit: "binary" }),
+    fc.constantFrom("ENVID=", "ORCPT=rfc822;", "ORCPT=utf-8;", "+0A", "\\x{0A}"),
   );
-  for (const bad of ["", "a b", "a=b", "+3", "+3d", "+0D", "\u00e9"]) assert.equal(decodeXtext(bad), undefined, bad);
+  fc.assert(
+    fc.property(fc.array(word), (words) => {
+      const text = words.join("");
+      const mail = parseMailParameters(text, { smtputf8: true, dsn: true });
+      const rcpt = parseRcptParameters(text, { dsn: true });
+      const kept = [mail.kind === "ok" ? mail.value.dsn?.envid : "", rcpt.kind === "ok" ? rcpt.value?.orcpt : ""];
+      for (const value of kept) assert.doesNotMatch(value ?? "", /[\x00-\x1f\x7f-\x9f\u2028\u2029]/);
+    }),
+  );
 });
 
 test("decodeBase64() is strict", () => {

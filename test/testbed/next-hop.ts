@@ -15,6 +15,10 @@ export interface NextHopOptions {
   readonly taken?: (content: string) => void;
   /** Reply to every RCPT, if not 250. */
   readonly refusal?: string;
+  /** Extensions beside PIPELINING. */
+  readonly keywords?: readonly string[];
+  /** Gets each MAIL and RCPT. */
+  readonly asked?: (command: string) => void;
 }
 
 export function startNextHop(options: NextHopOptions): Promise<NextHop> {
@@ -39,17 +43,19 @@ export function startNextHop(options: NextHopOptions): Promise<NextHop> {
   });
 }
 
-function serve(socket: net.Socket, { taken, refusal }: NextHopOptions): void {
+function serve(socket: net.Socket, { taken, refusal, keywords = [], asked }: NextHopOptions): void {
   const say = (reply: string) => void socket.write(`${reply}\r\n`);
   let pending = "";
   let content: string[] | undefined;
   const take = (line: string) => {
+    if (!content && /^(?:MAIL|RCPT)/.test(line)) asked?.(line);
     if (content && line !== ".") content.push(line.replace(/^\./, ""));
     else if (content) {
       taken?.(content.join("\r\n"));
       content = undefined;
       say("250 2.0.0 Ok: kept");
-    } else if (line.startsWith("EHLO")) say("250-next.example\r\n250 PIPELINING");
+    } else if (line.startsWith("EHLO"))
+      say(`250-next.example\r\n${keywords.map((keyword) => `250-${keyword}\r\n`).join("")}250 PIPELINING`);
     else if (line.startsWith("RCPT") && refusal !== undefined) say(refusal);
     else if (line === "DATA" && refusal !== undefined) say("554 5.5.1 No valid recipients");
     else if (line === "DATA") {

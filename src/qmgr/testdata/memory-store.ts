@@ -103,10 +103,10 @@ export class MemoryStore implements QueueStore {
       stored?.rows.delete(id);
       this.done.set(id, (this.done.get(id) ?? 0) + 1);
     }
-    for (const { id, dueMs, reason } of settlement.deferred) {
+    for (const { id, dueMs, reason, lastTry } of settlement.deferred) {
       const row = stored?.rows.get(id);
       if (!row?.claimed) this.mistakes.push(`deferral of ${id}, which is not claimed`);
-      else Object.assign(row, { claimed: false, recipient: { ...row.recipient, dueMs, reason } });
+      else Object.assign(row, { claimed: false, recipient: { ...row.recipient, dueMs, reason, lastTry } });
     }
     for (const id of settlement.warned ?? []) {
       const row = stored?.rows.get(id);

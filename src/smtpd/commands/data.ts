@@ -56,7 +56,7 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
   const { options, client, helo, protocol, user } = session;
   const { queueId } = transaction;
   if (queueId === undefined) throw new Error("A transaction with recipients has no queue id");
-  const { sender, smtputf8, body, saslSender } = transaction.start;
+  const { sender, smtputf8, body, saslSender, dsn } = transaction.start;
   return options.cleanup.begin({
     envelope: {
       queueId,
@@ -75,6 +75,7 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
         service: options.serviceName,
         ...(session.forwarded && { forwarded: session.forwarded }),
       },
+      ...(dsn !== undefined && { dsn }),
       ...(transaction.filter !== undefined && { filter: transaction.filter }),
     },
     recipients: transaction.recipients((address) => options.resolver.rewrite(address)),

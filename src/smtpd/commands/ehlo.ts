@@ -1,5 +1,5 @@
 /** smtpd/commands/ehlo.ts: EHLO: which extensions are announced, in Postfix's order (postfix.md §3.2). Announces only what
- *  works: no DSN, no CHUNKING. */
+ *  works: no CHUNKING. */
 import type { Reply } from "../../mail/reply.ts";
 import { dataError } from "../data-error.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
@@ -57,6 +57,7 @@ function ehloReply(session: Session): Reply {
   if (keep("XFORWARD") && session.xforwardAllowed) lines.push(XFORWARD_KEYWORD);
   if (keep("ENHANCEDSTATUSCODES")) lines.push("ENHANCEDSTATUSCODES");
   if (keep("8BITMIME")) lines.push("8BITMIME");
+  if (keep("DSN")) lines.push("DSN");
   if (keep("SMTPUTF8") && settings.smtputf8) lines.push("SMTPUTF8");
   return { code: 250, dsn: undefined, lines };
 }

@@ -32,14 +32,15 @@ export async function runMail(session: Session, args: string): Promise<HandlerRe
   }
   const parameters = parseMailParameters(path.rest, {
     smtputf8: settings.smtputf8 && !settings.discardKeywords.has("SMTPUTF8"),
+    dsn: !settings.discardKeywords.has("DSN"),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
   return begin(session, path.address, parameters.value);
 }
 
 async function begin(session: Session, sender: Address, parameters: MailParameters): Promise<HandlerResult> {
-  const { size, body, smtputf8, auth } = parameters;
-  session.transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth });
+  const { size, body, smtputf8, auth, dsn } = parameters;
+  session.transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth, dsn });
   const refused = checkSize(session, size) ?? (await checkSender(session)) ?? checkSpace(session);
   if (!refused && !session.settings.delayOpen) session.openQueueFile();
   if (!refused) return answer(250, "2.1.0", "Ok");

@@ -1,8 +1,9 @@
 /** smtpd/commands/rcpt.ts: RCPT TO (RFC 5321 §4.1.1.3). Order of tests as Postfix (postfix.md §3.5). */
 import type { Address } from "../../mail/address.ts";
+import type { RecipientDsn } from "../../mail/dsn.ts";
 import { parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
-import { checkRcptParameters } from "../mail-parameters.ts";
+import { parseRcptParameters } from "../mail-parameters.ts";
 import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
@@ -23,10 +24,10 @@ export async function runRcpt(session: Session, args: string): Promise<HandlerRe
     logBadAddress(session, "RCPT", text);
     return answer(501, "5.1.3", "Bad recipient address syntax");
   }
-  const badParameter = checkRcptParameters(path.rest);
-  if (badParameter) return replyWith(badParameter);
+  const parameters = parseRcptParameters(path.rest, { dsn: !settings.discardKeywords.has("DSN") });
+  if (parameters.kind === "bad") return replyWith(parameters.reply);
   if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
-  return offer(session, transaction, path.address);
+  return offer(session, transaction, { address: path.address, dsn: parameters.value });
 }
 
 /** DAT-11: 452 per recipient beyond the limit; the others stay. Only a stubborn client makes errors with it. */
@@ -42,12 +43,16 @@ async function decide(session: Session, address: Address): Promise<Reply | undef
   return applyVerdict(session, verdict);
 }
 
-async function offer(session: Session, transaction: Transaction, address: Address): Promise<HandlerResult> {
+async function offer(
+  session: Session,
+  transaction: Transaction,
+  { address, dsn }: { readonly address: Address; readonly dsn: RecipientDsn | undefined },
+): Promise<HandlerResult> {
   session.recipient = address;
   const refused = checkSmtputf8(session, address) ?? (await decide(session, address));
   session.recipient = undefined;
   if (refused) return replyWith(refused);
   session.openQueueFile();
-  transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address });
+  transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address, dsn });
   return answer(250, "2.1.5", "Ok");
 }
