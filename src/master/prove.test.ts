@@ -368,6 +368,28 @@ test("proveSnapshot() tells the kinds of clients apart", async () => {
   ]);
 });
 
+test("proveSnapshot() takes broken tables, of our own domains too, for refusals", async () => {
+  for (const table of ["fail:now", "texthash:/none", "mysql:/none", "nosuchtype:x"]) {
+    const main = `mynetworks = 127.0.0.0/8, ${table}
+relay_domains = ${table}
+smtpd_sender_login_maps = ${table}
+smtpd_sender_restrictions = reject_sender_login_mismatch, check_sender_access ${table}
+smtpd_recipient_restrictions = check_recipient_access inline:{far.example=OK}, reject_unauth_destination
+`;
+    assert.equal(verdict(await prove(main), "stranger", "foreign"), "never", table);
+  }
+});
+
+test("proveSnapshot() of tables with more keys than are tried doubts only what they could change", async () => {
+  const lines = Array.from({ length: 3000 }, (_, i) => `host${i}.partner.example OK`).join("\n");
+  const files = { "/c/names": `${lines}\n` };
+  const helo = "check_helo_access texthash:/c/names, reject_invalid_helo_hostname";
+  const guarded = await prove(`${HOME}smtpd_helo_restrictions = ${helo}\n`, undefined, files);
+  assert.equal(verdict(guarded, "stranger", "foreign"), "never");
+  const main = `${HOME}smtpd_relay_restrictions = reject_invalid_helo_hostname, reject_non_fqdn_helo_hostname, check_helo_access texthash:/c/names, reject\n`;
+  assert.equal(verdict(await prove(main, undefined, files), "stranger", "foreign"), "always");
+});
+
 test("proveSnapshot() of a table with 20000 senders takes no more than a moment", async () => {
   const lines = Array.from({ length: 20_000 }, (_, i) => `user${i}@partner.example DUNNO`).join("\n");
   const main = `${HOME}smtpd_sender_restrictions = check_sender_access texthash:/c/senders\n`;

@@ -7,11 +7,11 @@ import type { Context, Outcome, Rule, Services } from "../access/restriction.ts"
 import { SessionCache } from "../access/session-cache.ts";
 import { parseNetwork } from "../base/cidr.ts";
 import type { AddressList } from "../tables/pattern-list.ts";
-import { TableError } from "../tables/table.ts";
+import { type LookupTable, TableError } from "../tables/table.ts";
 import { Findings } from "./findings-of-rule.ts";
 import type { Unseen } from "./possible.ts";
 import { type Candidate, factsOf, type Scene } from "./scenario.ts";
-import { canSee, mayPermit, tableOf, unseenAmong, valuesOf } from "./sight.ts";
+import { canSee, tableOf, unseenAmong, type Values, valuesOf } from "./sight.ts";
 
 /** Any of permit, next and refuse may come. `run`: a list follows. */
 export interface Answer {
@@ -30,6 +30,9 @@ export interface World {
   readonly mynetworks: AddressList;
   /** "main.cf:7" of a parameter. */
   readonly placeOf: (parameter: string) => string;
+  /** Tables with more keys than are tried. */
+  readonly capped: ReadonlySet<string>;
+  readonly values: Values;
 }
 
 export interface Question {
@@ -195,12 +198,34 @@ function accessTable(question: Question, world: World): Answer | Promise<Answer>
     return anything(unseen);
   }
   const said = evaluated(question, world);
-  if (table.rules === undefined || /^(?:proxy:)*cidr:/.test(ref)) return said;
-  // One key was tried; another of the client's keys may match another pattern.
-  if (![...valuesOf(table)].some(mayPermit)) return said;
+  const doubt = doubtAbout(table, unseen, world);
+  if (doubt === undefined) return said;
   const widened = (one: Answer): Answer =>
-    one.permit || one.run ? one : { ...one, permit: true, next: true, unseen, why: "one of its patterns may say OK" };
+    one.permit || one.run ? one : { ...one, permit: true, next: true, ...doubt };
   return said instanceof Promise ? said.then(widened) : widened(said);
+}
+
+/** One key was tried; another of the client's keys may match another pattern, or be one of those that were left out. */
+function doubtAbout(
+  table: LookupTable,
+  unseen: Unseen,
+  { capped, values }: World,
+): Pick<Answer, "unseen" | "why"> | undefined {
+  const { ref } = table;
+  if (capped.has(ref)) {
+    return { unseen: { ...unseen, clientChooses: false }, why: "it has too many keys to try them all" };
+  }
+  if (table.rules === undefined || /^(?:proxy:)*cidr:/.test(ref)) return undefined;
+  return [...valuesOf(table)].some((value) => values.effectOf(value).mayPermit)
+    ? { unseen, why: "one of its patterns may say OK" }
+    : undefined;
+}
+
+/** Words whose answer depends on the part of the candidate alone, whoever the client is and where it writes to. */
+const SAME_FOR_ALL = /^check_(?:client|helo|sender|recipient)_access$|^reject_(?:non_fqdn|invalid)_/;
+
+export function isSameForAll({ word }: Rule): boolean {
+  return SAME_FOR_ALL.test(word);
 }
 
 /** The rule's own evaluation, as the server does it. */

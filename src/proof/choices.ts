@@ -5,19 +5,20 @@ import type { Rule } from "../access/restriction.ts";
 import type { Network } from "../base/cidr.ts";
 import type { TlsPeer } from "../mail/client.ts";
 import type { LookupTable } from "../tables/table.ts";
-import { tablesIn, type World } from "./answer.ts";
+import { type Part, partOf, tablesIn, type World } from "./answer.ts";
 import { networkIn, strangerAddresses } from "./networks.ts";
 import { sampleOf } from "./regexp-sample.ts";
 import type { Host } from "./scenario.ts";
-import { alwaysRefuses, canSee, mayPermit, pairsOf, tableOf } from "./sight.ts";
+import { canSee, type Effect, pairsOf, tableOf } from "./sight.ts";
 
 /** Domains that are nobody's (RFC 2606), in two top-level domains, as a table may name one of them. */
 const OUTSIDE_DOMAINS = ["stranger.example", "stranger.test"] as const;
 const [OUTSIDE_DOMAIN] = OUTSIDE_DOMAINS;
 /** Recipients there, so that a reader sees which is which. */
 const FAR_DOMAINS = ["elsewhere.example", "elsewhere.test"] as const;
-/** Values of one part that are tried; tables may have more keys. */
-const MAX_VALUES = 2000;
+/** Keys of one table that are tried, and those with the same effect. */
+const MAX_VALUES = 1000;
+const MAX_ALIKE = 50;
 
 export interface Choices {
   readonly hosts: readonly Host[];
@@ -29,20 +30,20 @@ export interface Choices {
   readonly named: readonly string[];
   /** Fingerprints that tables list. */
   readonly fingerprints: readonly string[];
-  /** Some table has more keys than are tried. */
-  readonly capped: boolean;
+  /** Tables with more keys than are tried. */
+  readonly capped: ReadonlySet<string>;
 }
 
 export function choicesOf(rules: Iterable<Rule>, world: World): Choices {
   const keys = new TableKeys(rules, world);
   const { params } = world.services;
-  const sendersIn = keys.of("check_sender_access", params.get("smtpd_sender_login_maps"));
-  const recipientKeys = keys.of("check_recipient_access", []);
+  const sendersIn = keys.of("check_sender_access", "sender", params.get("smtpd_sender_login_maps"));
+  const recipientKeys = keys.of("check_recipient_access", "recipient");
   const recipients = recipientKeys.flatMap(mailboxesFor);
   const locals = recipientKeys.filter((key) => key.endsWith("@"));
   const own = `someone@${ownDomain(world)}`;
   const ours = [ownDomain(world), relayDomain(world)].filter((domain) => domain !== undefined);
-  const helo = keys.of("check_helo_access", []).flatMap(namesFor);
+  const helo = keys.of("check_helo_access", "helo").flatMap(namesFor);
   return {
     hosts: hostsOf(keys, world),
     helos: unique([
@@ -58,7 +59,7 @@ export function choicesOf(rules: Iterable<Rule>, world: World): Choices {
       ...locals.flatMap((local) => ours.map((domain) => `${local}${domain}`)),
     ]),
     fingerprints: keys
-      .of("check_ccert_access", params.get("relay_clientcerts"))
+      .of("check_ccert_access", "peer", params.get("relay_clientcerts"))
       .filter((key) => /^[\dA-F:]+$/i.test(key)),
     capped: keys.capped,
   };
@@ -87,52 +88,79 @@ function isDomain(item: string): boolean {
   return /^[\w-]+(?:\.[\w-]+)*$/.test(item);
 }
 
-/** Keys of the tables of one word, patterns as a text that they match. */
+/** Keys of the tables of one word, patterns as a text that they match. Keys of one table with the same effect are alike
+ *  unless another restriction looks at the same part, so only some of them are taken. */
 class TableKeys {
   readonly #byWord = new Map<string, Set<string>>();
+  readonly #parts = new Map<Part, number>();
   readonly #world: World;
-  capped = false;
+  /** Tables of which keys were left out that may make a difference. */
+  readonly capped = new Set<string>();
 
   constructor(rules: Iterable<Rule>, world: World) {
     this.#world = world;
-    for (const { word, argument } of rules) {
-      if (argument === undefined || !/^check_\w+_access$/.test(word)) continue;
-      const refs = this.#byWord.get(word) ?? new Set();
-      this.#byWord.set(word, refs.add(tableOf(argument)));
+    for (const rule of rules) {
+      const part = partOf(rule);
+      if (part !== undefined) this.#parts.set(part, (this.#parts.get(part) ?? 0) + 1);
+      if (rule.argument === undefined || !/^check_\w+_access$/.test(rule.word)) continue;
+      const refs = this.#byWord.get(rule.word) ?? new Set();
+      this.#byWord.set(rule.word, refs.add(tableOf(rule.argument)));
     }
   }
 
   /** Keys with a value that may help somebody; of `others` all keys. */
-  of(word: string, others: readonly string[]): readonly string[] {
+  of(word: string, part: Part, others: readonly string[] = []): readonly string[] {
     const keys: string[] = [];
-    for (const ref of this.#byWord.get(word) ?? []) keys.push(...this.#keysOf(ref, (value) => !alwaysRefuses(value)));
-    for (const ref of others) keys.push(...this.#keysOf(ref, () => true));
+    const alone = (this.#parts.get(part) ?? 0) < 2 && others.length === 0;
+    for (const ref of this.#byWord.get(word) ?? []) {
+      const found = this.#keysOf(ref, ({ refuses }) => !refuses);
+      if (found.dropped && !alone) this.capped.add(ref);
+      keys.push(...found.keys);
+    }
+    for (const ref of others) keys.push(...this.#keysOf(ref, () => true).keys);
     return keys;
   }
 
   /** Networks of cidr tables and of prefixes in others, whatever their value. */
   networks(): readonly Network[] {
     const refs = [...(this.#byWord.get("check_client_access") ?? []), ...tablesIn(this.#world.mynetworks)];
-    const keys = refs.flatMap((ref) => this.#keysOf(ref, () => true));
-    return keys.map(networkIn).filter((network) => network !== undefined);
+    const networks: Network[] = [];
+    for (const ref of refs) {
+      const table = this.#world.services.tables.open(ref);
+      if (!canSee(table)) continue;
+      for (const [key] of pairsOf(table)) {
+        const network = networkIn(key);
+        if (network !== undefined) networks.push(network);
+      }
+    }
+    return networks;
   }
 
-  #keysOf(ref: string, wanted: (value: string) => boolean): readonly string[] {
+  #keysOf(
+    ref: string,
+    wanted: (effect: Effect) => boolean,
+  ): { readonly keys: readonly string[]; readonly dropped: boolean } {
     const table: LookupTable = this.#world.services.tables.open(ref);
-    if (!canSee(table)) return [];
+    if (!canSee(table)) return { keys: [], dropped: false };
     const patterns = /^(?:proxy:)*(?:regexp|pcre):/.test(ref);
-    const permitting: string[] = [];
-    const passing: string[] = [];
+    const counts = new Map<string, number>();
+    const keys: string[] = [];
     let refuses = false;
+    let droppedPermit = false;
+    let droppedOther = false;
     for (const [key, value] of pairsOf(table)) {
-      refuses ||= alwaysRefuses(value);
-      const text = !wanted(value) ? undefined : patterns ? sampleOf(key) : key;
-      if (text !== undefined) (mayPermit(value) ? permitting : passing).push(text);
+      const effect = this.#world.values.effectOf(value);
+      refuses ||= effect.refuses;
+      const text = !wanted(effect) ? undefined : patterns ? sampleOf(key) : key;
+      if (text === undefined) continue;
+      const count = counts.get(effect.text) ?? 0;
+      counts.set(effect.text, count + 1);
+      if (count < MAX_ALIKE && keys.length < MAX_VALUES) keys.push(text);
+      else if (effect.mayPermit) droppedPermit = true;
+      else droppedOther = true;
     }
     // A key that only goes on is no better than one that is not listed, unless unlisted ones are refused.
-    const dropped = permitting.length > MAX_VALUES || (refuses && permitting.length + passing.length > MAX_VALUES);
-    this.capped ||= dropped;
-    return [...permitting, ...passing].slice(0, MAX_VALUES);
+    return { keys, dropped: droppedPermit || (refuses && droppedOther) };
   }
 }
 
@@ -144,7 +172,7 @@ function hostsOf(keys: TableKeys, { mynetworks }: World): readonly Host[] {
     .filter((network) => network !== undefined);
   const addresses = strangerAddresses([...listed, ...keys.networks()]);
   const topLevel = keys
-    .of("check_client_access", [])
+    .of("check_client_access", "host")
     .filter((key) => /^\.?[a-z][a-z-]*$/i.test(key) && key !== "localhost" && key !== "unknown")
     .map((key) => `host.${key.replace(/^\./, "")}`);
   const names = ["unknown", ...OUTSIDE_DOMAINS.map((domain) => `client.${domain}`), ...topLevel];

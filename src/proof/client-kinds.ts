@@ -39,49 +39,44 @@ export function clientKinds(world: World, choices: Choices, caCertificates: numb
   const tls = mode !== "none";
   const asks = tls && (params.get("smtpd_tls_ask_ccert") || params.get("smtpd_tls_req_ccert"));
   const needsCert = asks && mode === "encrypt" && params.get("smtpd_tls_req_ccert");
-  const anybodysCa = asks && isPublicCa(params, caCertificates);
-  const outside = choices.hosts;
-  const plain = choices.hosts.slice(0, 1);
-  const own = asks ? [peerWith("", { trusted: false })] : [];
-  const strangers = [
-    ...(needsCert ? [] : [undefined, ...own]),
-    ...(anybodysCa ? [peerWith("", { trusted: true })] : []),
-  ];
+  const strangers = strangerPeers({ asks, needsCert, anybodysCa: asks && isPublicCa(params, caCertificates) });
   const known = choices.fingerprints.slice(0, 1).map((print) => peerWith(print, { trusted: true }));
   const friends = known.length > 0 ? known : [peerWith("", { trusted: true })];
   const members = membersOf(world);
-  const kind = (client: ClientClass, rest: Partial<ClientKind>): ClientKind => ({
+  const hosts = choices.hosts;
+  const common = { tls, hosts: hosts.slice(0, 1), peers: needsCert ? friends : [undefined] };
+  const clear = mode === "encrypt" ? "TLS is required" : "";
+  const noTls = !tls ? "no TLS here" : strangers.length === 0 ? "a client certificate is required" : "";
+  const logins = params.get("smtpd_sasl_auth_enable");
+  const kind = (client: ClientClass, exists: boolean, rest: Partial<ClientKind>): ClientKind => ({
+    ...common,
     client,
-    exists: true,
-    tls,
-    hosts: plain,
-    peers: needsCert ? friends : [undefined],
+    exists,
     note: "",
     ...rest,
   });
   return [
-    kind("stranger", {
-      tls: false,
-      hosts: outside,
-      peers: [undefined],
-      note: mode === "encrypt" ? "TLS is required" : "",
-    }),
-    kind("strangerTls", {
-      exists: tls,
-      hosts: outside,
-      peers: strangers,
-      note: !tls ? "no TLS here" : strangers.length === 0 ? "a client certificate is required" : "",
-    }),
-    kind("certificate", { exists: asks, peers: friends, note: asks ? "" : "no certificates are asked for" }),
-    kind("login", {
-      exists: params.get("smtpd_sasl_auth_enable"),
-      note: params.get("smtpd_sasl_auth_enable") ? "" : "no logins here",
-    }),
-    kind("mynetworks", {
-      exists: members.length > 0,
+    kind("stranger", true, { tls: false, hosts, peers: [undefined], note: clear }),
+    kind("strangerTls", tls, { hosts, peers: strangers, note: noTls }),
+    kind("certificate", asks, { peers: friends, note: asks ? "" : "no certificates are asked for" }),
+    kind("login", logins, { note: logins ? "" : "no logins here" }),
+    kind("mynetworks", members.length > 0, {
       hosts: members,
       note: members.length > 0 ? "" : "mynetworks is empty",
     }),
+  ];
+}
+
+/** What strangers can show: nothing, a certificate of their own making, or one that some public CA has signed. */
+function strangerPeers(where: {
+  readonly asks: boolean;
+  readonly needsCert: boolean;
+  readonly anybodysCa: boolean;
+}): readonly (TlsPeer | undefined)[] {
+  const own = where.asks ? [peerWith("", { trusted: false })] : [];
+  return [
+    ...(where.needsCert ? [] : [undefined, ...own]),
+    ...(where.anybodysCa ? [peerWith("", { trusted: true })] : []),
   ];
 }
 

@@ -3,7 +3,7 @@
  *  candidates are asked once. */
 import type { RuleRef, Stage } from "../access/access.ts";
 import type { Outcome, Rule } from "../access/restriction.ts";
-import { type Answer, answerOf, partOf, type World } from "./answer.ts";
+import { type Answer, answerOf, isSameForAll, partOf, type World } from "./answer.ts";
 import { extended, type Path, type Possible, type Step, stepsOf } from "./possible.ts";
 import { RCPT_STAGES, type RcptStage } from "./reachable.ts";
 import type { Candidate, ClientClass, Scene } from "./scenario.ts";
@@ -14,8 +14,20 @@ const MAX_STEPS = 10_000;
 
 export type Lists = Readonly<Record<Stage, readonly Rule[]>>;
 
-/** Which kinds of client come to a rule. */
-export type Reached = Map<Rule, Set<ClientClass>>;
+/** Answers by rule, then by the part that the rule looks at. */
+type Known = Map<Rule, Map<unknown, Answer>>;
+
+/** What the cells of one service find out together. */
+export interface Shared {
+  /** Which kinds of client come to a rule. */
+  readonly reached: Map<Rule, Set<ClientClass>>;
+  readonly known: Known;
+  readonly ids: Map<readonly Rule[], number>;
+}
+
+export function newShared(): Shared {
+  return { reached: new Map(), known: new Map(), ids: new Map() };
+}
 
 /** What the lists do to one candidate. */
 export interface Outlook {
@@ -29,16 +41,15 @@ export class ListRunner {
   readonly #world: World;
   readonly #lists: Lists;
   readonly #scene: Scene;
-  readonly #reached: Reached;
-  readonly #known = new Map<Rule, Map<unknown, Answer>>();
-  readonly #ids = new Map<readonly Rule[], number>();
+  readonly #shared: Shared;
+  readonly #known: Known = new Map();
   #steps = 0;
 
-  constructor(world: World, lists: Lists, scene: Scene, reached: Reached) {
+  constructor(world: World, lists: Lists, scene: Scene, shared: Shared) {
     this.#world = world;
     this.#lists = lists;
     this.#scene = scene;
-    this.#reached = reached;
+    this.#shared = shared;
   }
 
   async outlook(candidate: Candidate): Promise<Outlook> {
@@ -57,8 +68,9 @@ export class ListRunner {
 
   /** A number that stands for a list. */
   idOf(rules: readonly Rule[]): number {
-    const id = this.#ids.get(rules) ?? this.#ids.size;
-    this.#ids.set(rules, id);
+    const { ids } = this.#shared;
+    const id = ids.get(rules) ?? ids.size;
+    ids.set(rules, id);
     return id;
   }
 
@@ -66,10 +78,11 @@ export class ListRunner {
   async answer(rule: Rule, stage: Stage, candidate: Candidate): Promise<Answer> {
     const part = partOf(rule);
     const value = part === undefined ? undefined : candidate[part];
-    let answers = this.#known.get(rule);
+    const all = isSameForAll(rule) ? this.#shared.known : this.#known;
+    let answers = all.get(rule);
     if (answers === undefined) {
       answers = new Map();
-      this.#known.set(rule, answers);
+      all.set(rule, answers);
     }
     const known = answers.get(value);
     if (known !== undefined) return known;
@@ -99,9 +112,10 @@ export class ListRunner {
   }
 
   #note(rule: Rule): void {
-    const clients = this.#reached.get(rule);
+    const { reached } = this.#shared;
+    const clients = reached.get(rule);
     if (clients) clients.add(this.#scene.client);
-    else this.#reached.set(rule, new Set([this.#scene.client]));
+    else reached.set(rule, new Set([this.#scene.client]));
   }
 
   async #ruleSays(rule: Rule, answer: Answer, frame: Frame): Promise<Possible> {

@@ -11,7 +11,7 @@ import { isPrivate, isWide, networkIn } from "./networks.ts";
 import type { Cell } from "./prove.ts";
 import { RCPT_STAGES } from "./reachable.ts";
 import type { ClientClass } from "./scenario.ts";
-import { tableOf } from "./sight.ts";
+import { neverAnswers, tableOf } from "./sight.ts";
 
 export interface Suspect {
   readonly params: Parameters;
@@ -137,9 +137,7 @@ function neverReached(suspect: Suspect): readonly Problem[] {
 
 function isBroken({ word, argument }: Rule, { tables }: Suspect): boolean {
   if (word === "error") return true;
-  return (
-    /^check_\w+_access$/.test(word) && argument !== undefined && tables.open(tableOf(argument)).problem !== undefined
-  );
+  return /^check_\w+_access$/.test(word) && argument !== undefined && neverAnswers(tables.open(tableOf(argument)));
 }
 
 /** A list of main.cf is made for other services too, where a service changes some lists and inherits the rest. */

@@ -230,7 +230,7 @@ test("what is proven holds for real clients", async () => {
         }
       },
     ),
-    { numRuns: Number(process.env["POSTERN_PROOF_RUNS"] ?? 100) },
+    { numRuns: Number(process.env["POSTERN_PROOF_RUNS"] ?? 60) },
   );
 });
 

@@ -3,15 +3,17 @@
 import type { CompiledAccess } from "../access/compile.ts";
 import type { Rule } from "../access/restriction.ts";
 import { asAddress } from "../mail/address.ts";
+import type { AddressClass, AddressResolver } from "../rewrite/resolve.ts";
 import type { AddressList } from "../tables/pattern-list.ts";
+import { TableError } from "../tables/table.ts";
 import { domainTables, partOf, type World } from "./answer.ts";
 import { type Choices, choicesOf, ownDomain, relayDomain } from "./choices.ts";
 import { type ClientKind, clientKinds } from "./client-kinds.ts";
-import { ListRunner, type Outlook, type Reached } from "./lists.ts";
+import { ListRunner, newShared, type Outlook, type Shared } from "./lists.ts";
 import { stepsOf, type Unseen } from "./possible.ts";
 import { type RcptStage, reachableRules } from "./reachable.ts";
 import type { Candidate, ClientClass, Destination, Scene } from "./scenario.ts";
-import { unseenAmong } from "./sight.ts";
+import { unseenAmong, Values } from "./sight.ts";
 import { type TrustedHosts, trustedHosts } from "./trusted.ts";
 
 /** Combinations tried for one cell. Beyond them "never" is not proven. */
@@ -43,19 +45,21 @@ export interface Cell {
 export interface Matrix {
   readonly cells: readonly Cell[];
   readonly trusted: readonly TrustedHosts[];
-  readonly reached: Reached;
+  readonly reached: Shared["reached"];
   /** relay_domains matches any domain, so nothing is elsewhere. */
   readonly relaysAll: boolean;
 }
 
 export async function proveService(input: ProofInput): Promise<Matrix> {
   const { access, mynetworks, placeOf, caCertificates } = input;
-  const world: World = { services: access.services, mynetworks, placeOf };
-  const rules = reachableRules(access.lists, access.services);
-  const choices = choicesOf(rules.keys(), world);
+  const values = new Values();
+  const seen = { services: access.services, mynetworks, placeOf, capped: new Set<string>(), values };
+  const rules = reachableRules(access.lists, access.services, values);
+  const choices = choicesOf(rules.keys(), seen);
+  const world: World = { ...seen, capped: choices.capped };
   const recipients = await recipientsOf(choices, world);
   const cells: Cell[] = [];
-  const reached: Reached = new Map();
+  const shared = newShared();
   for (const kind of clientKinds(world, choices, caCertificates)) {
     for (const destination of ["local", "relay", "foreign", "named"] as const) {
       cells.push(
@@ -65,7 +69,7 @@ export async function proveService(input: ProofInput): Promise<Matrix> {
           recipients: recipients[destination],
           choices,
           rules,
-          reached,
+          shared,
           input,
           world,
         }),
@@ -73,7 +77,7 @@ export async function proveService(input: ProofInput): Promise<Matrix> {
     }
   }
   const relaysAll = recipients.foreign.length === 0 && recipients.relay.includes(choices.foreign[0] ?? "");
-  return { cells, trusted: trustedHosts(rules.keys(), world), reached, relaysAll };
+  return { cells, trusted: trustedHosts(rules.keys(), world), reached: shared.reached, relaysAll };
 }
 
 /** Recipients of each kind. Where the domain tables cannot be seen, foreign is what looks it. */
@@ -91,7 +95,7 @@ async function recipientsOf(
   const { tables, resolver } = world.services;
   const canTell = unseenAmong(domainTables(world), tables).length === 0;
   const sort = async (address: string, otherwise: "foreign" | "named") => {
-    const addressClass = canTell ? await resolver.classOf(asAddress(address)) : "default";
+    const addressClass = canTell ? await classOf(address, resolver) : "default";
     const ours = addressClass === "relay" ? "relay" : "local";
     found[addressClass === "default" ? otherwise : ours].push(address);
   };
@@ -100,26 +104,36 @@ async function recipientsOf(
   return found;
 }
 
+/** A broken domain table makes the server defer; nothing is ours then. */
+async function classOf(address: string, resolver: AddressResolver): Promise<AddressClass> {
+  try {
+    return await resolver.classOf(asAddress(address));
+  } catch (error) {
+    if (error instanceof TableError) return "default";
+    throw error;
+  }
+}
+
 interface CellQuestion {
   readonly kind: ClientKind;
   readonly destination: Destination;
   readonly recipients: readonly string[];
   readonly choices: Choices;
   readonly rules: ReadonlyMap<Rule, RcptStage>;
-  readonly reached: Reached;
+  readonly shared: Shared;
   readonly input: ProofInput;
   readonly world: World;
 }
 
 async function proveCell(question: CellQuestion): Promise<Cell> {
-  const { kind, destination, recipients, choices, world } = question;
+  const { kind, destination, recipients, world } = question;
   const cell = { client: kind.client, destination, note: kind.note, unseen: [], capped: false };
   if (recipients.length === 0) return { ...cell, verdict: "none", note: "" };
   if (!kind.exists) return { ...cell, verdict: "none" };
   if (kind.note !== "") return { ...cell, verdict: "never" };
   const saslEnabled = world.services.params.get("smtpd_sasl_auth_enable");
   const scene: Scene = { client: kind.client, destination, tls: kind.tls, saslEnabled };
-  const runner = new ListRunner(world, question.input.access.lists, scene, question.reached);
+  const runner = new ListRunner(world, question.input.access.lists, scene, question.shared);
   const tried = await distinctCandidates(runner, question);
   let best: { readonly candidate: Candidate; readonly outlook: Outlook } | undefined;
   const unseen = new Map<string, Unseen>();
@@ -128,7 +142,7 @@ async function proveCell(question: CellQuestion): Promise<Cell> {
     if (outlook.verdict === "maybe") for (const one of unseenIn(outlook)) unseen.set(one.what, one);
     if (best === undefined || RANK[outlook.verdict] > RANK[best.outlook.verdict]) best = { candidate, outlook };
   }
-  const capped = tried.capped || choices.capped;
+  const { capped } = tried;
   const verdict = best?.outlook.verdict ?? "never";
   if (verdict === "always") return { ...cell, verdict, ...best };
   return { ...cell, verdict: capped ? "maybe" : verdict, ...best, unseen: [...unseen.values()], capped };

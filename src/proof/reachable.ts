@@ -1,8 +1,7 @@
 /** proof/reachable.ts: every rule that RCPT can come to: those of the five lists, of classes, and of lists in tables. */
 import type { Stage } from "../access/access.ts";
-import { parseAction } from "../access/action.ts";
 import type { Rule, Services } from "../access/restriction.ts";
-import { canSee, tableOf, valuesOf } from "./sight.ts";
+import { canSee, tableOf, type Values, valuesOf } from "./sight.ts";
 
 export type RcptStage = "client" | "helo" | "sender" | "relay" | "recipient";
 export const RCPT_STAGES: readonly RcptStage[] = ["client", "helo", "sender", "relay", "recipient"];
@@ -14,6 +13,7 @@ const MAX_LISTS = 1000;
 export function reachableRules(
   lists: Readonly<Record<Stage, readonly Rule[]>>,
   services: Services,
+  values: Values,
 ): ReadonlyMap<Rule, RcptStage> {
   const found = new Map<Rule, RcptStage>();
   const visited = new Set<readonly Rule[]>();
@@ -25,7 +25,7 @@ export function reachableRules(
       for (const rule of list) {
         found.set(rule, stage);
         if (rule.rules) waiting.push(rule.rules);
-        waiting.push(...listsInTable(rule, stage, services));
+        waiting.push(...listsInTable(rule, stage, { services, values }));
       }
     }
   }
@@ -33,14 +33,18 @@ export function reachableRules(
 }
 
 /** Compiled as the rule itself would compile them. */
-function listsInTable({ word, argument, ref }: Rule, stage: RcptStage, services: Services): (readonly Rule[])[] {
+function listsInTable(
+  { word, argument, ref }: Rule,
+  stage: RcptStage,
+  { services, values }: { readonly services: Services; readonly values: Values },
+): (readonly Rule[])[] {
   if (argument === undefined || !/^check_\w+_access$/.test(word)) return [];
   const table = services.tables.open(tableOf(argument));
   if (!canSee(table)) return [];
   const texts = new Set<string>();
   for (const value of valuesOf(table)) {
-    const action = parseAction(value);
-    if (action.kind === "list" && texts.size < MAX_LISTS) texts.add(action.text);
+    const { list } = values.effectOf(value);
+    if (list !== undefined && texts.size < MAX_LISTS) texts.add(list);
   }
   return [...texts].map((text) => services.compileValue(text, { stage, ref }));
 }

@@ -3,9 +3,14 @@
 import { parseAction } from "../access/action.ts";
 import type { LookupTable, TableOpener } from "../tables/table.ts";
 
-/** `static:` has neither keys nor rules, and hides nothing. A broken table refuses everybody, which is seen too. */
+/** `static:` and `fail:` have neither keys nor rules, and hide nothing. A broken table refuses everybody, which is seen too. */
 export function canSee(table: LookupTable): boolean {
-  return table.entries !== undefined || table.rules !== undefined || table.problem !== undefined || isStatic(table);
+  return table.entries !== undefined || table.rules !== undefined || isStatic(table) || neverAnswers(table);
+}
+
+/** Every lookup fails, so that whoever is looked up is refused for now. */
+export function neverAnswers({ problem, ref }: LookupTable): boolean {
+  return problem !== undefined || /^(?:proxy:)*fail:/.test(ref);
 }
 
 /** The tables of a list of references into which one cannot look. */
@@ -27,16 +32,45 @@ export function* valuesOf(table: LookupTable): Generator<string> {
   if (typeof value === "string") yield value;
 }
 
-/** OK, a list, or text that the client has a hand in. */
-export function mayPermit(value: string): boolean {
-  const { kind } = parseAction(value);
-  return kind === "permit" || kind === "empty" || kind === "list" || value.startsWith("$");
+/** What values do, read once each: a table of 20000 entries has few different ones. */
+export class Values {
+  readonly #effects = new Map<string, Effect>();
+
+  effectOf(value: string): Effect {
+    const known = this.#effects.get(value);
+    if (known !== undefined) return known;
+    const effect = readEffect(value);
+    if (this.#effects.size >= MAX_KEPT) this.#effects.clear();
+    this.#effects.set(value, effect);
+    return effect;
+  }
 }
 
-/** Ends every list for good, so no client wants it. */
-export function alwaysRefuses(value: string): boolean {
-  const { kind } = parseAction(value);
-  return kind === "reject" || kind === "defer" || kind === "code" || kind === "hangup" || kind === "discard";
+const MAX_KEPT = 10_000;
+
+export interface Effect {
+  /** Values with the same text do the same to a list. */
+  readonly text: string;
+  /** OK, a list, or text that the client has a hand in. */
+  readonly mayPermit: boolean;
+  /** Ends every list for good, so no client wants it. */
+  readonly refuses: boolean;
+  /** A restriction list. */
+  readonly list: string | undefined;
+}
+
+const PERMITTING: ReadonlySet<string> = new Set(["permit", "empty", "list"]);
+const REFUSING: ReadonlySet<string> = new Set(["reject", "defer", "code", "hangup", "discard"]);
+
+function readEffect(value: string): Effect {
+  const action = parseAction(value);
+  const list = action.kind === "list" ? action.text : undefined;
+  return {
+    text: list === undefined ? action.kind : `list ${list}`,
+    mayPermit: PERMITTING.has(action.kind) || value.startsWith("$"),
+    refuses: REFUSING.has(action.kind),
+    list,
+  };
 }
 
 function isStatic({ ref }: LookupTable): boolean {

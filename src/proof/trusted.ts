@@ -3,7 +3,7 @@
 import type { Rule } from "../access/restriction.ts";
 import type { World } from "./answer.ts";
 import { isWide, networkIn } from "./networks.ts";
-import { canSee, mayPermit, pairsOf, tableOf } from "./sight.ts";
+import { canSee, pairsOf, tableOf } from "./sight.ts";
 
 /** More are counted, not listed. */
 const MAX_LISTED = 50;
@@ -28,7 +28,7 @@ export function trustedHosts(rules: Iterable<Rule>, world: World): readonly Trus
     const table = world.services.tables.open(tableOf(argument));
     if (!canSee(table)) continue;
     const by = `${word} ${argument} (${ref.at})`;
-    const keys = [...pairsOf(table)].filter(([, value]) => mayPermit(value)).map(([key]) => key);
+    const keys = [...pairsOf(table)].filter(([, value]) => world.values.effectOf(value).mayPermit).map(([key]) => key);
     found.set(by, capped(by, keys.filter(isNarrow)));
   }
   return [...found.values()].filter(({ hosts }) => hosts.length > 0);
