@@ -26,6 +26,7 @@ export function readConfiguration(directory: string) {
 export const postconf: Command = (args, terminal) =>
   runPostconf(args, {
     snapshotFor: (directory) => readConfiguration(directory ?? terminal.configDirectory),
+    readFile: async (path) => readFileSync(path),
     stdout: terminal.stdout,
     stderr: terminal.stderr,
   });

@@ -2,7 +2,7 @@
 import { splitNameValue } from "../config/main-cf.ts";
 
 export interface PostconfOptions {
-  readonly mode: "parameters" | "services" | "overrides" | "tables";
+  readonly mode: "parameters" | "services" | "overrides" | "tables" | "templates" | "expandedTemplates";
   /** -c: another configuration directory. */
   readonly directory: string | undefined;
   /** -d defaults, -n what is set; neither: what applies. */
@@ -26,12 +26,12 @@ export class PostconfUsageError extends Error {
 }
 
 const USAGE =
-  "usage: postconf [-dfhHnopqvx] [-c config_dir] [-o name=value] [name ...] | postconf -M|-P [-fhHqvx] [-c config_dir] [service ...] | postconf -m";
+  "usage: postconf [-dfhHnopqvx] [-c config_dir] [-o name=value] [name ...] | postconf -M|-P [-fhHqvx] [-c config_dir] [service ...] | postconf -m | postconf -b|-t [-c config_dir] [template_file]";
 
 const WITH_VALUE = new Set(["c", "o"]);
-const KNOWN = new Set("cdfhHmMnopPqvx");
+const KNOWN = new Set("bcdfhHmMnopPqtvx");
 /** Options of Postfix that change files or list what does not exist here. */
-const UNSUPPORTED = new Set("aAbCeEFltTX#");
+const UNSUPPORTED = new Set("aACeEFlTX#");
 
 /** Throws PostconfUsageError. Options end at `--` or at the first name. */
 export function parsePostconfOptions(argv: readonly string[]): PostconfOptions {
@@ -61,6 +61,7 @@ export function parsePostconfOptions(argv: readonly string[]): PostconfOptions {
   refuseBoth(flags, "d", "n");
   refuseBoth(flags, "h", "H");
   refuseBoth(flags, "M", "P");
+  refuseBoth(flags, "b", "t");
   return {
     mode: modeOf(flags),
     directory,
@@ -87,6 +88,8 @@ function refuseBoth(flags: ReadonlySet<string>, a: string, b: string): void {
 
 function modeOf(flags: ReadonlySet<string>): PostconfOptions["mode"] {
   if (flags.has("m")) return "tables";
+  if (flags.has("b")) return "expandedTemplates";
+  if (flags.has("t")) return "templates";
   if (flags.has("M")) return "services";
   return flags.has("P") ? "overrides" : "parameters";
 }

@@ -36,6 +36,7 @@ async function run(
         },
       });
     },
+    readFile: async (path) => Buffer.from(disk[path] ?? ""),
     stdout: (text) => {
       stdout += text;
     },
@@ -166,4 +167,30 @@ test("runPostconf() exits 1 where main.cf is broken or missing, but knows the de
 
 test("runPostconf() -m lists table types", async () => {
   assert.match((await run(["-m"])).stdout, /(^|\n)hash\n/);
+});
+
+test("runPostconf() -b and -t show the texts of delivery reports", async () => {
+  const file =
+    "delay_template = <<EOF\nSubject: Late\n\n$$1 for $delay_warning_time_hours h\nEOF\nsuccess_template = <<EOF\n\n$no\nEOF\n";
+  const disk = { "main.cf": `${MAIN}delay_warning_time = 4h\n`, "master.cf": MASTER, "/t": file };
+  const expanded = await run(["-b", "/t"], disk);
+  assert.equal(expanded.code, 0);
+  assert.match(expanded.stdout, /^expanded_failure_text = <<EOF\nThis is the mail system at host mx\.example\.org\.\n/);
+  assert.match(expanded.stdout, /\nEOF\n\nexpanded_delay_text = <<EOF\n\$1 for 4 h\nEOF\n\nexpanded_success_text/);
+  assert.match(expanded.stderr, /^postconf: warning: \/t, line 1: success_template: undefined \$name in template: no /);
+  const plain = await run(["-t", "/t"], disk);
+  assert.match(
+    plain.stdout,
+    /\ndelay_template = <<EOF\nCharset: us-ascii\nFrom: .*\nSubject: Late\nPostmaster-Subject: /,
+  );
+  assert.match(plain.stdout, /\n\$\$1 for \$delay_warning_time_hours h\nEOF\n/);
+  assert.match((await run(["-b", "-t"])).stderr, /specify one of -b and -t/);
+});
+
+test("runPostconf() -t prints what a template file may say", async () => {
+  const disk = { "main.cf": MAIN, "master.cf": MASTER };
+  const { stdout } = await run(["-t"], disk);
+  const again = await run(["-t", "/t"], { ...disk, "/t": stdout });
+  assert.equal(again.stdout, stdout);
+  assert.equal(again.stderr, "");
 });

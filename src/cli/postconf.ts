@@ -8,12 +8,14 @@ import { scopeOf } from "../config/scope.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { TABLE_TYPES } from "../tables/open.ts";
 import { type PostconfOptions, PostconfUsageError, parsePostconfOptions } from "./postconf-options.ts";
+import { printTemplates } from "./postconf-templates.ts";
 
 export interface PostconfIo {
   /** Reads a configuration; `directory` is -c, undefined for the default one. */
   readonly snapshotFor: (
     directory: string | undefined,
   ) => Promise<{ readonly snapshot: ConfigSnapshot | undefined; readonly problems: readonly Problem[] }>;
+  readonly readFile: (path: string) => Promise<Uint8Array>;
   /** Takes whole lines, line ends included. */
   readonly stdout: (text: string) => void;
   readonly stderr: (text: string) => void;
@@ -36,7 +38,9 @@ export async function runPostconf(argv: readonly string[], io: PostconfIo): Prom
     if (fatal || !snapshot) return 1;
     if (options.mode === "services") printServices(snapshot, options, io);
     else if (options.mode === "overrides") printOverrides(snapshot, options, io);
-    else printParameters(snapshot, options, io);
+    else if (options.mode === "templates" || options.mode === "expandedTemplates") {
+      await printTemplates({ snapshot, params: scopeWith(snapshot, options) }, options, io);
+    } else printParameters(snapshot, options, io);
     return 0;
   } catch (error) {
     if (!(error instanceof PostconfUsageError) && !(error instanceof ParameterError)) throw error;
@@ -78,10 +82,8 @@ function printDefaults(snapshot: ConfigSnapshot | undefined, options: PostconfOp
 }
 
 function printParameters(snapshot: ConfigSnapshot, options: PostconfOptions, io: PostconfIo): void {
-  const overrides = options.overrides.map((override) => ({ ...override, at: { file: "-o", line: 1 } }));
-  const mainCf = [...snapshot.mainCf, ...overrides];
-  const params = scopeOf({ ...snapshot, mainCf });
-  const set = new Set(mainCf.map(({ name }) => name));
+  const params = scopeWith(snapshot, options);
+  const set = new Set([...snapshot.mainCf, ...options.overrides].map(({ name }) => name));
   const all = options.values === "set" ? [...set] : [...new Set([...Object.keys(REGISTRY), ...set])];
   const asked = options.values === "set" ? options.names.filter((name) => set.has(name)) : options.names;
   const unknown = options.names.filter((name) => !set.has(name) && params.unexpanded(name) === undefined);
@@ -91,6 +93,11 @@ function printParameters(snapshot: ConfigSnapshot, options: PostconfOptions, io:
   for (const { text, at } of checkNames(snapshot)) {
     if (/^un(?:used|defined) parameter: /.test(text)) warn(io, options, `${at?.file}: ${text}`);
   }
+}
+
+function scopeWith(snapshot: ConfigSnapshot, options: PostconfOptions): Parameters {
+  const overrides = options.overrides.map((override) => ({ ...override, at: { file: "-o", line: 1 } }));
+  return scopeOf({ ...snapshot, mainCf: [...snapshot.mainCf, ...overrides] });
 }
 
 interface Printing {

@@ -13,6 +13,7 @@ import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
 import { createSaslBackend } from "../sasl/select.ts";
 import { createSmtpd } from "../smtpd/create.ts";
+import { createDiscardedByAddress } from "../smtpd/discarded-keywords.ts";
 import type { Smtpd, SmtpdOptions } from "../smtpd/options.ts";
 import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
@@ -85,6 +86,7 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
       return tls.current();
     },
     ...lists,
+    discardedByAddress: createDiscardedByAddress(params, { tables, log }),
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
     counting: { anvil: kit.anvil, isExcepted: isUncounted },

@@ -22,7 +22,9 @@ export async function identify(session: Session): Promise<boolean> {
 
 /** What is granted to this client. */
 export async function recognise(session: Session): Promise<void> {
-  const { options, client } = session;
+  const { options, client, settings } = session;
+  const discarded = options.discardedByAddress?.(client.address);
+  session.discarded = discarded === undefined ? settings.discarded : await discarded;
   session.debug = (await options.debugPeers(client)) === true;
   session.bareNewlineExcluded = (await options.bareNewlineExclusions(client)) === true;
   session.xclientAllowed = options.xclientHosts ? await options.xclientHosts(client) : false;

@@ -12,6 +12,7 @@ import type { Connection } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { ListAnswer } from "./client-matcher.ts";
+import type { DiscardedKeywords } from "./discarded-keywords.ts";
 import type { Explanation } from "./explanation.ts";
 import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
@@ -49,6 +50,8 @@ export class Session {
   /** Bare newlines of this client are only normalized. */
   bareNewlineExcluded = false;
   sawBareLf = false;
+  /** EHLO keywords that this client may not use; undefined: nobody knows. */
+  discarded: DiscardedKeywords | undefined;
   /** Whether the client may say that it is another; undefined: nobody knows now. */
   xclientAllowed: ListAnswer = false;
   /** Whether it may say where mail comes from. */
@@ -94,6 +97,7 @@ export class Session {
     this.settings = parts.settings;
     this.connection = parts.connection;
     this.log = parts.log;
+    this.discarded = parts.settings.discarded;
     this.#assumedTls = parts.tls;
     this.access = this.#newAccess();
     this.client = unnamedClient(parts.connection.peer);
@@ -105,6 +109,11 @@ export class Session {
       hostname: parts.settings.hostname,
       log: parts.log,
     });
+  }
+
+  /** Whether the client may use what this EHLO keyword announces, as far as smtpd_discard_ehlo_keywords go. */
+  keeps(keyword: string): boolean {
+    return !(this.discarded ?? this.settings.discarded).keywords.has(keyword);
   }
 
   get tls(): TlsSession | undefined {

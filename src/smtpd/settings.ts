@@ -1,6 +1,7 @@
 /** smtpd/settings.ts: the parameters of one service, read once, so that no session looks anything up by name. */
 import type { Parameters } from "../config/parameters.ts";
 import { type LimitSettings, readLimits } from "./client-limits.ts";
+import { type DiscardedKeywords, discardedOf } from "./discarded-keywords.ts";
 import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
 
 export interface SmtpdSettings {
@@ -27,9 +28,8 @@ export interface SmtpdSettings {
   readonly forbidPipelining: boolean;
   readonly bareNewline: "no" | "normalize" | "note" | "reject";
   readonly bareNewlineCode: number;
-  /** Upper case, without silent-discard. */
-  readonly discardKeywords: ReadonlySet<string>;
-  readonly discardSilently: boolean;
+  /** Where no table says otherwise. */
+  readonly discarded: DiscardedKeywords;
   readonly strictEnvelopes: boolean;
   readonly strictSmtputf8: boolean;
   readonly smtputf8: boolean;
@@ -57,7 +57,6 @@ export interface SmtpdSettings {
 
 /** Throws ParameterError for a bad value. */
 export function readSettings(params: Parameters): SmtpdSettings {
-  const discard = params.get("smtpd_discard_ehlo_keywords").map((word) => word.toUpperCase());
   const bareNewline = params.get("smtpd_forbid_bare_newline");
   return {
     hostname: params.get("myhostname"),
@@ -81,8 +80,7 @@ export function readSettings(params: Parameters): SmtpdSettings {
     forbidPipelining: params.get("smtpd_forbid_unauth_pipelining"),
     bareNewline: bareNewline === "yes" ? "normalize" : bareNewline,
     bareNewlineCode: params.get("smtpd_forbid_bare_newline_reject_code"),
-    discardKeywords: new Set(discard.filter((word) => word !== "SILENT-DISCARD")),
-    discardSilently: discard.includes("SILENT-DISCARD"),
+    discarded: discardedOf(params.get("smtpd_discard_ehlo_keywords")),
     strictEnvelopes: params.get("strict_rfc821_envelopes"),
     strictSmtputf8: params.get("strict_smtputf8"),
     smtputf8: params.get("smtputf8_enable"),

@@ -13,9 +13,10 @@ import { reply } from "../../src/mail/reply.ts";
 import { createServerTls, type ServerTls } from "../../src/net/tls-context.ts";
 import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
 import { createSmtpd, type Smtpd, type SmtpdOptions } from "../../src/smtpd/create.ts";
+import { createDiscardedByAddress } from "../../src/smtpd/discarded-keywords.ts";
 import { createRejectFooter } from "../../src/smtpd/reject-footer.ts";
 import { createTableOpener } from "../../src/tables/open.ts";
-import { TableError } from "../../src/tables/table.ts";
+import { TableError, type TableOpener } from "../../src/tables/table.ts";
 import { tabledPolicy } from "./access.ts";
 
 const TESTDATA = new URL("../../src/net/testdata/", import.meta.url);
@@ -160,12 +161,15 @@ function listed(answer: string | undefined): boolean | undefined {
 }
 
 /** Tables may be inline only. */
-function footerOf(params: Parameters, log: Log) {
+function tablesOf(log: Log): TableOpener {
   const read = (path: string): Uint8Array => {
     throw new TableError(`There is no ${path}`);
   };
-  const tables = createTableOpener({ files: { read }, log, configDirectory: "/" });
-  return createRejectFooter(params, { tables, log, clock: systemClock });
+  return createTableOpener({ files: { read }, log, configDirectory: "/" });
+}
+
+function footerOf(params: Parameters, log: Log) {
+  return createRejectFooter(params, { tables: tablesOf(log), log, clock: systemClock });
 }
 
 /** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
@@ -189,6 +193,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     role: settings.etrn ? "mx" : "submission",
     access: tabledPolicy(settings, { log: logOf(0), resolver: PLAIN_RESOLVER }) ?? tinyPolicy(),
     rejectFooter: footerOf(params, logOf(0)),
+    discardedByAddress: createDiscardedByAddress(params, { tables: tablesOf(logOf(0)), log: logOf(0) }),
     sasl: settings.nosasl ? undefined : tinySasl(),
     announce: (backend) => backend.mechanisms(),
     cleanup: keepingCleanup(messages),

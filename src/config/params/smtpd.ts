@@ -81,6 +81,10 @@ export const SMTPD_PARAMETERS = {
     "",
     "EHLO keywords, in any case, that are not announced; `silent-discard` keeps this out of the log.",
   ),
+  smtpd_discard_ehlo_keyword_address_maps: list(
+    "",
+    "Tables from a client's address to what stands in place of smtpd_discard_ehlo_keywords for it.",
+  ),
   smtpd_reject_footer: text(
     "",
     "Text behind each 4xx and 5xx reply, on lines of its own: `\\n` begins the next line, `\\c` in front continues the " +

@@ -18,9 +18,10 @@ export async function runEhlo(session: Session, args: string): Promise<HandlerRe
     session.log.warning(`don't know if EHLO feature ${doubtful} should be announced to ${session.peer}`);
     return dataError(session);
   }
-  const { discardKeywords, discardSilently } = session.settings;
-  if (discardKeywords.size > 0 && !discardSilently) {
-    session.log.info(`discarding EHLO keywords: ${LOG_ORDER.filter((word) => discardKeywords.has(word)).join(" ")}`);
+  if (session.discarded === undefined) return dataError(session);
+  const { keywords, silent } = session.discarded;
+  if (keywords.size > 0 && !silent) {
+    session.log.info(`discarding EHLO keywords: ${LOG_ORDER.filter((word) => keywords.has(word)).join(" ")}`);
   }
   return replyWith(ehloReply(session));
 }
@@ -33,19 +34,19 @@ const LOG_ORDER =
 
 /** A keyword of which it cannot be known now whether this client is to see it. */
 function doubtfulKeyword(session: Session): string | undefined {
-  const { options, settings } = session;
+  const { options } = session;
   const lists = [
     { keyword: "AUTH", answer: options.sasl === undefined ? false : session.saslExcepted },
     { keyword: "XCLIENT", answer: session.xclientAllowed },
     { keyword: "XFORWARD", answer: session.xforwardAllowed },
   ];
-  return lists.find(({ keyword, answer }) => answer === undefined && !settings.discardKeywords.has(keyword))?.keyword;
+  return lists.find(({ keyword, answer }) => answer === undefined && session.keeps(keyword))?.keyword;
 }
 
 /** The reply for the session as it is: it differs before and after STARTTLS (AUTH-01, TLS-03). */
 function ehloReply(session: Session): Reply {
   const { settings } = session;
-  const keep = (keyword: string) => !settings.discardKeywords.has(keyword);
+  const keep = (keyword: string) => session.keeps(keyword);
   const lines = [settings.hostname];
   if (keep("PIPELINING")) lines.push("PIPELINING");
   if (keep("SIZE")) lines.push(settings.messageSizeLimit > 0 ? `SIZE ${settings.messageSizeLimit}` : "SIZE");

@@ -31,8 +31,8 @@ export async function runMail(session: Session, args: string): Promise<HandlerRe
     return answer(501, "5.1.7", "Bad sender address syntax");
   }
   const parameters = parseMailParameters(path.rest, {
-    smtputf8: settings.smtputf8 && !settings.discardKeywords.has("SMTPUTF8"),
-    dsn: !settings.discardKeywords.has("DSN"),
+    smtputf8: settings.smtputf8 && session.keeps("SMTPUTF8"),
+    dsn: session.keeps("DSN"),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
   return begin(session, path.address, parameters.value);

@@ -24,7 +24,7 @@ export async function runRcpt(session: Session, args: string): Promise<HandlerRe
     logBadAddress(session, "RCPT", text);
     return answer(501, "5.1.3", "Bad recipient address syntax");
   }
-  const parameters = parseRcptParameters(path.rest, { dsn: !settings.discardKeywords.has("DSN") });
+  const parameters = parseRcptParameters(path.rest, { dsn: session.keeps("DSN") });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
   if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
   return offer(session, transaction, { address: path.address, dsn: parameters.value });

@@ -7,7 +7,7 @@ import type { Session } from "../session.ts";
 function checkStartTls(session: Session, args: string): Reply | undefined {
   if (args !== "") return reply(501, "5.5.4", "Syntax: STARTTLS"); // TLS-04
   if (session.tls) return reply(554, "5.5.1", "Error: TLS already active"); // TLS-03
-  if (session.settings.tlsLevel === "none" || session.settings.discardKeywords.has("STARTTLS")) {
+  if (session.settings.tlsLevel === "none" || !session.keeps("STARTTLS")) {
     return reply(502, "5.5.1", "Error: command not implemented");
   }
   if (!session.tlsContext) return reply(454, "4.7.0", "TLS not available due to local problem"); // TLS-05
