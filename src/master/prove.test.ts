@@ -212,6 +212,22 @@ const rows: readonly Row[] = [
     says: [/^main\.cf:5: error: whether strangers can relay is up to pcre:.*, under a key that the client chooses/],
   },
   {
+    why: "patterns that only lead to checks that never permit",
+    main: `${HOME}smtpd_restriction_classes = strict\nstrict = reject_non_fqdn_sender, reject_unknown_sender_domain\nsmtpd_relay_restrictions = check_sender_access pcre:{{/^(?!x)[^y]{3}q\\b/ strict}}, reject_unauth_destination\n`,
+    want: "never",
+  },
+  {
+    why: "a pattern that nobody can sample, in front of one that refuses all others",
+    main: `${HOME}smtpd_relay_restrictions = permit_mynetworks, check_sender_access pcre:{{/^(?!x)[^y]{3}q\\b/ DUNNO}, {!/^$$$$/ REJECT}}, reject_non_fqdn_helo_hostname, check_sender_access static:REJECT\n`,
+    want: "never",
+  },
+  {
+    why: "a pattern that nobody can sample lets mail pass to the end of the lists",
+    main: `${HOME}smtpd_relay_restrictions = check_sender_access pcre:{{/^(?!x)[^y]{3}q\\b/ DUNNO}, {/^/ REJECT}}, permit\n`,
+    want: "maybe",
+    says: [/^main\.cf:5: error: whether strangers can relay is up to pcre:/],
+  },
+  {
     why: "a class in a table, with a HELO that everybody can say",
     main: `${HOME}smtpd_restriction_classes = friends\nfriends = check_helo_access inline:{pc.friend.example=OK}\nsmtpd_relay_restrictions = check_sender_access inline:{friend.example=friends}, reject_unauth_destination\n`,
     want: "always",

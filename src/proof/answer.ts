@@ -3,44 +3,17 @@
  *  seen (servers, databases, regular expressions) may say anything. Never asks a server. */
 import type { Stage } from "../access/access.ts";
 import type { Subject } from "../access/reply-text.ts";
-import type { Context, Outcome, Rule, Services } from "../access/restriction.ts";
+import type { Context, Outcome, Rule } from "../access/restriction.ts";
 import { SessionCache } from "../access/session-cache.ts";
 import { parseNetwork } from "../base/cidr.ts";
 import type { AddressList } from "../tables/pattern-list.ts";
-import { type LookupTable, TableError } from "../tables/table.ts";
+import { TableError } from "../tables/table.ts";
+import { withDoubt } from "./doubt.ts";
 import { Findings } from "./findings-of-rule.ts";
 import type { Unseen } from "./possible.ts";
-import { type Candidate, factsOf, type Scene } from "./scenario.ts";
-import { canSee, tableOf, unseenAmong, type Values, valuesOf } from "./sight.ts";
-
-/** Any of permit, next and refuse may come. `run`: a list follows. */
-export interface Answer {
-  readonly permit?: boolean;
-  readonly next?: boolean;
-  /** "policy": warn_if_reject makes a warning of it. */
-  readonly refuse?: "policy" | "hard" | undefined;
-  readonly run?: Extract<Outcome, { kind: "run" }> | undefined;
-  readonly warnNext?: boolean;
-  readonly why?: string;
-  readonly unseen?: Unseen | undefined;
-}
-
-export interface World {
-  readonly services: Services;
-  readonly mynetworks: AddressList;
-  /** "main.cf:7" of a parameter. */
-  readonly placeOf: (parameter: string) => string;
-  /** Tables with more keys than are tried. */
-  readonly capped: ReadonlySet<string>;
-  readonly values: Values;
-}
-
-export interface Question {
-  readonly rule: Rule;
-  readonly stage: Stage;
-  readonly scene: Scene;
-  readonly candidate: Candidate;
-}
+import type { Answer, Question, World } from "./question.ts";
+import { factsOf, type Scene } from "./scenario.ts";
+import { canSee, tableOf, unseenAmong } from "./sight.ts";
 
 const NEXT: Answer = { next: true };
 
@@ -198,27 +171,8 @@ function accessTable(question: Question, world: World): Answer | Promise<Answer>
     return anything(unseen);
   }
   const said = evaluated(question, world);
-  const doubt = doubtAbout(table, unseen, world);
-  if (doubt === undefined) return said;
-  const widened = (one: Answer): Answer =>
-    one.permit || one.run ? one : { ...one, permit: true, next: true, ...doubt };
+  const widened = (one: Answer) => withDoubt(one, table, { question, world, unseen });
   return said instanceof Promise ? said.then(widened) : widened(said);
-}
-
-/** One key was tried; another of the client's keys may match another pattern, or be one of those that were left out. */
-function doubtAbout(
-  table: LookupTable,
-  unseen: Unseen,
-  { capped, values }: World,
-): Pick<Answer, "unseen" | "why"> | undefined {
-  const { ref } = table;
-  if (capped.has(ref)) {
-    return { unseen: { ...unseen, clientChooses: false }, why: "it has too many keys to try them all" };
-  }
-  if (table.rules === undefined || /^(?:proxy:)*cidr:/.test(ref)) return undefined;
-  return [...valuesOf(table)].some((value) => values.effectOf(value).mayPermit)
-    ? { unseen, why: "one of its patterns may say OK" }
-    : undefined;
 }
 
 /** Words whose answer depends on the part of the candidate alone, whoever the client is and where it writes to. */

@@ -2,9 +2,9 @@
  *  certificate; and whether there are any. */
 import type { Parameters } from "../config/parameters.ts";
 import type { TlsPeer } from "../mail/client.ts";
-import type { World } from "./answer.ts";
 import { type Choices, peerWith } from "./choices.ts";
 import { firstMember, isWide, networkIn } from "./networks.ts";
+import type { World } from "./question.ts";
 import type { ClientClass, Host } from "./scenario.ts";
 
 /** A CA file or directory with more certificates than this is a collection of public CAs, who sign for anybody. */

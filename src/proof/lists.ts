@@ -3,8 +3,9 @@
  *  candidates are asked once. */
 import type { RuleRef, Stage } from "../access/access.ts";
 import type { Outcome, Rule } from "../access/restriction.ts";
-import { type Answer, answerOf, isSameForAll, partOf, type World } from "./answer.ts";
+import { answerOf, isSameForAll, partOf } from "./answer.ts";
 import { extended, type Path, type Possible, type Step, stepsOf } from "./possible.ts";
+import type { Answer, World } from "./question.ts";
 import { RCPT_STAGES, type RcptStage } from "./reachable.ts";
 import type { Candidate, ClientClass, Scene } from "./scenario.ts";
 
@@ -122,7 +123,17 @@ export class ListRunner {
     if (frame.depth > MAX_DEPTH || ++this.#steps > MAX_STEPS) {
       return { refuse: stepOf(rule, { refuse: "hard", why: "unreasonable restriction recursion" }, "refuses") };
     }
-    if (answer.run !== undefined) return this.#nested(rule, answer, frame);
+    const itself = this.#saysItself(rule, answer, frame);
+    if (answer.run === undefined) return itself;
+    const inside = await this.#nested(rule, answer, frame);
+    return {
+      permit: inside.permit ?? itself.permit,
+      next: inside.next ?? itself.next,
+      refuse: inside.refuse ?? itself.refuse,
+    };
+  }
+
+  #saysItself(rule: Rule, answer: Answer, frame: Frame): Possible {
     const softened = answer.refuse === "policy" && frame.warnOnly;
     const seen = answer.unseen === undefined;
     const passes = softened ? stepOf(rule, answer, "only warns") : seen ? "start" : stepOf(rule, answer, "goes on");

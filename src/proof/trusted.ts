@@ -1,8 +1,8 @@
 /** proof/trusted.ts: the hosts that a service trusts by address or name: narrow networks of mynetworks, and what client
  *  tables say OK to. They are no strangers; whoever reads the matrix should see who they are. */
 import type { Rule } from "../access/restriction.ts";
-import type { World } from "./answer.ts";
 import { isWide, networkIn } from "./networks.ts";
+import type { World } from "./question.ts";
 import { canSee, pairsOf, tableOf } from "./sight.ts";
 
 /** More are counted, not listed. */
