@@ -1,16 +1,16 @@
+/** master/generation.ts: all that a worker has for one configuration: services, transports, tables. */
 import { createBounceComposer } from "../bounce/compose.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
-import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
-import type { Smtpd } from "../smtpd/options.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { buildAgents } from "./agents.ts";
 import { bounceTemplates } from "./bounce-templates.ts";
 import type { WorkerKit } from "./kit.ts";
-import { buildService } from "./service.ts";
+import { buildSmtpServices, type SmtpServices } from "./smtp-services.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { tableSettings } from "./table-settings.ts";
 
@@ -19,8 +19,7 @@ export interface Generation {
   readonly params: Parameters;
   readonly resolver: AddressResolver;
   readonly bounces: ReturnType<typeof createBounceComposer>;
-  /** By service name of master.cf. */
-  readonly smtpds: ReadonlyMap<string, Smtpd>;
+  readonly smtp: SmtpServices;
   /** By transport name. */
   readonly agents: ReadonlyMap<string, DeliveryAgent>;
   readonly files: SnapshotFiles;
@@ -28,13 +27,8 @@ export interface Generation {
   close(): Promise<void>;
 }
 
-export interface BuiltGeneration {
-  readonly generation: Generation;
-  readonly problems: readonly Problem[];
-}
-
 /** Throws ParameterError for what check should have found; table errors become run-time 451s. */
-export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): BuiltGeneration {
+export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Generation {
   const params = scopeOf(snapshot);
   const files = new SnapshotFiles(snapshot.files);
   const log = kit.logFor(`${params.get("syslog_name")}/worker`);
@@ -44,20 +38,11 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Built
     clock: kit.clock,
     ...tableSettings(snapshot),
   });
-  const problems: Problem[] = [];
-  const smtpds = new Map<string, Smtpd>();
-  const closers: (() => Promise<void>)[] = [];
-  for (const service of snapshot.services) {
-    if (service.type !== "inet" || (service.command !== "smtpd" && service.command !== "postscreen")) continue;
-    const built = buildService({ snapshot, service, tables, files, kit });
-    problems.push(...built.problems);
-    smtpds.set(service.name, built.smtpd);
-    closers.push(built.close);
-  }
+  const smtp = buildSmtpServices({ snapshot, tables, files, kit });
   const agents = buildAgents({ snapshot, tables, kit });
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   const { templates } = bounceTemplates(params, files, snapshot.configDirectory);
-  const generation: Generation = {
+  return {
     snapshot,
     params,
     resolver,
@@ -67,14 +52,13 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Built
       templates,
       rewrite: (address) => resolver.rewrite(address),
     }),
-    smtpds,
+    smtp,
     agents,
     files,
     async close() {
-      for (const close of closers) await close();
+      await smtp.close();
       for (const agent of agents.values()) await agent.close();
       await tables.close?.();
     },
   };
-  return { generation, problems };
 }

@@ -12,7 +12,11 @@ export interface ListenerSpec {
 }
 
 /** Programs that give an smtpd on their port (design §7: postscreen never loses port 25). */
-const SMTPD_PROGRAMS = new Set(["smtpd", "postscreen"]);
+const SMTPD_PROGRAMS: ReadonlySet<string> = new Set(["smtpd", "postscreen"]);
+
+export function isSmtpService({ type, command }: ServiceEntry): boolean {
+  return type === "inet" && SMTPD_PROGRAMS.has(command);
+}
 
 export interface ListenerContext {
   readonly servicesText: string;
@@ -27,7 +31,7 @@ export function listenerSpecs(
   const specs: ListenerSpec[] = [];
   const problems: Problem[] = [];
   for (const service of snapshot.services) {
-    if (service.type !== "inet" || !SMTPD_PROGRAMS.has(service.command)) continue;
+    if (!isSmtpService(service)) continue;
     const places = servicePlaces(snapshot, service, context);
     if (!places) {
       problems.push({

@@ -4,22 +4,29 @@ import { type TestContext, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import tls from "node:tls";
 import type { ServiceEntry } from "../config/snapshot.ts";
+import type { SlotAsk, SlotHolder, SlotLeases } from "../mail/slot-lease.ts";
 import { makeSelfSigned } from "../net/self-signed.ts";
+import { ManualClock } from "../qmgr/testdata/manual-clock.ts";
 import { SessionCaps } from "./session-caps.ts";
 
-const leases = { ask: () => assert.fail("one worker asks nobody"), release: () => undefined };
+const nobody = { ask: () => assert.fail("one worker asks nobody"), release: () => undefined };
 const service = (maxproc: number | undefined, command = "smtpd") =>
   ({ services: [{ name: "25", type: "inet", command, maxproc } as ServiceEntry] }) as const;
 
 /** Caps behind a real listener; sessions and refusals in order. */
-async function setUp(t: TestContext, configured: ReturnType<typeof service>) {
-  const caps = new SessionCaps({ workers: 1, leases });
+async function setUp(t: TestContext, configured: ReturnType<typeof service>, leases?: SlotLeases) {
+  const clock = new ManualClock();
+  const warnings: string[] = [];
+  const warn = (text: string) => warnings.push(text);
+  const caps = new SessionCaps({ workers: leases ? 2 : 1, leases: leases ?? nobody, clock, warn });
   caps.configure(configured);
   const sessions: net.Socket[] = [];
   const clients: net.Socket[] = [];
+  const stress: boolean[] = [];
   let refused = 0;
   const server = net.createServer({ allowHalfOpen: true }, (socket) => {
-    const start = () => {
+    const start = (stressed: boolean) => {
+      stress.push(stressed);
       sessions.push(socket);
       socket.on("error", () => socket.destroy());
       socket.on("end", () => socket.destroy()).resume();
@@ -41,7 +48,7 @@ async function setUp(t: TestContext, configured: ReturnType<typeof service>) {
     await new Promise((resolve) => client.once("connect", resolve));
     return client;
   };
-  return { caps, sessions, connect, refused: () => refused };
+  return { caps, sessions, connect, refused: () => refused, stress, warnings, clock };
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -100,4 +107,52 @@ test("SessionCaps turns away when a hundred wait, and starts all when the cap is
   assert.equal(sessions.length, 3);
   caps.configure(service(undefined));
   assert.equal(sessions.length, 101);
+});
+
+test("SessionCaps: under stress from the session that takes the last slot, for a thousand seconds", async (t) => {
+  const { sessions, connect, stress, warnings, clock } = await setUp(t, service(2));
+  const next = async () => {
+    const client = await connect();
+    await until(() => sessions.length === stress.length && sessions.at(-1)?.remotePort === client.localPort);
+    return client;
+  };
+  const leave = async (client: net.Socket) => {
+    client.destroy();
+    await until(() => sessions.some((s) => s.destroyed && s.remotePort === undefined) || client.destroyed);
+    await sleep(20);
+  };
+  await next();
+  const second = await next();
+  await leave(second);
+  await clock.advance(900_000);
+  const third = await next(); // takes the last slot again
+  await leave(third);
+  sessions[0]?.destroy();
+  await sleep(20);
+  await clock.advance(999_000);
+  const fourth = await next();
+  await leave(fourth);
+  await clock.advance(1000);
+  await next();
+  assert.deepEqual(stress, [false, true, true, true, false]);
+  assert.deepEqual(warnings, [
+    'service "25" has reached its process limit "2": new clients may experience noticeable delays',
+  ]);
+});
+
+test("SessionCaps: with several workers a session that waited a second for its slot tells of stress", async (t) => {
+  const asks: [SlotAsk, SlotHolder][] = [];
+  const leases = { ask: (ask: SlotAsk, holder: SlotHolder) => asks.push([ask, holder]), release: () => undefined };
+  const { connect, stress, warnings, clock } = await setUp(t, service(9), leases);
+  const grant = async (afterMs: number) => {
+    await connect();
+    await until(() => asks.length > 0);
+    await clock.advance(afterMs);
+    asks.shift()?.[1].granted(1);
+  };
+  await grant(999);
+  await grant(1000);
+  await grant(0);
+  assert.deepEqual(stress, [false, true, true]);
+  assert.equal(warnings.length, 1);
 });

@@ -3,28 +3,18 @@
 
 import { resolve as resolvePath } from "node:path";
 import { systemClock } from "../base/clock.ts";
-import { Deadlines } from "../base/deadlines.ts";
 import { scopeOf } from "../config/load.ts";
-import type { ConfigSnapshot } from "../config/snapshot.ts";
-import { DecisionRecorder } from "../decisions/recorder.ts";
-import { createDns } from "../dns/create.ts";
 import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import { type QueueId, QueueIdAllocator } from "../mail/queue-id.ts";
-import { ownAddresses } from "../net/interfaces.ts";
 import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts";
-import { createQueueManager, type QueueManager } from "../qmgr/create.ts";
+import type { QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
-import { HashPool } from "../sasl/hash-pool.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
-import { RefusalLog } from "../smtpd/refusal-log.ts";
-import { workerAnvil } from "./anvil-host.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
-import { liveParameters, liveResolver } from "./live.ts";
 import { workerFormat } from "./mail-log.ts";
 import type {
   CommitArgs,
@@ -38,13 +28,11 @@ import type {
   StartArgs,
   WorkerStatus,
 } from "./protocol.ts";
+import { queueDoor, wireQueueManager } from "./queue-manager.ts";
 import { runQueueOperation } from "./queue-operations.ts";
 import type { Methods } from "./rpc.ts";
 import { SessionCaps } from "./session-caps.ts";
-
-/** Session ids of worker k are k, k+STRIDE, …: unique over all workers, as log parsers key on `[pid]`. */
-const SESSION_ID_STRIDE = 256;
-const SESSION_ID_WRAP = 4_000_000;
+import { makeWorkerKit } from "./worker-kit.ts";
 
 export interface WorkerHost {
   readonly pid: number;
@@ -63,13 +51,6 @@ interface Running {
   readonly qmgr: QueueManager;
   readonly leases: LeaseClient;
   readonly caps: SessionCaps;
-}
-
-interface SchedulerParts {
-  readonly kit: Omit<WorkerKit, "queue">;
-  readonly store: QueueStore;
-  readonly leases: LeaseClient;
-  readonly workers: number;
 }
 
 export class Worker {
@@ -114,18 +95,16 @@ export class Worker {
     const log = logFor(`${params.get("syslog_name")}/queue`);
     const inlineLimit = params.get("postern_queue_inline_limit");
     const store = await openStore({ directory, shard: args.shard, inlineLimit, log, clock });
-    // Rooms and scheduler need each other: the rooms get a door that opens when the scheduler is there.
     const scheduler: { qmgr?: QueueManager } = {};
-    const kit = { ...this.#makeKit(args, store, logFor), queue: queueDoor(store, scheduler) };
-    this.#current = this.#build(args.snapshot, kit);
-    const leases = new LeaseClient({
-      call: (method, ask) => this.#host.call(method, ask),
-      clock,
-      warn: (text) => logFor(`${params.get("syslog_name")}/worker`).warning(printableUtf8(text)),
-    });
-    const qmgr = this.#makeScheduler({ kit, store, leases, workers: args.workers });
+    const made = makeWorkerKit({ args, store, logFor, ...this.#hostParts() });
+    const kit = { ...made, queue: queueDoor(store, scheduler) };
+    this.#current = buildGeneration(args.snapshot, kit);
+    const warn = (text: string) => logFor(`${this.#syslogName}/worker`).warning(printableUtf8(text));
+    const leases = new LeaseClient({ call: (method, ask) => this.#host.call(method, ask), clock, warn });
+    const current = () => this.#currentGeneration();
+    const qmgr = wireQueueManager({ kit, store, leases, workers: args.workers, current });
     scheduler.qmgr = qmgr;
-    const caps = new SessionCaps({ workers: args.workers, leases });
+    const caps = new SessionCaps({ workers: args.workers, leases, clock, warn });
     caps.configure(args.snapshot);
     this.#running = { args, store, kit, qmgr, leases, caps };
     for (const shard of args.adopt) await store.adopt(shard);
@@ -137,8 +116,8 @@ export class Worker {
     const { kit, caps } = this.#need();
     const log = kit.logFor(`${this.#syslogName}/worker`);
     const accept = (socket: AcceptedSocket) => {
-      const start = () => {
-        const smtpd = this.#current?.smtpds.get(serviceName);
+      const start = (stressed: boolean) => {
+        const smtpd = this.#current?.smtp.find(serviceName, { stressed });
         if (smtpd) smtpd.accept(socket);
         else socket.destroy();
       };
@@ -152,7 +131,7 @@ export class Worker {
 
   /** First phase of a reload: everything is built, nothing is changed. Throws with the reason for a refusal. */
   load(snapshot: StartArgs["snapshot"]): void {
-    this.#next = this.#build(snapshot, this.#need().kit);
+    this.#next = buildGeneration(snapshot, this.#need().kit);
   }
 
   /** Second phase. Sessions of the old generation finish under it. */
@@ -192,7 +171,7 @@ export class Worker {
 
   status(): WorkerStatus {
     let sessions = 0;
-    for (const smtpd of this.#current?.smtpds.values() ?? []) sessions += smtpd.sessions;
+    for (const smtpd of this.#current?.smtp.all ?? []) sessions += smtpd.sessions;
     return {
       pid: this.#host.pid,
       shard: this.#need().args.shard,
@@ -214,7 +193,7 @@ export class Worker {
     for (const acceptor of this.#acceptors.values()) void acceptor.close();
     this.#acceptors.clear();
     this.#running?.caps.close();
-    const sessions = [...(this.#current?.smtpds.values() ?? [])].map((smtpd) => smtpd.drain(graceMs));
+    const sessions = (this.#current?.smtp.all ?? []).map((smtpd) => smtpd.drain(graceMs));
     await Promise.all(sessions);
     await this.#running?.kit.decisions.flush();
     const running = this.#running;
@@ -227,6 +206,11 @@ export class Worker {
     this.#batch?.flush();
   }
 
+  #hostParts() {
+    const { pid, hostsText } = this.#host;
+    return { pid, hostsText, call: (method: string, args: unknown) => this.#host.call(method, args) };
+  }
+
   get #syslogName(): string {
     return this.#current?.params.get("syslog_name") ?? "postfix";
   }
@@ -236,101 +220,14 @@ export class Worker {
     return this.#running;
   }
 
-  #build(snapshot: StartArgs["snapshot"], kit: WorkerKit): Generation {
-    return buildGeneration(snapshot, kit).generation;
+  #currentGeneration(): Generation {
+    if (!this.#current) throw new Error("No configuration is loaded");
+    return this.#current;
   }
-
-  #makeKit(args: StartArgs, store: QueueStore, logFor: WorkerKit["logFor"]): Omit<WorkerKit, "queue"> {
-    const params = scopeOf(args.snapshot);
-    const ids = new QueueIdAllocator({
-      nowMicros: systemClock.nowMicros,
-      shard: args.shard,
-      long: params.get("enable_long_queue_ids"),
-      floorMicros: store.floorMicros,
-    });
-    let session = args.shard + SESSION_ID_STRIDE;
-    return {
-      clock: systemClock,
-      deadlines: new Deadlines(systemClock),
-      dns: createDns({ clock: systemClock, hostsText: this.#host.hostsText }),
-      hostname: args.hostname,
-      pid: this.#host.pid,
-      ownAddresses: ownAddresses(),
-      logFor,
-      nextQueueId: () => ids.next(),
-      nextSessionId: () => {
-        session =
-          session + SESSION_ID_STRIDE < SESSION_ID_WRAP ? session + SESSION_ID_STRIDE : args.shard + SESSION_ID_STRIDE;
-        return session;
-      },
-      freeBytes: () => store.freeBytes(),
-      hashes: new HashPool({
-        threads: params.get("postern_hash_threads"),
-        queueLimit: params.get("postern_hash_queue_limit"),
-      }),
-      ticketKeys: Buffer.from(args.ticketKeys),
-      refusals: new RefusalLog(params.get("postern_refusal_log_limit")),
-      decisions: new DecisionRecorder({
-        limit: params.get("postern_decision_log_limit"),
-        clock: systemClock,
-        warn: (text) => logFor(`${params.get("syslog_name")}/worker`).warning(printableUtf8(text)),
-        send: (lines) => this.#host.call("decisions", { lines }),
-      }),
-      flushSite: async (domain) => void (await this.#host.call("flushSite", { domain })),
-      anvil: workerAnvil({
-        workers: args.workers,
-        params,
-        clock: systemClock,
-        log: logFor(`${params.get("syslog_name")}/anvil`),
-        call: (method, batch) => this.#host.call(method, batch),
-      }),
-    };
-  }
-
-  #makeScheduler({ kit, store, leases, workers }: SchedulerParts): QueueManager {
-    const current = (): Generation => {
-      if (!this.#current) throw new Error("No configuration is loaded");
-      return this.#current;
-    };
-    const params = liveParameters(() => current().params);
-    return createQueueManager({
-      store,
-      resolver: liveResolver(() => current().resolver),
-      agent: (transport) => current().agents.get(transport),
-      bounces: { compose: (input) => current().bounces.compose(input) },
-      nextQueueId: kit.nextQueueId as () => QueueId,
-      params,
-      log: kit.logFor(`${this.#syslogName}/qmgr`),
-      logFor: (program) => kit.logFor(`${this.#syslogName}/${program}`),
-      clock: kit.clock,
-      random: Math.random,
-      maxproc: (transport) => maxprocOf(current().snapshot, transport),
-      workers,
-      leases,
-    });
-  }
-}
-
-function queueDoor(store: QueueStore, scheduler: { readonly qmgr?: QueueManager }): WorkerKit["queue"] {
-  const open = (): QueueManager => {
-    if (!scheduler.qmgr) throw new Error("The scheduler has not started");
-    return scheduler.qmgr;
-  };
-  return {
-    store,
-    laneOf: (recipient, sender, filter) => open().laneOf(recipient, sender, filter),
-    arrived: (message) => open().arrived(message),
-    poke: () => open().poke(),
-  };
-}
-
-/** The process limit that master.cf gives to a transport; undefined where it gives none. */
-function maxprocOf({ services }: ConfigSnapshot, transport: string): number | undefined {
-  return services.find(({ name, type }) => type === "unix" && name === transport)?.maxproc;
 }
 
 /** Closes a generation when its last session has ended. */
 async function retire(old: Generation): Promise<void> {
-  await Promise.all([...old.smtpds.values()].map((smtpd) => smtpd.idle()));
+  await Promise.all(old.smtp.all.map((smtpd) => smtpd.idle()));
   await old.close();
 }

@@ -52,7 +52,10 @@ export const GENERAL_PARAMETERS = {
   ),
   recipient_delimiter: text("", "Characters that may part a user name from its address extension (user+extension)."),
   smtputf8_enable: bool(NEW_AT_1, "Announce SMTPUTF8 (RFC 6531) and accept addresses and headers in UTF-8."),
-  stress: text("", "Set by the server to yes while all sessions of a service are in use; read as ${stress?{a}:{b}}."),
+  stress: text(
+    "",
+    "Set by the server to yes for new sessions while all that maxproc allows to a service are in use; read as ${stress?{a}:{b}}.",
+  ),
   message_size_limit: int("10240000", { min: 0 }, "The largest message in bytes, envelope included. 0 means no limit."),
   mail_name: text("Postern", "The product name in the banner and in Received headers."),
   mail_version: text("", "The version of this server. Computed."),

@@ -1,0 +1,80 @@
+/** master/worker-kit.ts: makes what a worker gives to every generation (kit.ts), but for the door to the queue. */
+import { systemClock } from "../base/clock.ts";
+import { Deadlines } from "../base/deadlines.ts";
+import { scopeOf } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
+import { DecisionRecorder } from "../decisions/recorder.ts";
+import { createDns } from "../dns/create.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import { QueueIdAllocator } from "../mail/queue-id.ts";
+import { ownAddresses } from "../net/interfaces.ts";
+import type { QueueStore } from "../queue/store.ts";
+import { HashPool } from "../sasl/hash-pool.ts";
+import { RefusalLog } from "../smtpd/refusal-log.ts";
+import { workerAnvil } from "./anvil-host.ts";
+import type { WorkerKit } from "./kit.ts";
+import type { StartArgs } from "./protocol.ts";
+
+/** Session ids of worker k are k, k+STRIDE, …: unique over all workers, as log parsers key on `[pid]`. */
+const SESSION_ID_STRIDE = 256;
+const SESSION_ID_WRAP = 4_000_000;
+
+export interface WorkerKitParts {
+  readonly args: StartArgs;
+  readonly store: QueueStore;
+  readonly logFor: WorkerKit["logFor"];
+  readonly pid: number;
+  readonly hostsText: string;
+  /** Calls the master. */
+  readonly call: (method: string, args: unknown) => Promise<unknown>;
+}
+
+export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
+  const { args, store, logFor, pid, hostsText } = parts;
+  const params = scopeOf(args.snapshot);
+  const ids = new QueueIdAllocator({
+    nowMicros: systemClock.nowMicros,
+    shard: args.shard,
+    long: params.get("enable_long_queue_ids"),
+    floorMicros: store.floorMicros,
+  });
+  return {
+    ...{ clock: systemClock, deadlines: new Deadlines(systemClock), logFor, pid, hostname: args.hostname },
+    dns: createDns({ clock: systemClock, hostsText }),
+    ownAddresses: ownAddresses(),
+    nextQueueId: () => ids.next(),
+    nextSessionId: sessionIds(args.shard),
+    freeBytes: () => store.freeBytes(),
+    hashes: new HashPool({
+      threads: params.get("postern_hash_threads"),
+      queueLimit: params.get("postern_hash_queue_limit"),
+    }),
+    ticketKeys: Buffer.from(args.ticketKeys),
+    refusals: new RefusalLog(params.get("postern_refusal_log_limit")),
+    ...mastersShare(parts, params),
+  };
+}
+
+/** What the master counts or keeps for all workers. */
+function mastersShare({ args, logFor, call }: WorkerKitParts, params: Parameters) {
+  const logOf = (program: string) => logFor(`${params.get("syslog_name")}/${program}`);
+  return {
+    decisions: new DecisionRecorder({
+      limit: params.get("postern_decision_log_limit"),
+      clock: systemClock,
+      warn: (text) => logOf("worker").warning(printableUtf8(text)),
+      send: (lines) => call("decisions", { lines }),
+    }),
+    flushSite: async (domain: string) => void (await call("flushSite", { domain })),
+    anvil: workerAnvil({ workers: args.workers, params, clock: systemClock, log: logOf("anvil"), call }),
+  };
+}
+
+function sessionIds(shard: number): () => number {
+  const first = shard + SESSION_ID_STRIDE;
+  let session = first;
+  return () => {
+    session = session + SESSION_ID_STRIDE < SESSION_ID_WRAP ? session + SESSION_ID_STRIDE : first;
+    return session;
+  };
+}
