@@ -70,7 +70,6 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
   });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
   const tls = watchedTls(params, { snapshot, files, ticketKeys: kit.ticketKeys, log });
-  const { isUncounted, ...lists } = clientLists({ params, tables, files, log });
   const options: WiredService["options"] = {
     params,
     serviceName: service.name,
@@ -85,11 +84,7 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
     get tls() {
       return tls.current();
     },
-    ...lists,
-    discardedByAddress: createDiscardedByAddress(params, { tables, log }),
-    rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
-    flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
-    counting: { anvil: kit.anvil, isExcepted: isUncounted },
+    ...lookedUpParts(input, params, log),
   };
   return {
     options,
@@ -112,6 +107,18 @@ function sharedParts(kit: ServiceInput["kit"], syslogName: string) {
     log: (id: number) => kit.logFor(`${syslogName}/smtpd`, id),
     clock: kit.clock,
     deadlines: kit.deadlines,
+  };
+}
+
+/** What depends on who the client is, by lists and tables. */
+function lookedUpParts({ tables, files, kit }: ServiceInput, params: Parameters, log: Log) {
+  const { isUncounted, ...lists } = clientLists({ params, tables, files, log });
+  return {
+    ...lists,
+    discardedByAddress: createDiscardedByAddress(params, { tables, log }),
+    rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
+    flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
+    counting: { anvil: kit.anvil, isExcepted: isUncounted },
   };
 }
 

@@ -72,10 +72,12 @@ describe("SpawnServices", { concurrency: false, timeout: 30_000 }, () => {
   after(() => rmSync(directory, { recursive: true, force: true }));
 
   test("a command talks over its standard streams, in its directory, with its environment only", async () => {
-    await open(spec('echo "$GREETING $(pwd) $HOME$LOGNAME"; echo trouble >&2; read line; echo "you said $line"'));
+    await open(
+      spec('echo "$GREETING $(pwd) $HOME$LOGNAME$(umask)"; echo trouble >&2; read line; echo "you said $line"'),
+    );
     const client = new Client();
     client.socket.write("hello\n");
-    assert.equal(await client.ended, `good day ${directory} \ntrouble\nyou said hello\n`);
+    assert.equal(await client.ended, `good day ${directory} 0077\ntrouble\nyou said hello\n`);
     assert.deepEqual(lines, []);
     assert.equal(statSync(path).mode & 0o777, 0o666);
   });

@@ -12,6 +12,8 @@ import type { SpawnSpec } from "./spawn-specs.ts";
 
 /** Connections that may wait for a command to end: Postfix's inet_listen_backlog. */
 const MOST_WAITING = 100;
+/** What a command makes is its own alone, as under Postfix. */
+const COMMAND_UMASK = 0o077;
 /** What commands get between SIGTERM and SIGKILL when the service ends. */
 const END_GRACE_MS = 1000;
 
@@ -122,13 +124,18 @@ export class SpawnService {
 /** Some failures are thrown, others become the child's error. */
 function startCommand({ argv, account, environment, directory }: SpawnSpec, stdio: UnreadConnection["stdio"]) {
   const [program, ...args] = argv;
-  return spawn(program, args, {
-    cwd: directory,
-    env: environment,
-    stdio: [stdio, stdio, stdio],
-    detached: true, // setsid(2), as Postfix: its offspring ends with it
-    ...account,
-  });
+  const before = process.umask(COMMAND_UMASK);
+  try {
+    return spawn(program, args, {
+      cwd: directory,
+      env: environment,
+      stdio: [stdio, stdio, stdio],
+      detached: true, // setsid(2), as Postfix: its offspring ends with it
+      ...account,
+    });
+  } finally {
+    process.umask(before);
+  }
 }
 
 /** The command and its offspring; a command that could not be started has none. */
