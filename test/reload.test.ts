@@ -119,6 +119,13 @@ postern_workers = 2`,
       told: "main\\.cf:\\d+: error: bad numerical configuration: smtpd_recipient_limit = many",
     },
     {
+      why: "an open relay",
+      file: "main.cf",
+      added:
+        "smtpd_banner = two ESMTP\nsmtpd_relay_restrictions = check_helo_access static:OK, reject_unauth_destination\n",
+      told: "main\\.cf:\\d+: error: open relay: check_helo_access static:OK comes before reject_unauth_destination",
+    },
+    {
       why: "a syntax error",
       file: "main.cf",
       added: "smtpd_banner = two ESMTP\nnonsense\n",

@@ -54,6 +54,13 @@ const badStarts: readonly BadStart[] = [
     ],
   },
   {
+    why: "an open relay",
+    mainCf: "mynetworks = 0.0.0.0/0",
+    says: [
+      /^main\.cf:\d+: error: open relay: permit_mynetworks comes before defer_unauth_destination; mynetworks \(main\.cf:\d+\) holds 0\.0\.0\.0\/0; see: postern verify$/,
+    ],
+  },
+  {
     why: "syntax errors of master.cf are told with the others",
     masterCf: `${smtpdOn("nosuchservice")}2525 inte n - n - - smtpd\n`,
     says: [/^master\.cf:1: error: unknown service: /, /^master\.cf:2: error: bad transport type: inte$/],

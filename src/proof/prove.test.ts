@@ -39,7 +39,7 @@ const KEYS: Readonly<Record<string, readonly string[]>> = {
   sender: ["friend.example", ".friend.example", "boss@friend.example", "boss@", "<>", "example.org"],
   recipient: ["example", "far.example", "boss@", "example.org", "boss@example.org", "relay.example"],
 };
-const PATTERNS = ["/friend/", "/^boss@/", "!/example/", "/^12\\./", "/^x@.*\\.example$/"];
+const PATTERNS = ["/friend/", "/^boss@/", "!/example/", "/^12\\./", "/^x@.*\\.example$/", "/^b\\x6fss@/"];
 const NETWORKS = ["127.0.0.0/8", "10.0.0.0/8", "0.0.0.0/0", "12.0.0.0/8", "!12.99.0.0/16", "192.0.2.0/24", "2000::/3"];
 
 const value = fc.constantFrom(...VALUES);
