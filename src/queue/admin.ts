@@ -20,6 +20,20 @@ export interface ShardAccess {
   nowMs(): number;
 }
 
+/** Asks one of several shards. An adopted one may drain, and be removed, while it is asked: then `gone` is the answer. */
+export async function askOne<K extends OperationKind>(
+  access: ShardAccess,
+  shard: number,
+  { op, gone }: { readonly op: Operation<K>; readonly gone: Answer<K> },
+): Promise<Answer<K>> {
+  try {
+    return await access.call<K>(shard, op);
+  } catch (error) {
+    if (error instanceof QueueError && !access.shards().includes(shard)) return gone;
+    throw error;
+  }
+}
+
 /** One QueueAdmin over all open shards. */
 export function adminOf(access: ShardAccess): QueueAdmin {
   const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, what, ids);
@@ -51,7 +65,9 @@ export function contentIn(
 async function list(access: ShardAccess, page: Parameters<QueueAdmin["list"]>[0]): Promise<readonly QueueListing[]> {
   const after = page.after === undefined ? -1n : requireKey(page.after);
   const lists = await Promise.all(
-    access.shards().map((shard) => access.call<"list">(shard, { kind: "list", after, limit: page.limit })),
+    access
+      .shards()
+      .map((shard) => askOne<"list">(access, shard, { op: { kind: "list", after, limit: page.limit }, gone: [] })),
   );
   const [only] = lists;
   if (lists.length === 1 && only) return only;
@@ -72,7 +88,8 @@ async function changeAll(
   for (const shard of access.shards()) {
     let selection = firstPage(ids);
     while (selection) {
-      const answer = await access.call<"change">(shard, { kind: "change", what, selection, nowMs: access.nowMs() });
+      const op = { kind: "change", what, selection, nowMs: access.nowMs() } as const;
+      const answer = await askOne<"change">(access, shard, { op, gone: { ids: [], next: undefined } });
       for (const id of answer.ids) touched.push(id);
       selection = nextPage(ids, answer.next, selection);
     }
@@ -99,7 +116,7 @@ async function read(access: ShardAccess, id: QueueId): Promise<Awaited<ReturnTyp
   const key = keyOf(id);
   if (key === undefined) return undefined;
   for (const shard of access.shards()) {
-    const found = await access.call<"read">(shard, { kind: "read", queueId: id });
+    const found = await askOne<"read">(access, shard, { op: { kind: "read", queueId: id }, gone: undefined });
     if (!found) continue;
     const { listing } = found;
     const content = contentIn(access, shard, { key, sizeBytes: listing.sizeBytes });

@@ -453,6 +453,29 @@ test("adopt() drains another shard, bounces included, and removes it", async (t)
   assert.deepEqual(await queueOf(store), { [own]: "active" });
 });
 
+test("an adopted shard that drains while it is asked has nothing to say", async (t) => {
+  const directory = temporaryDirectory(t);
+  const { store } = await storeIn(t, directory, { shard: 0 });
+  for (let round = 1; round <= 5; round++) {
+    const dead = await storeIn(t, directory, { shard: round });
+    const queueId = dead.ids.next();
+    await dead.store.append(messageFor(queueId), { claim: false });
+    await dead.store.close();
+    await store.adopt(round);
+    assert.equal((await store.claimDue(LANE, NOW, 10)).length, 1);
+    let settled = false;
+    const settle = store.settle({ queueId, done: [1], deferred: [], append: [] }).then(() => (settled = true));
+    const asked: Promise<unknown>[] = [];
+    while (!settled) {
+      asked.push(store.list({ limit: 10 }), store.dueLanes(10), store.claimDue(LANE, NOW, 10), store.flush("ALL"));
+      asked.push(store.read(queueId));
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await settle;
+    await Promise.all(asked);
+  }
+});
+
 test("adopt() of an empty shard removes it at once; of a missing or locked one it is refused", async (t) => {
   const directory = temporaryDirectory(t);
   const other = await storeIn(t, directory, { shard: 5 });

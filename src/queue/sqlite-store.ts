@@ -6,7 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
-import { adminOf, contentIn, type ShardAccess } from "./admin.ts";
+import { adminOf, askOne, contentIn, type ShardAccess } from "./admin.ts";
 import { ContentDirectory, SpillingBody } from "./body-writer.ts";
 import { contentAtHand, contentBehind } from "./content.ts";
 import type { ClaimedRow, MessageRow } from "./delivery-rows.ts";
@@ -114,7 +114,7 @@ class SqliteStore implements QueueStore, ShardAccess {
     let left = limit;
     for (const shard of this.shards()) {
       if (left <= 0) break;
-      const rows = await this.call<"claim">(shard, { kind: "claim", lane, nowMs, limit: left });
+      const rows = await askOne<"claim">(this, shard, { op: { kind: "claim", lane, nowMs, limit: left }, gone: [] });
       for (const row of rows) {
         left -= row.recipients.length;
         claimed.push(this.#claimedFromRow(shard, row));
@@ -124,7 +124,8 @@ class SqliteStore implements QueueStore, ShardAccess {
   }
 
   async dueLanes(limit: number): Promise<readonly LaneDue[]> {
-    const lists = await Promise.all(this.shards().map((shard) => this.call<"lanes">(shard, { kind: "lanes", limit })));
+    const ask = (shard: number) => askOne<"lanes">(this, shard, { op: { kind: "lanes", limit }, gone: [] });
+    const lists = await Promise.all(this.shards().map(ask));
     const [only] = lists;
     if (lists.length === 1 && only) return only;
     return mergeLanes(lists.flat()).slice(0, limit);
