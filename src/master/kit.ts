@@ -1,4 +1,5 @@
 /** master/kit.ts: what a worker gives to every generation: clock, names, ids, and the door to the queue. */
+
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
@@ -6,6 +7,7 @@ import type { DecisionRecorder } from "../decisions/recorder.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
+import type { TicketKeys } from "../net/ticket-keys.ts";
 import type { HashPool } from "../sasl/hash-pool.ts";
 import type { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
@@ -24,7 +26,7 @@ export interface WorkerKit {
   readonly freeBytes: () => number;
   readonly hashes: HashPool;
   /** Shared by all workers, so that a TLS session can be resumed at any of them. */
-  readonly ticketKeys: Buffer;
+  readonly ticketKeys: TicketKeys;
   /** Counters of clients, over all workers. */
   readonly anvil: WorkerAnvil;
   /** Sends what waits for a domain, over all workers; rejects when the master cannot take the request. */

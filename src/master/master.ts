@@ -1,6 +1,5 @@
 /** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
  *  Reads no byte from the network but its control socket. */
-import { randomBytes } from "node:crypto";
 import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
 import { AnvilServer } from "../anvil/server.ts";
@@ -17,6 +16,7 @@ import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
+import { TicketKeys } from "../net/ticket-keys.ts";
 import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
 import { answerControl } from "./control.ts";
@@ -74,7 +74,7 @@ export class Master {
   readonly #decisions: DecisionStore;
   readonly #fleet: Fleet;
   readonly #spawns: SpawnServices;
-  readonly #ticketKeys = randomBytes(48);
+  readonly #ticketKeys = TicketKeys.fresh(systemClock);
   readonly #sockets = new Map<string, BoundSocket>();
   readonly #watch: FileWatch;
   #loaded: Loaded;
@@ -240,7 +240,7 @@ export class Master {
         adopt: shard === 0 ? orphans : [],
         user: this.#user,
         hostname: host,
-        ticketKeys: this.#ticketKeys,
+        ticketSeed: this.#ticketKeys.seed(),
       }),
       clock: systemClock,
       log: this.#log,

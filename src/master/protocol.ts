@@ -1,6 +1,8 @@
 /** master/protocol.ts: what the master asks of a worker, and a worker of the master (`lease` with a SlotAsk, `release`, `decisions`).
  *  Structured-cloneable values only. */
+
 import type { ConfigSnapshot, FileImage } from "../config/snapshot.ts";
+import type { TicketSeed } from "../net/ticket-keys.ts";
 
 /** Identity that a worker started as root takes on before its first byte. */
 export interface WorkerUser {
@@ -18,8 +20,8 @@ export interface StartArgs {
   readonly adopt: readonly number[];
   readonly user: WorkerUser | undefined;
   readonly hostname: string;
-  /** 48 secret bytes (RFC 5077 ticket keys), the same for all workers. */
-  readonly ticketKeys: Uint8Array;
+  /** The keys of session tickets (RFC 5077) are made of it, the same in all workers. */
+  readonly ticketSeed: TicketSeed;
 }
 
 /** One listening socket. */

@@ -9,6 +9,7 @@ import type { Dns } from "../dns/resolver.ts";
 import { Log, type LogSink } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { ownAddresses } from "../net/interfaces.ts";
+import { TicketKeys } from "../net/ticket-keys.ts";
 import { unreachableService } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
@@ -30,7 +31,7 @@ export function rehearsalKit(dns: Dns, sink: LogSink): Omit<WorkerKit, "queue"> 
     nextSessionId: () => 0,
     freeBytes: () => Number.MAX_SAFE_INTEGER,
     hashes: new HashPool({ threads: 1, queueLimit: 1 }),
-    ticketKeys: Buffer.alloc(48),
+    ticketKeys: TicketKeys.fresh(clock),
     anvil: {
       connect: async () => ({ count: 0, rate: 0 }),
       disconnect: async () => undefined,

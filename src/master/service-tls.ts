@@ -4,6 +4,7 @@ import { tlsFileCandidates } from "../config/file-references.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, FileImage, Problem, SourceRef } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
+import type { TicketKeys } from "../net/ticket-keys.ts";
 import { createServerTls, type FileBytes, type ServerTls, type ServerTlsInput } from "../net/tls-context.ts";
 import { serverTlsInput } from "../smtpd/create.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
@@ -65,11 +66,12 @@ function checkRequired(params: Parameters, at: SourceRef): readonly Problem[] {
 export interface WatchedTlsParts {
   readonly snapshot: ConfigSnapshot;
   readonly files: SnapshotFiles;
-  readonly ticketKeys: Buffer;
+  readonly ticketKeys: TicketKeys;
   readonly log: Log;
 }
 
-/** The service's TLS context, made anew when one of its files was replaced; a bad replacement keeps the old one. */
+/** The service's TLS context, made anew when one of its files was replaced or the ticket keys have changed; a bad replacement
+ *  keeps the old one. */
 export function watchedTls(params: Parameters, parts: WatchedTlsParts): { current(): ServerTls | undefined } {
   const { snapshot, files, ticketKeys, log } = parts;
   const used = new Set<string>();
@@ -78,9 +80,11 @@ export function watchedTls(params: Parameters, parts: WatchedTlsParts): { curren
     return files.image(path);
   };
   let current: ServerTls | undefined;
+  let keys: Buffer | undefined;
   const load = () => {
     const { configDirectory } = snapshot;
-    const made = serviceTls({ params, configDirectory, image, paths: () => files.paths(), ticketKeys });
+    keys = ticketKeys.current();
+    const made = serviceTls({ params, configDirectory, image, paths: () => files.paths(), ticketKeys: keys });
     if (made && "problem" in made) log.warning(`${made.problem}: the TLS settings before it stay`);
     else current = made;
   };
@@ -88,7 +92,12 @@ export function watchedTls(params: Parameters, parts: WatchedTlsParts): { curren
   files.onChange((changed) => {
     if ([...changed].some((path) => used.has(path))) load();
   });
-  return { current: () => current };
+  return {
+    current() {
+      if (current && ticketKeys.current() !== keys) load();
+      return current;
+    },
+  };
 }
 
 function readImage(input: ServiceTlsInput, path: string): FileBytes {

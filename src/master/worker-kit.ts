@@ -8,6 +8,7 @@ import { createDns } from "../dns/create.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { QueueIdAllocator } from "../mail/queue-id.ts";
 import { ownAddresses } from "../net/interfaces.ts";
+import { TicketKeys } from "../net/ticket-keys.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
 import { RefusalLog } from "../smtpd/refusal-log.ts";
@@ -49,7 +50,7 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
       threads: params.get("postern_hash_threads"),
       queueLimit: params.get("postern_hash_queue_limit"),
     }),
-    ticketKeys: Buffer.from(args.ticketKeys),
+    ticketKeys: new TicketKeys(args.ticketSeed, systemClock),
     refusals: new RefusalLog(params.get("postern_refusal_log_limit")),
     ...mastersShare(parts, params),
   };
