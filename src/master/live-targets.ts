@@ -31,7 +31,7 @@ export function liveTargets(snapshot: ConfigSnapshot, tables: TableOpener): read
     const offered = level === "" ? params.get("smtpd_use_tls") || params.get("smtpd_enforce_tls") : level !== "none";
     return {
       service,
-      address: host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host,
+      address: reachable(host, params.get("inet_protocols")),
       port,
       tls: params.get("smtpd_tls_wrappermode") ? "wrapper" : offered ? "starttls" : "none",
       sasl: params.get("smtpd_sasl_auth_enable"),
@@ -46,4 +46,10 @@ export function liveTargets(snapshot: ConfigSnapshot, tables: TableOpener): read
       },
     };
   });
+}
+
+/** Loopback, where the service listens on all addresses. */
+function reachable(host: string, protocols: readonly string[]): string {
+  if (host !== "::" && host !== "0.0.0.0") return host;
+  return protocols.includes("all") || protocols.includes("ipv4") ? "127.0.0.1" : "::1";
 }

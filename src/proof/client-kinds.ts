@@ -46,7 +46,7 @@ export function clientKinds(world: World, choices: Choices, caCertificates: numb
   const hosts = choices.hosts;
   const common = { tls, hosts: hosts.slice(0, 1), peers: needsCert ? friends : [undefined] };
   const clear = mode === "encrypt" ? "TLS is required" : "";
-  const noTls = !tls ? "no TLS here" : strangers.length === 0 ? "a client certificate is required" : "";
+  const noTls = !tls ? "no TLS here" : strangers.length === 0 ? "a certificate is required" : "";
   const logins = params.get("smtpd_sasl_auth_enable");
   const kind = (client: ClientClass, exists: boolean, rest: Partial<ClientKind>): ClientKind => ({
     ...common,
