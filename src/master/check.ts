@@ -16,7 +16,7 @@ import { checkUsers } from "../sasl/check-users.ts";
 import { checkSasl } from "../sasl/select.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
-import { checkBounceTemplates } from "./bounce-templates.ts";
+import { checkReports } from "./bounce-templates.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
 import { proveSnapshot } from "./prove.ts";
@@ -48,7 +48,7 @@ export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Pr
   for (const service of snapshot.services) {
     if (service.type === "inet" && service.command === "smtpd") found.push(...checkReadable(snapshot, service));
   }
-  found.push(...checkBounceTemplates(snapshot));
+  found.push(...checkReports(snapshot));
   const proofs = await proveSnapshot(snapshot);
   return inOrder([...found, ...proofs.flatMap(unreported)]);
 }
