@@ -85,6 +85,7 @@ ${isRoot ? "" : `mail_owner = ${account === "daemon" ? "bin" : "daemon"}`}`,
     const { code, stderr } = await server.run(["reload"]);
     assert.equal(code, 1);
     assert.match(stderr, /master\.cf:5: error: service "policy": unknown user name: nobody-here/);
+    assert.match(server.log(), /master\[\d+\]: error: master\.cf:5: service "policy": unknown user name: nobody-here;/);
     assert.equal(await offer(), answer("second"));
   });
 

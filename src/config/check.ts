@@ -24,8 +24,17 @@ export function checkSnapshot(snapshot: ConfigSnapshot): Problem[] {
 
 /** `file:line: severity: text; hint`. */
 export function formatProblem(problem: Problem): string {
-  const place = problem.at ? `${problem.at.file}:${problem.at.line}: ` : "";
-  return `${place}${problem.severity}: ${problem.text}${problem.hint === undefined ? "" : `; ${problem.hint}`}`;
+  return withPlace(problem, `${problem.severity}: `);
+}
+
+/** `file:line: text; hint`, for a log that says the severity itself. */
+export function problemText(problem: Problem): string {
+  return withPlace(problem, "");
+}
+
+function withPlace({ at, text, hint }: Problem, severity: string): string {
+  const place = at ? `${at.file}:${at.line}: ` : "";
+  return `${place}${severity}${text}${hint === undefined ? "" : `; ${hint}`}`;
 }
 
 /** What has no place comes first. */

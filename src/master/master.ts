@@ -4,7 +4,7 @@ import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node
 import { hostname as systemHostname } from "node:os";
 import { AnvilServer } from "../anvil/server.ts";
 import { systemClock } from "../base/clock.ts";
-import { formatProblem } from "../config/check.ts";
+import { formatProblem, problemText } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
@@ -172,7 +172,7 @@ export class Master {
     const { configDirectory, mailVersion } = this.#options;
     try {
       const { problems, loaded: read } = await load(this.#options, this.#loaded.snapshot.generation + 1);
-      for (const problem of problems) this.#log.warning(formatProblem(problem));
+      for (const problem of problems) this.#log[problem.severity](problemText(problem));
       const error = problems.find((problem) => problem.severity === "error");
       if (!read || error) throw new StartError(error ? formatProblem(error) : "nothing could be read");
       const { snapshot, kept } = pinRestartParameters(this.#loaded.snapshot, read.snapshot);
