@@ -352,6 +352,12 @@ const rows: readonly Row[] = [
     ],
   },
   {
+    why: "port 587 that is said to be an mx",
+    main: `${HOME}smtpd_relay_restrictions = reject_unauth_destination\n`,
+    master: "submission inet n - n - - smtpd -o postern_service_role=mx",
+    want: "never",
+  },
+  {
     why: "submission as it should be",
     main: HOME,
     master:

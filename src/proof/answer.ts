@@ -22,7 +22,7 @@ const NEXT: Answer = { next: true };
 const PASSABLE =
   /^(?:reject_unknown_\w+|reject_(?:rbl|rhsbl)_\w+|reject_unlisted_\w+|reject_unauth_pipelining|reject_multi_recipient_bounce|sleep|check_\w+_(?:a|mx|ns)_access|check_reverse_client_hostname_access|check_etrn_access)$/;
 
-/** What each of these looks at, so that equal parts give equal answers (signature.ts). */
+/** What each of these looks at, so that equal parts give equal answers (lists.ts). */
 export type Part = "host" | "helo" | "sender" | "recipient" | "peer";
 
 const PARTS: readonly (readonly [RegExp, Part])[] = [
@@ -87,10 +87,10 @@ function anything(unseen: Unseen): Answer {
   return { permit: true, next: true, refuse: "policy", unseen };
 }
 
-/** The sender that is not ours, and the null sender, pass without a look-up. */
+/** Whose sender it is. Nobody owns the null sender, and some login owns some sender. */
 function loginMismatch(question: Question, world: World): Answer | Promise<Answer> {
   const { scene, candidate } = question;
-  if (scene.client === "login" || candidate.sender === "") return NEXT; // some login owns some sender
+  if (scene.client === "login" || candidate.sender === "") return NEXT;
   const { params, tables } = world.services;
   const unseen = [
     ...unseenAmong(params.get("smtpd_sender_login_maps"), tables),
