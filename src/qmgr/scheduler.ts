@@ -72,7 +72,9 @@ export class Scheduler implements QueueManager {
   async laneOf(recipient: Address, sender: Address, filter?: string): Promise<string> {
     if (filter !== undefined) return this.#filterLane(filter, recipient);
     try {
-      if (await this.#isDoubleBounce(recipient)) return formatLaneKey("discard", DOUBLE_BOUNCE);
+      if (this.#looksLikeDoubleBounce(recipient) && (await this.#options.resolver.classOf(recipient)) === "local") {
+        return formatLaneKey("discard", DOUBLE_BOUNCE);
+      }
       const route = await this.#options.resolver.route(recipient, sender);
       return formatLaneKey(route.transport, route.nexthop);
     } catch (cause) {
@@ -82,11 +84,10 @@ export class Scheduler implements QueueManager {
     }
   }
 
-  /** Whether it is the sender of notices to the postmaster, where bounces come to an end (qmgr_message.c). */
-  async #isDoubleBounce(recipient: Address): Promise<boolean> {
-    const { params, resolver } = this.#options;
-    if (localPartOf(recipient).toLowerCase() !== params.get("double_bounce_sender").toLowerCase()) return false;
-    return (await resolver.classOf(recipient)) === "local";
+  /** Whether it may be the sender of notices to the postmaster, where bounces come to an end (qmgr_message.c). */
+  #looksLikeDoubleBounce(recipient: Address): boolean {
+    const name = this.#options.params.get("double_bounce_sender");
+    return localPartOf(recipient).toLowerCase() === name.toLowerCase();
   }
 
   /** The lane of a content filter, where routes do not count. It gets the recipients as they are. */
