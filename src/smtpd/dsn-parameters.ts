@@ -48,6 +48,12 @@ function takeEnvid(found: DsnSoFar, value: string): Reply | undefined {
 
 const CONDITIONS: ReadonlySet<string> = new Set(["NEVER", "SUCCESS", "FAILURE", "DELAY"]);
 
+/** Postfix's warning about a word that NOTIFY does not know; undefined: it knows all. */
+export function notifyWarning(value: string): string | undefined {
+  const unknown = value.split(",").find((word) => word !== "" && !CONDITIONS.has(word.toUpperCase()));
+  return unknown === undefined ? undefined : `unknown DSN NOTIFY command value "${unknown}" in "${value}"`;
+}
+
 function takeNotify(found: DsnSoFar, value: string): Reply | undefined {
   const words = new Set(value.toUpperCase().split(","));
   const known = [...words].every((word) => CONDITIONS.has(word));

@@ -5,7 +5,7 @@ import type { MessageDsn, RecipientDsn } from "../mail/dsn.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { decodeXtext } from "../mail/xtext.ts";
-import { DSN_DISABLED, DSN_OF_MAIL, DSN_OF_RCPT, type DsnSoFar } from "./dsn-parameters.ts";
+import { DSN_DISABLED, DSN_OF_MAIL, DSN_OF_RCPT, type DsnSoFar, notifyWarning } from "./dsn-parameters.ts";
 
 export interface MailParameters {
   readonly size: number | undefined;
@@ -25,7 +25,7 @@ export interface OfferedExtensions {
 
 export type ParameterOutcome<T> =
   | { readonly kind: "ok"; readonly value: T }
-  | { readonly kind: "bad"; readonly reply: Reply };
+  | { readonly kind: "bad"; readonly reply: Reply; readonly warning?: string | undefined };
 
 /** Larger than any file: Postfix's off_t. */
 const MAX_SIZE = 2n ** 63n - 1n;
@@ -71,7 +71,8 @@ export function parseRcptParameters(
     const takeDsn = DSN_OF_RCPT.get(name);
     if (takeDsn === undefined || value === undefined) return bad(unsupported(word));
     const refused = offered.dsn ? takeDsn(dsn, value) : DSN_DISABLED;
-    if (refused) return bad(refused);
+    const warning = refused && offered.dsn && name === "NOTIFY" ? notifyWarning(value) : undefined;
+    if (refused) return { kind: "bad", reply: refused, warning };
   }
   return { kind: "ok", value: anyOf(dsn) };
 }

@@ -51,10 +51,13 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "HELP is answered as by Postfix 3.9 and later; this one is older.",
   },
   {
-    id: "dsn",
+    id: "dsn-syntax",
     kind: "reply",
-    covers: (postfix, postern) => postfix.replace("250-DSN\r\n", "") === postern && postfix !== postern,
-    reason: "Postern does not offer DSN.",
+    covers: (postfix, postern) =>
+      /^250 2\.1\.[05] Ok$/.test(postfix) &&
+      /^501 5\.5\.4 (?:Bad ENVID|Error: Bad (?:NOTIFY|ORCPT)) parameter syntax$/.test(postern),
+    logFollows: true,
+    reason: "xtext and the list of NOTIFY are read as strictly as RFC 3461 writes them, ORCPT must hold an address.",
   },
   {
     id: "chunking",

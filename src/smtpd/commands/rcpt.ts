@@ -25,7 +25,10 @@ export async function runRcpt(session: Session, args: string): Promise<HandlerRe
     return answer(501, "5.1.3", "Bad recipient address syntax");
   }
   const parameters = parseRcptParameters(path.rest, { dsn: session.keeps("DSN") });
-  if (parameters.kind === "bad") return replyWith(parameters.reply);
+  if (parameters.kind === "bad") {
+    if (parameters.warning !== undefined) session.log.warning(session.printable(parameters.warning));
+    return replyWith(parameters.reply);
+  }
   if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
   return offer(session, transaction, { address: path.address, dsn: parameters.value });
 }
