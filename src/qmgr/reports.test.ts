@@ -52,6 +52,16 @@ for (const { notify, dsnAction, want, why } of SUCCESSES) {
   });
 }
 
+test("a report has the log lines of any mail that comes into the queue", async () => {
+  const world = new World({ deliver: sent });
+  await world.send(["a@x.test"], { dsn: SUCCESS });
+  await settled();
+  const about = world.lines.filter((line) => line.includes("Q2"));
+  assert.match(about[0] ?? "", /^postfix\/cleanup: Q2: message-id=<\d{14}\.Q2@mail\.example\.org>$/);
+  assert.equal(about[1], "postfix/bounce: Q1: sender delivery status notification: Q2");
+  assert.match(about[2] ?? "", /^postfix\/qmgr: Q2: from=<>, size=\d+, nrcpt=1 \(queue active\)$/);
+});
+
 test("a success whose report cannot be made is not delivered again", async () => {
   const world = new World({ deliver: sent, bounceFails: () => true });
   await world.send(["a@x.test"], { dsn: SUCCESS });

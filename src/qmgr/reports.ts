@@ -27,6 +27,8 @@ export interface Reports {
 
 /** Recipients of one message that one warning tells of. */
 const MAX_DELAYED = 1000;
+/** More than the header of a report has. */
+const MAX_OWN_HEADER = 8192;
 
 export class Reporter {
   readonly #options: ReporterOptions;
@@ -55,7 +57,10 @@ export class Reporter {
       const { queueId } = envelope;
       const bounceLog = logFor("bounce");
       for (const { severity, text } of remarks) bounceLog[severity](`${queueId}: ${text}`);
-      for (const { label, message: made } of reports) bounceLog.info(`${queueId}: ${label}: ${made.envelope.queueId}`);
+      for (const { label, message: made } of reports) {
+        logFor("cleanup").info(messageIdLine(made));
+        bounceLog.info(`${queueId}: ${label}: ${made.envelope.queueId}`);
+      }
     };
     return { append, log };
   }
@@ -90,6 +95,13 @@ export class Reporter {
     const { header, body } = splitContent(composed.content);
     return { envelope: composed.envelope, header, body: { kind: "inline", bytes: body }, recipients, hold: false };
   }
+}
+
+/** `QID: message-id=<…>`, as cleanup logs it of any mail that comes into the queue. */
+function messageIdLine({ envelope, content }: ComposedMessage): string {
+  const bytes = Buffer.from(content.buffer, content.byteOffset, Math.min(content.byteLength, MAX_OWN_HEADER));
+  const id = /^Message-Id: (<[^\r\n]*>)\r$/m.exec(bytes.toString("latin1"))?.[1] ?? "<>";
+  return `${envelope.queueId}: message-id=${id}`;
 }
 
 /** The outcome of an earlier try, as the queue keeps it. */
