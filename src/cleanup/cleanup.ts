@@ -25,6 +25,8 @@ export interface MessageOptions {
   readonly recipients: readonly Recipient[];
   /** Those of them that the client named, if not all: only they may show in Received. */
   readonly accepted?: readonly Recipient[];
+  /** REDIRECT named the recipient: it is not mapped. */
+  readonly redirected?: boolean;
   readonly tls: TlsSession | undefined;
   /** Header lines to put on top (PREPEND), without line end. */
   readonly prepend: readonly string[];

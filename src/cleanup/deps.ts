@@ -1,13 +1,21 @@
 /** cleanup/deps.ts: what cleanup needs of the rooms around it. */
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
+import type { Address } from "../mail/address.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
+import type { AddressMappings } from "../rewrite/mappings.ts";
 import type { RouteLane } from "./cleanup.ts";
 
 export interface CleanupDeps {
   readonly params: Parameters;
   readonly store: Pick<QueueStore, "beginBody" | "append">;
   readonly log: Log;
+  /** undefined: addresses are queued as they come (no_address_mappings). */
+  readonly mapping?: {
+    readonly mappings: AddressMappings;
+    /** Canonical form in local context. */
+    readonly rewrite: (address: Address) => Address;
+  };
   readonly laneOf: RouteLane;
   /** Hands a committed, claimed message to the scheduler. */
   readonly arrived: (message: ClaimedMessage) => void;

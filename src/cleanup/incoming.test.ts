@@ -7,6 +7,10 @@ import { asAddress } from "../mail/address.ts";
 import { formatShortQueueId } from "../mail/queue-id.ts";
 import { replyText } from "../mail/reply.ts";
 import { type NewMessage, QueueError, type StoredBody } from "../queue/store.ts";
+import { createResolver } from "../rewrite/create.ts";
+import { createMappings } from "../rewrite/mappings.ts";
+import { createTableOpener } from "../tables/open.ts";
+import { TableError } from "../tables/table.ts";
 import type { MessageOptions } from "./cleanup.ts";
 import { createCleanup } from "./create.ts";
 
@@ -185,5 +189,49 @@ for (const [filter, settings, want, why] of [
     const message = cleanup.begin(options({ envelope: { ...envelope, ...(filter !== undefined && { filter }) } }));
     await message.finish({ hold: false, discard: false });
     assert.deepEqual([store.appended[0]?.envelope.filter, ...asked], [want, want]);
+  });
+}
+
+for (const [settings, want, line] of [
+  [
+    { virtual_alias_maps: "fail:down" },
+    "451 4.3.0 Error: queue file write error",
+    "virtual_alias_maps map lookup problem for b@x.test -- message not accepted, try again later",
+  ],
+  [
+    { virtual_alias_maps: "inline:{ {b@x.test = c@x.test}, {c@x.test = b@x.test} }" },
+    "451 4.6.0 Alias expansion error",
+    "unreasonable virtual_alias_maps map nesting for b@x.test -- message not accepted, try again later",
+  ],
+] as const) {
+  test(`an address that cannot be mapped is refused before anything is queued: ${want}`, async () => {
+    const lines: string[] = [];
+    const store = memoryStore();
+    const log = new Log({ sink: (entry) => void lines.push(String(entry.text)), now: () => 0, tag: "t", id: 1 });
+    const params = parametersOf(settings);
+    const files = {
+      read: (path: string): Uint8Array => {
+        throw new TableError(path);
+      },
+    };
+    const tables = createTableOpener({ files, log, configDirectory: "/etc/postern" });
+    const resolver = createResolver(params, { tables, ownAddresses: [] });
+    const cleanup = createCleanup({
+      params,
+      store,
+      log,
+      mapping: { mappings: createMappings(params, { tables, resolver }), rewrite: resolver.rewrite },
+      laneOf: async () => "x:",
+      arrived: () => undefined,
+      poke: () => undefined,
+    });
+    const given = options();
+    const result = await cleanup.begin(given).finish({ hold: false, discard: false });
+    assert.equal(result.kind === "refused" && replyText(result.reply), want);
+    assert.ok(
+      lines.some((text) => text.endsWith(`${given.envelope.queueId}: ${line}`)),
+      lines.join("\n"),
+    );
+    assert.equal(store.appended.length, 0);
   });
 }

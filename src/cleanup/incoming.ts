@@ -2,19 +2,29 @@
  *  section ends, bounded), body (bytes go straight to the store's writer), failed (bytes are counted and dropped; the
  *  reason is told at the end of data, as RFC 5321 wants the client's data read first). The header block is made last. */
 import type { Log } from "../log/log.ts";
+import type { Address } from "../mail/address.ts";
 import type { Envelope } from "../mail/envelope.ts";
-import { printableAscii } from "../mail/printable.ts";
+import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
+import { MappingError } from "../rewrite/mapping-error.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
 import type { CleanupDeps } from "./deps.ts";
 import { fieldValue, type HeaderField, HeaderScanner, parseFields } from "./header-block.ts";
+import { type MappedEnvelope, mapEnvelope } from "./map-envelope.ts";
 import { missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 
 const EMPTY = Buffer.alloc(0);
 
 type Refusal = Extract<CleanupResult, { kind: "refused" }>;
+
+/** A message that nothing stands against, but that is not stored yet. */
+interface Prepared {
+  readonly fields: readonly HeaderField[];
+  readonly mapped: MappedEnvelope;
+  readonly hold: boolean;
+}
 
 export class Incoming implements IncomingMessage {
   readonly #deps: CleanupDeps;
@@ -56,7 +66,8 @@ export class Incoming implements IncomingMessage {
       this.#refuse(reply(554, "5.4.0", "Error: too many hops"));
       return this.finish(extra);
     }
-    return this.#commit(fields, extra.hold);
+    const mapped = await this.#mapEnvelope();
+    return mapped ? this.#commit({ fields, mapped, hold: extra.hold }) : this.finish(extra);
   }
 
   abort(): Promise<void> {
@@ -64,11 +75,33 @@ export class Incoming implements IncomingMessage {
     return this.#body.abort();
   }
 
-  async #commit(fields: readonly HeaderField[], hold: boolean): Promise<CleanupResult> {
-    const complete = this.#completeFields(fields);
+  /** undefined: refused, and nothing has been queued. */
+  async #mapEnvelope(): Promise<MappedEnvelope | undefined> {
+    const { envelope, recipients, redirected } = this.#options;
+    const { mapping, params } = this.#deps;
+    const given = { sender: envelope.sender, recipients };
+    if (mapping === undefined || redirected === true) return given;
+    const warn = (text: string) => this.#log.warning(printableUtf8(`${envelope.queueId}: ${text}`));
+    try {
+      return await mapEnvelope(given, { ...mapping, params, warn });
+    } catch (error) {
+      if (!(error instanceof MappingError)) throw error;
+      if (error.cause instanceof Error) this.#log.warning(printableUtf8(error.cause.message));
+      warn(error.message);
+      this.#refuse(
+        error.kind === "limit"
+          ? reply(451, "4.6.0", "Alias expansion error")
+          : reply(451, "4.3.0", "Error: queue file write error"),
+      );
+      return undefined;
+    }
+  }
+
+  async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {
+    const complete = this.#completeFields(fields, mapped.sender);
     try {
       const body = await this.#body.finish();
-      const { claimed, message } = await this.#append(complete, body, hold);
+      const { claimed, message } = await this.#append(complete, body, { mapped, hold });
       this.#logMessageId(complete);
       if (claimed) this.#deps.arrived(claimed);
       else if (!message.hold) this.#deps.poke();
@@ -80,9 +113,9 @@ export class Incoming implements IncomingMessage {
     }
   }
 
-  async #append(fields: readonly HeaderField[], body: StoredBody, hold: boolean) {
-    const { recipients } = this.#options;
-    const envelope = this.#filteredEnvelope();
+  async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {
+    const { recipients, sender } = mapped;
+    const envelope = { ...this.#filteredEnvelope(), sender };
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
       const lane = await this.#deps.laneOf(recipient.address, envelope.sender, envelope.filter);
@@ -144,14 +177,14 @@ export class Incoming implements IncomingMessage {
     return undefined;
   }
 
-  #completeFields(fields: readonly HeaderField[]): readonly HeaderField[] {
+  #completeFields(fields: readonly HeaderField[], sender: Address): readonly HeaderField[] {
     const { params } = this.#deps;
     const drop = new Set(params.get("message_drop_headers").map((name) => name.toLowerCase()));
     const kept = fields.filter((field) => !drop.has(field.name));
     if (this.#options.role !== "submission" && !params.get("always_add_missing_headers")) return kept;
     const { envelope } = this.#options;
     const added = missingFields([...this.#prepended(), ...fields], {
-      sender: envelope.sender,
+      sender,
       queueId: envelope.queueId,
       arrivalMs: envelope.arrivalMs,
       myhostname: params.get("myhostname"),

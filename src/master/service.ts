@@ -2,6 +2,7 @@
 import { compileAccess } from "../access/compile.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import { createCleanup } from "../cleanup/create.ts";
+import type { CleanupDeps } from "../cleanup/deps.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
@@ -9,6 +10,8 @@ import type { Log } from "../log/log.ts";
 import { createPolicyServers } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import { createResolver } from "../rewrite/create.ts";
+import { createMappings } from "../rewrite/mappings.ts";
+import type { AddressResolver } from "../rewrite/resolve.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
 import { createSaslBackend } from "../sasl/select.ts";
@@ -51,12 +54,26 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   const { kit, snapshot } = input;
   // As in Postfix, where cleanup is a service of its own: the syslog_name of main.cf, not the one of this service.
   const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
-  const { options, problems, close } = wireService(input, (params) => createCleanup({ params, log, ...kit.queue }));
+  const { options, problems, close } = wireService(input, (params, resolver) =>
+    createCleanup({ params, log, ...mappingOf(params, { tables: input.tables, resolver }), ...kit.queue }),
+  );
   return { smtpd: createSmtpd(options), problems, close };
 }
 
+/** Nothing with receive_override_options = no_address_mappings. */
+function mappingOf(
+  params: Parameters,
+  deps: { readonly tables: TableOpener; readonly resolver: AddressResolver },
+): Pick<CleanupDeps, "mapping"> {
+  if (params.get("receive_override_options").includes("no_address_mappings")) return {};
+  return { mapping: { mappings: createMappings(params, deps), rewrite: (address) => deps.resolver.rewrite(address) } };
+}
+
 /** The service without its sessions. */
-export function wireService(input: ServiceInput, makeCleanup: (params: Parameters) => Cleanup): WiredService {
+export function wireService(
+  input: ServiceInput,
+  makeCleanup: (params: Parameters, resolver: AddressResolver) => Cleanup,
+): WiredService {
   const { snapshot, service, tables, files, kit } = input;
   const params = scopeOf(snapshot, service);
   const syslogName = params.get("syslog_name");
@@ -77,7 +94,7 @@ export function wireService(input: ServiceInput, makeCleanup: (params: Parameter
     access: policy,
     sasl,
     announce: (backend, session) => announcedMechanisms(backend, params, session),
-    cleanup: makeCleanup(params),
+    cleanup: makeCleanup(params, resolver),
     ...sharedParts(kit, syslogName),
     resolver,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,

@@ -79,6 +79,11 @@ export class Transaction {
     return this.#recipients;
   }
 
+  /** REDIRECT: recipients() gives its address only. */
+  get redirected(): boolean {
+    return this.#redirect !== undefined;
+  }
+
   /** Recipients to queue: BCC adds, once each, and nobody hears of them; REDIRECT replaces all of them, in the name of the first. */
   recipients(rewrite: (address: Address) => Address): readonly Recipient[] {
     const [first] = this.#recipients;

@@ -35,4 +35,18 @@ export const CLEANUP_PARAMETERS = {
     "",
     "A header field for submitted messages that have neither To nor Cc, such as `To: undisclosed-recipients:;`. Empty: none.",
   ),
+  duplicate_filter_limit: int(
+    "1000",
+    { min: 0 },
+    "How many recipients of a message are remembered to leave out duplicates; 0 means all.",
+  ),
+  enable_original_recipient: bool(
+    "yes",
+    "Keep recipients apart that were written to different addresses and rewritten to one; with no, that one gets one copy.",
+  ),
+  receive_override_options: list(
+    "",
+    "What a service leaves out: no_address_mappings (canonical maps, masquerading, aliases, copies), " +
+      "no_unknown_recipient_checks (reject_unlisted_recipient), no_header_body_checks, no_milters. For -o of the service where a content filter hands mail back.",
+  ),
 } satisfies Record<string, Declaration<unknown>>;

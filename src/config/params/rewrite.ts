@@ -1,6 +1,6 @@
 /** config/params/rewrite.ts: the parameters of rewrite, each declared once. What other rooms share with it (mydestination,
  *  relay_domains, myorigin, recipient_delimiter …) stands in general.ts. */
-import { bool, type Declaration, list, text } from "../declare.ts";
+import { bool, type Declaration, int, list, text } from "../declare.ts";
 
 export const REWRITE_PARAMETERS = {
   append_at_myorigin: bool(
@@ -56,9 +56,52 @@ export const REWRITE_PARAMETERS = {
     "",
     "Tables from old to new address. Mail to an old one is refused with 5.1.6 and `User has moved to` the new one.",
   ),
-  canonical_maps: list("", "Tables address → address. What stands in them counts as an existing address."),
-  recipient_canonical_maps: list("", "As canonical_maps, for recipients; what stands in them exists."),
-  sender_canonical_maps: list("", "As canonical_maps, for senders; reject_unlisted_sender takes them as existing."),
+  canonical_maps: list(
+    "",
+    "Tables address → address, for all places in $canonical_classes. What stands in them counts as an existing address.",
+  ),
+  recipient_canonical_maps: list("", "As canonical_maps, for recipients and before it; what stands in them exists."),
+  sender_canonical_maps: list(
+    "",
+    "As canonical_maps, for senders and before it; reject_unlisted_sender takes them as existing.",
+  ),
+  canonical_classes: list(
+    "envelope_sender, envelope_recipient, header_sender, header_recipient",
+    "Where $canonical_maps is asked.",
+  ),
+  sender_canonical_classes: list("envelope_sender, header_sender", "Where $sender_canonical_maps is asked."),
+  recipient_canonical_classes: list(
+    "envelope_recipient, header_recipient",
+    "Where $recipient_canonical_maps is asked.",
+  ),
+  propagate_unmatched_extensions: list(
+    "canonical, virtual",
+    "Which maps (canonical, virtual, generic) hand an address extension that no key matched on to their result.",
+  ),
+  masquerade_domains: list(
+    "",
+    "Domains that replace their subdomains in addresses; the first that matches counts. `!name` spares a subdomain.",
+  ),
+  masquerade_classes: list("envelope_sender, header_sender, header_recipient", "Where $masquerade_domains works."),
+  masquerade_exceptions: list("", "User names that $masquerade_domains leaves alone."),
+  virtual_alias_expansion_limit: int(
+    "1000",
+    { min: 1 },
+    "The most addresses that one recipient may expand to; above it the message is refused for now with 451 4.6.0.",
+  ),
+  virtual_alias_recursion_limit: int(
+    "1000",
+    { min: 1 },
+    "The most steps from alias to alias; above it the message is refused for now with 451 4.6.0.",
+  ),
+  virtual_alias_address_length_limit: int(
+    "1000",
+    { min: 1 },
+    "The most bytes of an address that an alias leads to; above it the message is refused for now with 451 4.6.0.",
+  ),
+  always_bcc: text("", "An address that gets a copy of every message."),
+  sender_bcc_maps: list("", "Tables sender → address that gets a copy."),
+  recipient_bcc_maps: list("", "Tables recipient → address that gets a copy; asked before aliases are expanded."),
   virtual_alias_domains: list("$virtual_alias_maps", "Domains whose addresses are all aliases in $virtual_alias_maps."),
   virtual_alias_maps: list("$virtual_maps", "Tables address → other addresses, for any domain."),
   virtual_mailbox_domains: list("$virtual_mailbox_maps", "Domains delivered by $virtual_transport."),

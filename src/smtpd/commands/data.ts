@@ -80,6 +80,7 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
     },
     recipients: transaction.recipients((address) => options.resolver.rewrite(address)),
     accepted: transaction.accepted,
+    redirected: transaction.redirected,
     tls: session.tls,
     prepend: transaction.prepend,
     role: options.role,

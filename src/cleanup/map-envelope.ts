@@ -1,0 +1,66 @@
+/** cleanup/map-envelope.ts: the sender and the recipients as they are queued: mapped, aliases expanded, automatic copies added,
+ *  duplicates left out (cleanup_addr(3), cleanup_out_recipient(3)). */
+import type { Parameters } from "../config/parameters.ts";
+import { type Address, asAddress } from "../mail/address.ts";
+import type { Recipient } from "../mail/envelope.ts";
+import type { AddressMappings } from "../rewrite/mappings.ts";
+
+export interface MappedEnvelope {
+  readonly sender: Address;
+  readonly recipients: readonly Recipient[];
+}
+
+export interface EnvelopeMapping {
+  readonly mappings: AddressMappings;
+  readonly params: Parameters;
+  /** Canonical form in local context. */
+  readonly rewrite: (address: Address) => Address;
+  /** Takes log lines without queue id. */
+  readonly warn: (text: string) => void;
+}
+
+/** Rejects MappingError. */
+export async function mapEnvelope(given: MappedEnvelope, mapping: EnvelopeMapping): Promise<MappedEnvelope> {
+  const { mappings, params, warn } = mapping;
+  const kept = new UniqueRecipients(params);
+  const sender = await mappings.map(given.sender, "envelope_sender", warn);
+  const add = async (recipient: Recipient) => {
+    for (const address of await mappings.expand(recipient.address)) kept.add({ ...recipient, address });
+  };
+  const addCopy = async (copy: Address | undefined) => {
+    if (copy === undefined) return;
+    const address = await mappings.map(mapping.rewrite(copy), "envelope_recipient", warn);
+    await add({ address, original: address, dsn: { notify: ["NEVER"] } });
+  };
+  await addCopy(await mappings.copyFor("sender", sender));
+  for (const recipient of given.recipients) {
+    const address = await mappings.map(recipient.address, "envelope_recipient", warn);
+    await add({ ...recipient, address });
+    await addCopy(await mappings.copyFor("recipient", address));
+  }
+  await addCopy(mappings.alwaysCopy);
+  return { sender, recipients: kept.recipients };
+}
+
+/** Recipients that differ in what their sender asked for are kept apart; with enable_original_recipient also those that
+ *  were written to another address. Remembers duplicate_filter_limit of them. */
+class UniqueRecipients {
+  readonly recipients: Recipient[] = [];
+  readonly #known = new Set<string>();
+  readonly #limit: number;
+  readonly #byOriginal: boolean;
+
+  constructor(params: Parameters) {
+    this.#limit = params.get("duplicate_filter_limit") || Number.POSITIVE_INFINITY;
+    this.#byOriginal = params.get("enable_original_recipient");
+  }
+
+  add(recipient: Recipient): void {
+    const { address, dsn } = recipient;
+    const original = this.#byOriginal ? recipient.original : asAddress("");
+    const key = JSON.stringify([dsn?.orcpt ?? "", dsn?.notify ?? [], original, address]).toLowerCase();
+    if (this.#known.has(key)) return;
+    if (this.#known.size < this.#limit) this.#known.add(key);
+    this.recipients.push(recipient);
+  }
+}
