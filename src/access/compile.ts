@@ -16,6 +16,7 @@ import { ListCompiler } from "./list-compiler.ts";
 import { compilePermitLog } from "./permit-log.ts";
 import type { Rule, Services } from "./restriction.ts";
 import { TracePool } from "./trace.ts";
+import { takesUnknownRecipients } from "./unlisted.ts";
 import { checkLists } from "./validate.ts";
 import { checkWords } from "./validate-words.ts";
 
@@ -58,7 +59,7 @@ export function compileAccess(params: Parameters, deps: AccessDeps): CompiledAcc
     relayFirst: params.get("smtpd_relay_before_recipient_restrictions"),
     delayReject: params.get("smtpd_delay_reject"),
     rejectUnlistedSender: params.get("smtpd_reject_unlisted_sender"),
-    rejectUnlistedRecipient: params.get("smtpd_reject_unlisted_recipient"),
+    rejectUnlistedRecipient: params.get("smtpd_reject_unlisted_recipient") && !takesUnknownRecipients(params),
     relayPermits: oldRelayDefault(compiler.services),
     oldOrder: usesOldDefault(params, "smtpd_relay_before_recipient_restrictions", "3.6"),
     permitLog: compilePermitLog(params, deps.tables),

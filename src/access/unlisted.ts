@@ -1,6 +1,7 @@
 /** access/unlisted.ts: the "User unknown" check of reject_unlisted_sender, reject_unlisted_recipient, and of the implicit
  *  checks behind the lists (smtpd_reject_unlisted_*; postfix.md §1.4, §1.5): what the queue manager would only return. */
 import { unreachable } from "../base/unreachable.ts";
+import type { Parameters } from "../config/parameters.ts";
 import type { Address } from "../mail/address.ts";
 import { printableAscii } from "../mail/printable.ts";
 import type { Undeliverable } from "../rewrite/resolve.ts";
@@ -24,6 +25,7 @@ export function checkListed(
 ): Outcome | Promise<Outcome> {
   const address: Address | undefined = context.facts[who];
   if (address === undefined || address === "" || context.checked[who]) return DUNNO;
+  if (who === "recipient" && takesUnknownRecipients(services.params)) return DUNNO;
   if (!context.warnOnly) context.checked[who] = true;
   const replyClass = who === "sender" ? "Sender address" : "Recipient address";
   const subject: Subject = { name: address, replyClass };
@@ -31,6 +33,11 @@ export function checkListed(
   return found instanceof Promise
     ? found.then((why) => outcomeOf(why, subject, services))
     : outcomeOf(found, subject, services);
+}
+
+/** receive_override_options = no_unknown_recipient_checks: a filter hands back what was checked before it. */
+export function takesUnknownRecipients(params: Parameters): boolean {
+  return params.get("receive_override_options").includes("no_unknown_recipient_checks");
 }
 
 /** Resolvers that cannot tell more tell at least the table. */

@@ -7,6 +7,7 @@ import type { Envelope } from "../mail/envelope.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
+import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
 import type { CleanupDeps } from "./deps.ts";
@@ -14,6 +15,7 @@ import { fieldValue, type HeaderField, HeaderScanner, parseFields } from "./head
 import { type MappedEnvelope, mapEnvelope } from "./map-envelope.ts";
 import { missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
+import { rewriteFields } from "./rewrite-fields.ts";
 
 const EMPTY = Buffer.alloc(0);
 
@@ -66,8 +68,8 @@ export class Incoming implements IncomingMessage {
       this.#refuse(reply(554, "5.4.0", "Error: too many hops"));
       return this.finish(extra);
     }
-    const mapped = await this.#mapEnvelope();
-    return mapped ? this.#commit({ fields, mapped, hold: extra.hold }) : this.finish(extra);
+    const prepared = await this.#prepare(fields, extra.hold);
+    return prepared ? this.#commit(prepared) : this.finish(extra);
   }
 
   abort(): Promise<void> {
@@ -76,14 +78,11 @@ export class Incoming implements IncomingMessage {
   }
 
   /** undefined: refused, and nothing has been queued. */
-  async #mapEnvelope(): Promise<MappedEnvelope | undefined> {
-    const { envelope, recipients, redirected } = this.#options;
-    const { mapping, params } = this.#deps;
-    const given = { sender: envelope.sender, recipients };
-    if (mapping === undefined || redirected === true) return given;
-    const warn = (text: string) => this.#log.warning(printableUtf8(`${envelope.queueId}: ${text}`));
+  async #prepare(fields: readonly HeaderField[], hold: boolean): Promise<Prepared | undefined> {
+    const { queueId } = this.#options.envelope;
+    const warn = (text: string) => this.#log.warning(printableUtf8(`${queueId}: ${text}`));
     try {
-      return await mapEnvelope(given, { ...mapping, params, warn });
+      return { fields: await this.#rewriteFields(fields, warn), mapped: await this.#mapEnvelope(warn), hold };
     } catch (error) {
       if (!(error instanceof MappingError)) throw error;
       if (error.cause instanceof Error) this.#log.warning(printableUtf8(error.cause.message));
@@ -95,6 +94,24 @@ export class Incoming implements IncomingMessage {
       );
       return undefined;
     }
+  }
+
+  async #mapEnvelope(warn: (text: string) => void): Promise<MappedEnvelope> {
+    const { envelope, recipients, redirected } = this.#options;
+    const { mapping, params } = this.#deps;
+    const given = { sender: envelope.sender, recipients };
+    if (mapping === undefined || redirected === true) return given;
+    return mapEnvelope(given, { ...mapping, params, warn });
+  }
+
+  /** Headers from elsewhere are left alone, unless remote_header_rewrite_domain says how to complete them. */
+  async #rewriteFields(fields: readonly HeaderField[], warn: (text: string) => void): Promise<readonly HeaderField[]> {
+    const { params, mapping } = this.#deps;
+    const remoteDomain = this.#options.role === "submission" ? undefined : params.get("remote_header_rewrite_domain");
+    if (remoteDomain === "") return fields;
+    const rules = rewriteRules(params, remoteDomain);
+    const rewrite = (address: Address) => rewriteAddress(address, rules);
+    return rewriteFields(fields, { rewrite, mappings: mapping?.mappings, warn });
   }
 
   async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {
@@ -181,7 +198,8 @@ export class Incoming implements IncomingMessage {
     const { params } = this.#deps;
     const drop = new Set(params.get("message_drop_headers").map((name) => name.toLowerCase()));
     const kept = fields.filter((field) => !drop.has(field.name));
-    if (this.#options.role !== "submission" && !params.get("always_add_missing_headers")) return kept;
+    const rewritten = this.#options.role === "submission" || params.get("remote_header_rewrite_domain") !== "";
+    if (!rewritten && !params.get("always_add_missing_headers")) return kept;
     const { envelope } = this.#options;
     const added = missingFields([...this.#prepended(), ...fields], {
       sender,

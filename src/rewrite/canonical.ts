@@ -1,5 +1,6 @@
 /** rewrite/canonical.ts: an address in canonical form, as trivial-rewrite(8) makes it in local context: source routes cut,
  *  `a!b` and `a%b` swapped, missing domains completed. Pure; tables are not asked here. RFC 5321 appendix C, F.2. */
+import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
 
 export interface RewriteRules {
@@ -9,6 +10,18 @@ export interface RewriteRules {
   readonly appendDotMydomain: boolean;
   readonly swapBangpath: boolean;
   readonly percentHack: boolean;
+}
+
+/** The rules of a scope; with `remoteDomain` those of headers from elsewhere (remote_header_rewrite_domain). */
+export function rewriteRules(params: Parameters, remoteDomain?: string): RewriteRules {
+  return {
+    myorigin: remoteDomain ?? params.text("myorigin"),
+    mydomain: remoteDomain ?? params.text("mydomain"),
+    appendAtMyorigin: params.get("append_at_myorigin"),
+    appendDotMydomain: params.get("append_dot_mydomain"),
+    swapBangpath: params.get("swap_bangpath"),
+    percentHack: params.get("allow_percent_hack"),
+  };
 }
 
 /** The null address stays null. Idempotent for a local part without routing at a domain. */

@@ -5,7 +5,7 @@ import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
 import { lookupTables, mailAddrFindKeys } from "../tables/keys.ts";
 import type { LookupTable, TableOpener } from "../tables/table.ts";
-import { type RewriteRules, rewriteAddress, swapRouting } from "./canonical.ts";
+import { type RewriteRules, rewriteAddress, rewriteRules, swapRouting } from "./canonical.ts";
 import { createDomainClasses, type DomainClasses, literalAddress } from "./domains.ts";
 import {
   createRecipientTables,
@@ -73,14 +73,7 @@ function readSettings(
 ): Settings {
   const open = (refs: readonly string[]) => refs.map((ref) => deps.tables.open(ref));
   return {
-    rules: {
-      myorigin: params.text("myorigin"),
-      mydomain: params.text("mydomain"),
-      appendAtMyorigin: params.get("append_at_myorigin"),
-      appendDotMydomain: params.get("append_dot_mydomain"),
-      swapBangpath: params.get("swap_bangpath"),
-      percentHack: params.get("allow_percent_hack"),
-    },
+    rules: rewriteRules(params),
     delimiter: params.text("recipient_delimiter"),
     numericDomain: params.get("resolve_numeric_domain"),
     emptyRecipient: asAddress(params.get("empty_address_recipient")),

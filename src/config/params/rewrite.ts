@@ -99,6 +99,10 @@ export const REWRITE_PARAMETERS = {
     { min: 1 },
     "The most bytes of an address that an alias leads to; above it the message is refused for now with 451 4.6.0.",
   ),
+  remote_header_rewrite_domain: text(
+    "",
+    "The domain that completes header addresses of mail that is not from our own clients. Empty: such headers stay as they are.",
+  ),
   always_bcc: text("", "An address that gets a copy of every message."),
   sender_bcc_maps: list("", "Tables sender → address that gets a copy."),
   recipient_bcc_maps: list("", "Tables recipient → address that gets a copy; asked before aliases are expanded."),
