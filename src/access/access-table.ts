@@ -85,7 +85,7 @@ export class AccessTable {
   #failed(error: unknown, key: string, { subject, context }: Scene): Outcome {
     if (!(error instanceof TableError)) throw error;
     context.trace?.lookup(this.#table.ref, key, error);
-    this.#services.log.warning(
+    context.log.warning(
       `${this.#table.ref} lookup error for "${printableAscii(key)}": ${printableAscii(error.message)}`,
     );
     return { kind: "refuse", cause: "data", reply: rejected(451, "4.3.5", subject, "Server configuration error") };

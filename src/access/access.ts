@@ -1,4 +1,5 @@
 /** access/access.ts: what the restriction language decides about, and what it answers (design §8). Values only. */
+import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
 import type { Reply } from "../mail/reply.ts";
@@ -116,6 +117,6 @@ export interface AccessSession {
 
 /** The compiled lists of one service in one config generation. */
 export interface AccessPolicy {
-  /** `trace`: whose trace the verdicts carry; nobody's if it is not given. */
-  newSession(trace?: "refusals" | "always"): AccessSession;
+  /** `trace`: whose trace the verdicts carry; nobody's if it is not given. `log`: of the SMTP session. */
+  newSession(trace?: "refusals" | "always", log?: Log): AccessSession;
 }

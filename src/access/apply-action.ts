@@ -60,10 +60,10 @@ export function applyAction(finding: Finding, context: Context, services: Servic
     case "list":
       return listOf(action.text, scene);
     case "empty":
-      services.log.warning(`access table ${finding.table} entry ${printableAscii(finding.value)} has empty value`);
+      context.log.warning(`access table ${finding.table} entry ${printableAscii(finding.value)} has empty value`);
       return PERMIT;
     case "tableInside":
-      return tableInside(finding, services);
+      return tableInside(finding, context);
     case "hold":
     case "discard":
     case "filter":
@@ -85,29 +85,29 @@ function permitBy({ finding, services }: Scene): Outcome {
 
 function refusalOf(action: Extract<Action, { kind: "reject" | "defer" | "code" }>, scene: Scene): Outcome {
   const { subject } = scene.finding;
-  const { params, log } = scene.services;
+  const { params } = scene.services;
   const code = action.code ?? params.get(action.kind === "defer" ? "access_map_defer_code" : "access_map_reject_code");
-  const dsn = action.dsn === undefined ? "5.7.1" : fixDsn(action.dsn, subject.replyClass, log);
+  const dsn = action.dsn === undefined ? "5.7.1" : fixDsn(action.dsn, subject.replyClass, scene.context.log);
   return { kind: "refuse", cause: "policy", reply: rejected(code, dsn, subject, action.text || "Access denied") };
 }
 
 function deferralOf(action: Extract<Action, { kind: "deferIfPermit" | "deferIfReject" }>, scene: Scene): Reply {
   const { subject } = scene.finding;
-  const { params, log } = scene.services;
-  const dsn = action.dsn === undefined ? "4.7.1" : fixDsn(action.dsn, subject.replyClass, log);
+  const { params } = scene.services;
+  const dsn = action.dsn === undefined ? "4.7.1" : fixDsn(action.dsn, subject.replyClass, scene.context.log);
   return rejected(params.get("access_map_defer_code"), dsn, subject, action.text || "Service unavailable");
 }
 
 function listOf(text: string, { finding, context, services }: Scene): Outcome {
   const { table, subject, ref } = finding;
   if ((context.depth ?? 0) > MAX_DEPTH) {
-    services.log.warning(`access table ${table} entry ${printableAscii(text)} causes unreasonable recursion`);
+    context.log.warning(`access table ${table} entry ${printableAscii(text)} causes unreasonable recursion`);
     return { kind: "refuse", cause: "config", reply: CONFIGURATION_ERROR };
   }
   return { kind: "run", rules: services.compileValue(text, { stage: context.stage, ref }), subject };
 }
 
-function tableInside({ table, value }: Finding, { log }: Services): Outcome {
+function tableInside({ table, value }: Finding, { log }: Context): Outcome {
   log.warning(`access table ${table} has entry with lookup table: ${printableAscii(value)}`);
   log.warning("do not specify lookup tables inside SMTPD access maps");
   log.warning("define a restriction class and specify its name instead.");
@@ -120,10 +120,10 @@ type EffectAction =
 
 /** A message-wide action, or DUNNO with a warning where it cannot be one. */
 function effectOf(action: EffectAction, scene: Scene): Outcome {
-  const { finding, context, services } = scene;
+  const { finding, context } = scene;
   const unfit = misplaced(action.kind, context) ?? misspelt(action, finding.key);
   if (unfit !== undefined) {
-    services.log.warning(`access table ${finding.table}${unfit}`);
+    context.log.warning(`access table ${finding.table}${unfit}`);
     return DUNNO;
   }
   const what = `<${finding.subject.name}>: ${finding.subject.replyClass}`;

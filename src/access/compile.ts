@@ -66,7 +66,7 @@ export function compileAccess(params: Parameters, deps: AccessDeps): CompiledAcc
     traces: new TracePool(),
   };
   return {
-    policy: { newSession: (trace) => openAccessSession(lists, trace) },
+    policy: { newSession: (trace, log) => openAccessSession(lists, { trace, log }) },
     problems,
     lists: rules,
     services: compiler.services,

@@ -1,6 +1,7 @@
 /** access/evaluator.ts: which lists run at which command, and what is carried from one to the next (postfix.md §2.1).
  *  smtpd_delay_reject = yes runs client, helo and sender lists at every RCPT; `no` runs each at its own command.
  *  States of a session: open → denied (a refusal at connect without delay is repeated for every later command). */
+import type { Log } from "../log/log.ts";
 import { formatClient } from "../mail/client.ts";
 import { printableAscii } from "../mail/printable.ts";
 import type { AccessSession, Decision, Facts, RuleRef, Stage, Verdict } from "./access.ts";
@@ -39,13 +40,21 @@ const RELAY_FIRST = ["relay", "recipient"] as const;
 const RECIPIENT_FIRST = ["recipient", "relay"] as const;
 
 /** A session that has decided nothing yet. */
-export function openAccessSession(lists: CompiledLists, trace?: TraceMode): AccessSession {
-  return new Evaluator(lists, trace);
+export function openAccessSession(lists: CompiledLists, watch: SessionWatch): AccessSession {
+  return new Evaluator(lists, watch);
+}
+
+/** Who looks on. */
+interface SessionWatch {
+  readonly trace?: TraceMode;
+  /** Of the SMTP session; the service's where there is none. */
+  readonly log?: Log | undefined;
 }
 
 class Evaluator implements AccessSession {
   readonly #lists: CompiledLists;
   readonly #traceMode: TraceMode;
+  readonly #log: Log;
   readonly #session = new SessionCache();
   #denied: Decision | undefined;
   #message: MessageState = { held: false, discarded: false };
@@ -54,8 +63,9 @@ class Evaluator implements AccessSession {
   #afterHelo: Deferral | undefined;
   #afterSender: Deferral | undefined;
 
-  constructor(lists: CompiledLists, trace: TraceMode) {
+  constructor(lists: CompiledLists, { trace, log }: SessionWatch) {
     this.#lists = lists;
+    this.#log = log ?? lists.services.log;
     this.#traceMode = trace;
   }
 
@@ -217,7 +227,7 @@ class Evaluator implements AccessSession {
   }
 
   #logOldDefault(setting: string, effect: string): void {
-    this.#lists.services.log.info(printableAscii(oldDefaultText(setting, effect)));
+    this.#log.info(printableAscii(oldDefaultText(setting, effect)));
   }
 
   /** The check that stands behind the list unless the list made it itself or the message is discarded. */
@@ -257,6 +267,7 @@ class Evaluator implements AccessSession {
     const { services, delayReject, permitLog, traces } = this.#lists;
     const walk = new Walk({
       services,
+      log: this.#log,
       facts,
       session: this.#session,
       message: this.#message,

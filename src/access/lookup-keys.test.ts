@@ -32,6 +32,11 @@ const ORDERS = [
     want: ["user@[192.0.2.1]", "[192.0.2.1]", "user@"],
     why: "literal",
   },
+  {
+    got: whole.ofMail(asAddress("User@Example.COM")),
+    want: ["user@example.com"],
+    why: "small letters for regexp, too",
+  },
   { got: whole.ofMail(asAddress("user+foo@example.com")), want: ["user+foo@example.com"], why: "regexp, cidr, tcp" },
   { got: plain.ofHost("mail.example.com"), want: ["mail.example.com", "example.com", "com"], why: "host name" },
   {

@@ -1,7 +1,7 @@
 /** access/lookup-keys.ts: the keys under which access(5) tables are searched, in order (postfix.md §5.8). The first key
  *  that is found decides. Tables that match whole keys only (regexp, cidr) get the full key alone. */
 import { canonicalIp } from "../base/cidr.ts";
-import { type Address, domainOf, localPartOf } from "../mail/address.ts";
+import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
 import { splitExtension } from "../tables/keys.ts";
 
 export interface KeyOptions {
@@ -44,9 +44,10 @@ export class LookupKeys {
     return [...this.ofHost(name), ...this.ofAddress(address)];
   }
 
-  /** user+ext@dom, user@dom, dom, parents, user+ext@, user@. The null address is the caller's. */
+  /** user+ext@dom, user@dom, dom, parents, user+ext@, user@, in small letters, also for tables that see letters: Postfix's
+   *  smtpd folds what it has resolved. The null address is the caller's. */
   ofMail(address: Address): readonly string[] {
-    return kept(this.#mails, address, () => mailKeys(address, this.#options));
+    return kept(this.#mails, address, () => mailKeys(asAddress(address.toLowerCase()), this.#options));
   }
 }
 

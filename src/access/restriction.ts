@@ -65,6 +65,8 @@ export type EffectScope = "message" | "beforeMail" | "etrn";
 /** What a restriction sees while a list runs. */
 export interface Context {
   readonly facts: Facts;
+  /** Of the SMTP session. */
+  readonly log: Log;
   readonly stage: Stage;
   /** What the running list speaks about: the client, the sender … */
   readonly subject: Subject;

@@ -1,6 +1,7 @@
 /** access/walk.ts: runs compiled lists for one command and collects decision, effects, notices and trace (postfix.md §2.1).
  *  Lists that nest are one loop over a stack of frames. Nothing is awaited unless a restriction returns a promise.
  *  Not the order of the lists: that is evaluator.ts. */
+import type { Log } from "../log/log.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply, replyText } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
@@ -39,6 +40,7 @@ export interface ListRun {
 
 export interface WalkOptions {
   readonly services: Services;
+  readonly log: Log;
   readonly facts: Facts;
   readonly session: SessionCache;
   readonly message: MessageState;
@@ -60,6 +62,7 @@ interface Frame {
 
 export class Walk implements Context {
   readonly facts: Facts;
+  readonly log: Log;
   readonly session: SessionCache;
   readonly checked = { sender: false, recipient: false };
   readonly effects: Effect[] = [];
@@ -81,6 +84,7 @@ export class Walk implements Context {
   constructor(options: WalkOptions) {
     this.#services = options.services;
     this.facts = options.facts;
+    this.log = options.log;
     this.session = options.session;
     this.#message = options.message;
     this.#permitLog = options.permitLog;

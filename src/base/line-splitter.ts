@@ -65,6 +65,13 @@ export class LineSplitter {
     return undefined;
   }
 
+  /** The first `limit` bytes at most of what was not handed out, as latin1 text. They stay. */
+  peek(limit: number): string {
+    const chunk = this.#chunks[0];
+    const next = chunk === undefined ? "" : chunk.toString("latin1", this.#start, this.#start + limit);
+    return (this.#partial + next).slice(0, limit);
+  }
+
   /** Takes raw bytes: only between two lines, when no partial line is kept. */
   takeChunk(): Buffer | undefined {
     const chunk = this.#chunks[0];

@@ -1,5 +1,6 @@
 /** mail/path.ts: the address of MAIL FROM and RCPT TO (RFC 5321 §4.1.2), strict or as lax as Postfix is without
  *  strict_rfc821_envelopes. Source routes are read and ignored (RFC 5321 app. C). Not for header addresses. */
+import { parseAddress } from "../base/cidr.ts";
 import { type Address, asAddress, NULL_ADDRESS } from "./address.ts";
 
 export interface PathOptions {
@@ -9,6 +10,8 @@ export interface PathOptions {
   readonly utf8: boolean;
   /** `<>` is allowed: MAIL only. */
   readonly nullAllowed: boolean;
+  /** An address may begin with "-" (allow_min_user): programs would read it as an option. */
+  readonly minUser?: boolean;
 }
 
 export interface ParsedPath {
@@ -27,7 +30,7 @@ const DOT_STRING = new RegExp(`^[${ATEXT}]+(?:\\.[${ATEXT}]+)*$`, "u");
 const LAX_LOCAL = new RegExp(`^[${ATEXT}.@:]+$`, "u");
 const QUOTED_CONTENT = /^(?:[\x20-\x21\x23-\x5b\x5d-\x7e\u0080-\u{10ffff}]|\\[\x20-\x7e])*$/u;
 const LABEL = /^(?!-)[A-Za-z0-9_\-\u0080-\u{10ffff}]{1,63}(?<!-)$/u;
-const LITERAL = /^\[[\x21-\x5a\x5e-\x7e]+\]$/;
+const LITERAL = /^\[(ipv6:)?([^[\]]+)\]$/i;
 const SOURCE_ROUTE = /^@[^:"<>\s]*:/;
 const CONTROL = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/;
 
@@ -90,7 +93,7 @@ function parseMailbox(inner: string, options: PathOptions): Address | undefined 
   const parts = splitMailbox(mailbox, options);
   if (parts === undefined) return undefined;
   const local = parseLocal(parts.local, options);
-  if (local === undefined || local === "") return undefined;
+  if (local === undefined || local === "" || (local.startsWith("-") && !options.minUser)) return undefined;
   if (parts.domain === undefined) return asAddress(local);
   const domain = parseDomain(parts.domain, options);
   return domain === undefined ? undefined : asAddress(`${local}@${domain}`);
@@ -126,11 +129,18 @@ function parseLocal(text: string, options: PathOptions): string | undefined {
 }
 
 function parseDomain(text: string, options: PathOptions): string | undefined {
-  if (text.startsWith("[")) return LITERAL.test(text) && text.length <= MAX_DOMAIN_LENGTH ? text : undefined;
+  if (text.startsWith("[")) return isAddressLiteral(text) ? text : undefined;
   const domain = !options.strict && text.endsWith(".") ? text.slice(0, -1) : text;
   if (domain.length > MAX_DOMAIN_LENGTH) return undefined;
   const labels = domain.split(".");
   if (!labels.every((label) => LABEL.test(label))) return undefined;
   // An address without brackets is no host name (Postfix resolve_numeric_domain = no).
   return labels.every((label) => /^\d+$/.test(label)) ? undefined : domain;
+}
+
+/** `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3): colons only behind the tag, and of 0.x.x.x only 0.0.0.0. */
+function isAddressLiteral(text: string): boolean {
+  const [, tag, inner = ""] = LITERAL.exec(text) ?? [];
+  if (inner.includes(":") !== (tag !== undefined) || parseAddress(inner) === undefined) return false;
+  return !inner.startsWith("0.") || inner === "0.0.0.0";
 }

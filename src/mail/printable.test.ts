@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { printableAscii, printableUtf8 } from "./printable.ts";
+import { escapeControls, printableAscii, printableUtf8 } from "./printable.ts";
 
 const cases = [
   { in: "plain text", ascii: "plain text", utf8: "plain text", why: "unchanged" },
@@ -14,3 +14,9 @@ for (const c of cases) {
     assert.equal(printableUtf8(c.in), c.utf8);
   });
 }
+
+const escapes = [
+  { in: "NOOP x\r\n", want: "NOOP x\\r\\n", why: "line ends" },
+  { in: "a\\b\t\x00\x7f\xc3", want: "a\\\\b\\t\\000\\177\\303", why: "backslash, tab, and octal digits for the rest" },
+];
+for (const c of escapes) test(`escapeControls() ${c.why}`, () => assert.equal(escapeControls(c.in), c.want));

@@ -84,10 +84,9 @@ export class Connection {
     return this.#splitter.pending;
   }
 
-  /** Up to `limit` bytes of the unread input as latin1 text, for a log line; takes them. */
-  takePendingText(limit: number): string {
-    const chunk = this.#splitter.takeChunk();
-    return chunk === undefined ? "" : chunk.toString("latin1", 0, Math.min(limit, chunk.length));
+  /** Up to `limit` bytes of the unread input as latin1 text, for a log line; they stay unread. */
+  peekPending(limit: number): string {
+    return this.#splitter.peek(limit);
   }
 
   /** The next whole line, or undefined: wait. */

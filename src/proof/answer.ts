@@ -204,6 +204,7 @@ const SUBJECT: Subject = { name: "", replyClass: "Client host" };
 function contextOf({ stage, scene, candidate }: Question, trace: Findings, world: World): Context {
   return {
     facts: factsOf(candidate, scene),
+    log: world.services.log,
     stage,
     subject: SUBJECT,
     warnOnly: false,

@@ -112,7 +112,8 @@ export function formatAuth(options: {
   if (isAddress(context.serverAddress)) fields.push(`lip=${context.serverAddress}`);
   if (isAddress(context.clientAddress)) fields.push(`rip=${context.clientAddress}`);
   if (context.tls) fields.push("secured");
-  if (initial !== undefined) fields.push(`resp=${Buffer.from(initial).toString("base64")}`);
+  // An empty one as the client spells it: behind a bare "resp=" Dovecot would ask for it once more.
+  if (initial !== undefined) fields.push(`resp=${Buffer.from(initial).toString("base64") || "="}`);
   return fields.join("\t");
 }
 

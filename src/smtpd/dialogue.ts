@@ -1,7 +1,8 @@
 /** smtpd/dialogue.ts: the course of one session: connect, greeting, commands until the end, disconnect. What a command
  *  does is in commands/. */
+import { escapeControls } from "../mail/printable.ts";
 import { reply } from "../mail/reply.ts";
-import { hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
+import { hideCredentials, hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
 import { bareNewline } from "./commands/data.ts";
 import type { CommandSpec } from "./commands/spec.ts";
 import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
@@ -12,6 +13,9 @@ import type { ClientLine, Session } from "./session.ts";
 import { softened } from "./soft-bounce.ts";
 import { secure } from "./tls-session.ts";
 import { applyVerdict } from "./verdict.ts";
+
+/** Bytes of what a client sent too early that the log shows. */
+const EARLY_TALK_SHOWN = 100;
 
 /** Serves the client to the end. A bug ends this session only (style §4, errors). */
 export async function converse(session: Session): Promise<void> {
@@ -165,12 +169,9 @@ async function deliver(session: Session, result: HandlerResult): Promise<boolean
 function isOutOfTurn(session: Session, where: string): boolean {
   if (!session.connection.inputPending || (session.earlyTalker && !session.settings.forbidPipelining)) return false;
   session.earlyTalker = true;
-  if (!session.settings.forbidPipelining) {
-    session.log.info(`improper command pipelining after ${where} from ${session.peer}`);
-    return false;
-  }
-  const text = session.printable(hideInitialResponse(session.connection.takePendingText(100)));
+  const text = escapeControls(hideCredentials(session.connection.peekPending(EARLY_TALK_SHOWN), session.where));
   session.log.info(`improper command pipelining after ${where} from ${session.peer}: ${text}`);
+  if (!session.settings.forbidPipelining) return false;
   session.send(reply(554, "5.5.0", "Error: SMTP protocol synchronization"));
   return true;
 }

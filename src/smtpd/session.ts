@@ -278,7 +278,7 @@ export class Session {
   }
 
   #newAccess(): AccessSession {
-    return this.options.access.newSession(this.options.explainer?.trace);
+    return this.options.access.newSession(this.options.explainer?.trace, this.log);
   }
 
   /** Where the port is logged; an unavailable one as Postfix names it. */

@@ -1,5 +1,6 @@
 /** smtpd/settings.ts: the parameters of one service, read once, so that no session looks anything up by name. */
 import type { Parameters } from "../config/parameters.ts";
+import type { PathOptions } from "../mail/path.ts";
 import { type LimitSettings, readLimits } from "./client-limits.ts";
 import { type DiscardedKeywords, discardedOf } from "./discarded-keywords.ts";
 import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
@@ -30,7 +31,8 @@ export interface SmtpdSettings {
   readonly bareNewlineCode: number;
   /** Where no table says otherwise. */
   readonly discarded: DiscardedKeywords;
-  readonly strictEnvelopes: boolean;
+  /** How MAIL and RCPT addresses are read. */
+  readonly pathSyntax: Omit<PathOptions, "nullAllowed">;
   readonly strictSmtputf8: boolean;
   readonly smtputf8: boolean;
   readonly lineLimit: number;
@@ -81,7 +83,11 @@ export function readSettings(params: Parameters): SmtpdSettings {
     bareNewline: bareNewline === "yes" ? "normalize" : bareNewline,
     bareNewlineCode: params.get("smtpd_forbid_bare_newline_reject_code"),
     discarded: discardedOf(params.get("smtpd_discard_ehlo_keywords")),
-    strictEnvelopes: params.get("strict_rfc821_envelopes"),
+    pathSyntax: {
+      strict: params.get("strict_rfc821_envelopes"),
+      utf8: params.get("smtputf8_enable"),
+      minUser: params.get("allow_min_user"),
+    },
     strictSmtputf8: params.get("strict_smtputf8"),
     smtputf8: params.get("smtputf8_enable"),
     lineLimit: params.get("line_length_limit"),

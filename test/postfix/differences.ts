@@ -28,14 +28,6 @@ export const DIFFERENCES: readonly Allowed[] = [
       "Postern reads RFC 5321 paths, with blanks, missing brackets and dots forgiven. Postfix parses a mail header's syntax: comments, several brackets, blanks within, controls.",
   },
   {
-    id: "address-literal",
-    kind: "reply",
-    where: /^syntax\.txt/,
-    covers: (postfix, postern) => BAD_ADDRESS.test(postfix) && /^(?:250 2\.1\.[05] Ok|5\d\d .*)$/.test(postern),
-    logFollows: true,
-    reason: "Postern does not look into the brackets of an address literal, nor at a hyphen in front.",
-  },
-  {
     id: "unknown-502",
     kind: "reply",
     covers: (postfix, postern) =>
@@ -125,22 +117,6 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "The unknown mechanism is named, as by Postfix 3.10.",
   },
   {
-    id: "auth-needs-tls",
-    kind: "reply",
-    covers: (postfix, postern) =>
-      postfix === "503 5.5.1 Error: authentication not enabled" &&
-      postern === "504 5.5.4 Encryption required for requested authentication mechanism",
-    reason: "The client is told what it must do; Postfix has these words, too, but does not come to say them.",
-  },
-  {
-    id: "auth-empty-response",
-    kind: "reply",
-    where: /an empty answer/,
-    covers: (postfix, postern) => /^(?:535 5\.7\.8 |221 )/.test(postfix) && /^(?:334 $|535 5\.7\.8 )/.test(postern),
-    logFollows: true,
-    reason: "An empty initial response is handed on; Dovecot then asks once more.",
-  },
-  {
     id: "mail-auth-xtext",
     kind: "reply",
     covers: (postfix, postern) => postfix === "250 2.1.0 Ok" && postern === "501 5.5.4 Bad AUTH parameter syntax",
@@ -153,34 +129,6 @@ export const DIFFERENCES: readonly Allowed[] = [
     covers: (postfix, postern) =>
       postern.startsWith(`${postfix} sasl_method=`) && / sasl_method=\S+ sasl_username=\S+$/.test(postern),
     reason: "A refusal names the login, as in Postfix 3.10.",
-  },
-  {
-    id: "dsn-mapping",
-    kind: "log",
-    covers: (postfix, postern) =>
-      /^mapping DSN status \S+ into .* status \S+$/.test(postfix) && postern === "(nothing)",
-    reason: "The line is not logged under the session's number.",
-  },
-  {
-    id: "early-talk-text",
-    kind: "log",
-    covers: (postfix, postern) =>
-      postfix.startsWith(`${postern}: `) && postern.startsWith("improper command pipelining after "),
-    reason: "What came too early is logged only where it is refused (smtpd_forbid_unauth_pipelining).",
-  },
-  {
-    id: "regexp-case",
-    kind: "reply",
-    where: /table-regexp/,
-    covers: (postfix, postern) => postfix === postern.replace("no Bot of Spam", "no bot of spam"),
-    reason: "What a pattern takes over from an address keeps its letters; Postfix looks up small ones.",
-  },
-  {
-    id: "regexp-case-log",
-    kind: "log",
-    where: /table-regexp/,
-    covers: (postfix, postern) => postfix === postern.replace("no Bot of Spam", "no bot of spam"),
-    reason: "What a pattern takes over from an address keeps its letters; Postfix looks up small ones.",
   },
   {
     id: "last-dot",

@@ -43,13 +43,20 @@ in_flow_delay = 0
 `;
   }
 
-  /** Resolves when the port answers and postlogd writes: sometimes that one does not come up, and each smtpd then waits. */
+  /** Resolves when the port answers and postlogd writes. Sometimes that one does not come up, and each smtpd then waits for
+   *  it: such a Postfix is stopped and started once more. */
   async start(): Promise<void> {
+    if (await this.#comesUp()) return;
+    this.#abort();
+    if (!(await this.#comesUp())) throw new Error(`Postfix does not answer, or not log:\n${this.log()}`);
+  }
+
+  async #comesUp(): Promise<boolean> {
     execFileSync("postfix", ["-c", this.directory, "start"], { stdio: "pipe", timeout: START_TIMEOUT_MS });
     for (const end = Date.now() + START_TIMEOUT_MS; Date.now() < end; await sleep(50)) {
-      if ((await answers(this.port)) && this.log().includes(": daemon started ")) return;
+      if ((await answers(this.port)) && this.log().includes(": daemon started ")) return true;
     }
-    throw new Error(`Postfix does not answer, or not log:\n${this.log()}`);
+    return false;
   }
 
   log(): string {
@@ -57,8 +64,12 @@ in_flow_delay = 0
     return existsSync(path) ? readFileSync(path, "latin1") : "";
   }
 
-  stop(): void {
+  #abort(): void {
     execFileSync("postfix", ["-c", this.directory, "abort"], { stdio: "pipe" });
+  }
+
+  stop(): void {
+    this.#abort();
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -137,6 +137,7 @@ export const SMTPD_PARAMETERS = {
     "Destinations whose queued mail ETRN may ask for. Submission services have no ETRN.",
   ),
   strict_rfc821_envelopes: bool("no", "Demand addresses in <> exactly as RFC 5321 spells them."),
+  allow_min_user: bool("no", "Take addresses that begin with `-`, which a program could read as an option."),
   strict_smtputf8: bool("no", "Refuse UTF-8 addresses from clients that did not declare SMTPUTF8."),
   line_length_limit: int("2048", { min: 512 }, "Bytes of a command line; longer lines are cut and logged."),
 } satisfies Record<string, Declaration<unknown>>;

@@ -20,11 +20,11 @@ export const LIMIT_EXCEEDED = answer(500, "5.5.6", "SASL response limit exceeded
 function checkAuth(session: Session): Reply | undefined {
   const ungreeted = checkGreeted(session);
   if (ungreeted) return ungreeted;
-  if (session.options.sasl === undefined) return reply(503, "5.5.1", "Error: authentication not enabled");
-  if (session.transaction) return reply(503, "5.5.1", "Error: MAIL transaction in progress"); // AUTH-12
-  if (session.settings.tlsAuthOnly && !session.tls) {
-    return reply(504, "5.5.4", "Encryption required for requested authentication mechanism"); // AUTH-03
+  // As Postfix does: until TLS there is no AUTH at all, and nothing of its own is said about it (AUTH-03).
+  if (session.options.sasl === undefined || (session.settings.tlsAuthOnly && !session.tls)) {
+    return reply(503, "5.5.1", "Error: authentication not enabled");
   }
+  if (session.transaction) return reply(503, "5.5.1", "Error: MAIL transaction in progress"); // AUTH-12
   if (session.user) return reply(503, "5.5.1", "Error: already authenticated"); // AUTH-11
   return undefined;
 }
@@ -136,6 +136,13 @@ function fail({ session, mechanism }: Attempt, failure: Failure): HandlerResult 
   session.log.warning(`${session.peer}: SASL ${shown} authentication failed: ${reason}, sasl_username=${username}`);
   const what = failure.code === 454 ? "Temporary authentication failure" : "Error: authentication failed";
   return answer(failure.code, failure.dsn, printableAscii(`${what}: ${reason}`));
+}
+
+/** Unread input as the log may show it: nothing behind an AUTH command, whose answers may follow it. `where`: the command
+ *  that was just read. */
+export function hideCredentials(input: string, where: string): string {
+  if (where === "AUTH") return HIDDEN;
+  return input.replace(/^([ \t]*AUTH[ \t]+\S+\s+)\S.*$/ims, (_, shown: string) => `${shown}${HIDDEN}`);
 }
 
 /** An AUTH line as the debug log may show it. */

@@ -1,5 +1,5 @@
 /** smtpd/commands/mail.ts: MAIL FROM (RFC 5321 §4.1.1.2, RFC 6409). Order of tests as Postfix (postfix.md §3.5). */
-import type { Address } from "../../mail/address.ts";
+import { type Address, domainOf } from "../../mail/address.ts";
 import { isUnclosedPath, parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
@@ -25,8 +25,8 @@ export async function runMail(session: Session, args: string): Promise<HandlerRe
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
   const tooMuch = await session.limits.mail(session);
   if (tooMuch) return replyWith(tooMuch);
-  const path = parsePath(text, { strict: settings.strictEnvelopes, utf8: settings.smtputf8, nullAllowed: true });
-  if (path === undefined) {
+  const path = parsePath(text, { ...settings.pathSyntax, nullAllowed: true });
+  if (path === undefined || (hasUtf8Domain(path.address) && !/(?:^|\s)SMTPUTF8(?:\s|$)/i.test(path.rest))) {
     logBadAddress(session, "MAIL", text);
     return answer(501, "5.1.7", "Bad sender address syntax");
   }
@@ -66,6 +66,11 @@ export function checkSmtputf8(session: Session, address: Address): Reply | undef
   if (!session.settings.strictSmtputf8 || session.transaction?.start.smtputf8) return undefined;
   if (!/[\u0080-\uffff]/.test(address)) return undefined;
   return reply(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address");
+}
+
+/** Without SMTPUTF8 that is no domain, though a local part may pass. */
+export function hasUtf8Domain(address: Address): boolean {
+  return /[\u0080-\uffff]/.test(domainOf(address) ?? "");
 }
 
 /** SIZE-03: room for one and a half of the largest message, and for what queue_minfree keeps free. */

@@ -9,7 +9,7 @@ import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import type { Transaction } from "../transaction.ts";
 import { applyVerdict } from "../verdict.ts";
-import { checkSmtputf8, logBadAddress } from "./mail.ts";
+import { checkSmtputf8, hasUtf8Domain, logBadAddress } from "./mail.ts";
 
 export async function runRcpt(session: Session, args: string): Promise<HandlerResult> {
   const transaction = session.transaction;
@@ -19,8 +19,8 @@ export async function runRcpt(session: Session, args: string): Promise<HandlerRe
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: RCPT TO:<address>");
   const tooMany = await session.limits.rcpt(session);
   if (tooMany) return replyWith(tooMany);
-  const path = parsePath(text, { strict: settings.strictEnvelopes, utf8: settings.smtputf8, nullAllowed: false });
-  if (path === undefined) {
+  const path = parsePath(text, { ...settings.pathSyntax, nullAllowed: false });
+  if (path === undefined || (hasUtf8Domain(path.address) && !transaction.start.smtputf8)) {
     logBadAddress(session, "RCPT", text);
     return answer(501, "5.1.3", "Bad recipient address syntax");
   }

@@ -17,7 +17,7 @@ export async function runVrfy(session: Session, args: string): Promise<HandlerRe
   if (refused) return replyWith(refused);
   if (args === "") return answer(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]");
   const utf8 = session.settings.smtputf8;
-  const path = parsePath(args, { strict: false, utf8, nullAllowed: false });
+  const path = parsePath(args, { ...session.settings.pathSyntax, strict: false, nullAllowed: false });
   const declared = utf8 && path?.rest.toUpperCase() === "SMTPUTF8";
   if (path === undefined || (path.rest !== "" && !declared)) {
     logBadAddress(session, "VRFY", args);
