@@ -39,6 +39,8 @@ export interface ComposerOptions {
   readonly templates: Templates;
   /** Completes an address without domain. */
   readonly rewrite: (address: Address) => Address;
+  /** Where a recipient of a report gets mail: aliases. undefined: as it is named. May reject: then nothing is made. */
+  readonly expand?: ((recipient: Address) => Promise<readonly Address[]>) | undefined;
 }
 
 const TEMPLATE = { failed: "failure", delayed: "delay", success: "success" } as const satisfies Record<
@@ -59,11 +61,18 @@ export function createBounceComposer(options: ComposerOptions): BounceComposer {
       const reports = [];
       for (const { label, ...notice } of plan.notices) {
         const order = { ...notice, kind, message, template, text, nowMs, queueId: nextQueueId() };
-        reports.push({ label, message: await composeReport(order, site) });
+        reports.push({ label, message: await expanded(await composeReport(order, site), options) });
       }
       return { reports, remarks: plan.remarks };
     },
   };
+}
+
+async function expanded(message: ComposedMessage, { expand }: ComposerOptions): Promise<ComposedMessage> {
+  if (expand === undefined) return message;
+  const recipients = new Set<Address>();
+  for (const recipient of message.recipients) for (const address of await expand(recipient)) recipients.add(address);
+  return { ...message, recipients: [...recipients] };
 }
 
 function siteOf({ params, rewrite }: ComposerOptions): Site {

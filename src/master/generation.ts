@@ -3,8 +3,12 @@ import { createBounceComposer } from "../bounce/compose.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import type { Log } from "../log/log.ts";
+import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { createResolver } from "../rewrite/create.ts";
+import { type AddressMappings, createMappings } from "../rewrite/mappings.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { buildAgents } from "./agents.ts";
@@ -25,6 +29,12 @@ export interface Generation {
   readonly files: SnapshotFiles;
   /** Releases tables, backends and cached connections once the last session has ended. */
   close(): Promise<void>;
+}
+
+/** Reports are mapped as mail from clients is, but nobody gets copies of them. */
+function reportRecipients(mappings: AddressMappings, log: Log): (address: Address) => Promise<readonly Address[]> {
+  return async (address) =>
+    mappings.expand(await mappings.map(address, "envelope_recipient", (text) => log.warning(printableUtf8(text))));
 }
 
 /** Throws ParameterError for what check should have found; table errors become run-time 451s. */
@@ -51,6 +61,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
       clock: kit.clock,
       templates,
       rewrite: (address) => resolver.rewrite(address),
+      expand: reportRecipients(createMappings(params, { tables, resolver }), log),
     }),
     smtp,
     agents,

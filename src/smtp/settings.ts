@@ -21,8 +21,10 @@ export interface Settings {
     readonly dataXferMs: number;
     readonly dataDoneMs: number;
     readonly rsetMs: number;
+    readonly xforwardMs: number;
     readonly startTlsMs: number;
   };
+  readonly sendXforward: boolean;
   readonly bindAddress: string;
   readonly bindAddress6: string;
   readonly addressLimit: number;
@@ -66,6 +68,7 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     queueDirectory: params.text("queue_directory"),
     addressType: params.text("inet_protocols") === "ipv4" ? "A" : "AAAA",
     timeouts: timeoutsOf(params, protocol),
+    sendXforward: params.get(`${protocol}_send_xforward_command`),
     bindAddress: params.get(`${protocol}_bind_address`),
     bindAddress6: params.get(`${protocol}_bind_address6`),
     addressLimit: unlimited(params.get(`${protocol}_mx_address_limit`)),
@@ -112,6 +115,7 @@ function timeoutsOf(params: Parameters, protocol: Protocol): Settings["timeouts"
     dataInitMs: params.get(`${protocol}_data_init_timeout`),
     dataXferMs: params.get(`${protocol}_data_xfer_timeout`),
     dataDoneMs: params.get(`${protocol}_data_done_timeout`),
+    xforwardMs: params.get(`${protocol}_xforward_timeout`),
     rsetMs: params.get(`${protocol}_rset_timeout`),
     startTlsMs: params.get(`${protocol}_starttls_timeout`),
   };

@@ -9,6 +9,7 @@ import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, type Verdict } 
 import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
+import { xforwardCommands } from "./xforward.ts";
 
 export interface TransactionResult {
   /** By recipient id; one for each recipient, except when `stale`. */
@@ -98,6 +99,7 @@ class Transaction {
     const session = this.#session;
     const { timeouts } = this.#settings;
     await this.#reset();
+    if (this.#settings.sendXforward) await this.#sendOrigin();
     if (this.#pipelined) await this.#sendEnvelope();
     session.needsReset = true;
     const mail = await this.#ask(this.#mailCommand(), "sending MAIL FROM", timeouts.mailMs);
@@ -123,6 +125,15 @@ class Transaction {
     if (!session.needsReset) return;
     const reply = await session.command("RSET", "sending RSET", this.#settings.timeouts.rsetMs);
     if (replyClass(reply) !== 2) throw new ConnectionError("lost", "RSET refused");
+  }
+
+  /** A hop that takes no XFORWARD still gets the mail, as from Postfix. */
+  async #sendOrigin(): Promise<void> {
+    const session = this.#session;
+    for (const command of xforwardCommands(session.features.get("XFORWARD"), this.#request.envelope)) {
+      const reply = await session.command(command, "sending XFORWARD", this.#settings.timeouts.xforwardMs);
+      if (reply.code === 421) throw new ConnectionError("lost", reply.text);
+    }
   }
 
   /** The whole envelope in one write; the replies are read one by one afterwards. */

@@ -75,6 +75,13 @@ export const SMTP_PARAMETERS = {
   ...twice("lmtp", { connectTimeout: "0s", tcpPort: "24", skipQuit: "no" }),
   smtp_helo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to EHLO or HELO."),
   lmtp_lhlo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to LHLO."),
+  smtp_send_xforward_command: bool(
+    "no",
+    "Tell a next hop that announces XFORWARD where the mail came from: for content filters.",
+  ),
+  lmtp_send_xforward_command: bool("no", "As smtp_send_xforward_command."),
+  smtp_xforward_timeout: time("300s", "s", SECOND, "Time limit for the reply to XFORWARD."),
+  lmtp_xforward_timeout: time("300s", "s", SECOND, "Time limit for the reply to XFORWARD."),
   smtp_helo_name: text("$myhostname", "The name in EHLO and HELO."),
   lmtp_lhlo_name: text("$myhostname", "The name in LHLO."),
   smtp_discard_ehlo_keywords: list("", "Extensions of the next hop that are taken as not offered."),
