@@ -179,7 +179,12 @@ export class Walk implements Context {
     if (error instanceof NotAsked) return { kind: "notAsked" };
     const where = `restriction "${rule.ref.text}" (${rule.ref.at})`;
     if (error instanceof TableError) {
-      this.#services.log.warning(`${where}: ${printableAscii(error.message)}`);
+      this.#services.log.warning(`${where}: ${printableAscii(error.message)}`, {
+        event: "table_failed",
+        restriction: rule.ref.text,
+        rule: rule.ref.at,
+        reason: printableAscii(error.message),
+      });
       this.trace?.remark(`error: ${error.message}`);
       return { kind: "refuse", cause: "data", reply: lookupFailure(this.subject) };
     }

@@ -58,7 +58,8 @@ export class Incoming implements IncomingMessage {
   async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
     if (this.#refusal || extra.discard) {
       await this.abort();
-      if (!this.#refusal) this.#log.info(`${this.#options.envelope.queueId}: removed (discarded)`);
+      if (!this.#refusal)
+        this.#log.info(`${this.#options.envelope.queueId}: removed (discarded)`, { event: "removed" });
       return this.#refusal ?? { kind: "queued" };
     }
     if (this.#scanner) this.#endHeader();
@@ -229,7 +230,10 @@ export class Incoming implements IncomingMessage {
     const field = all.find((f) => f.name === "message-id") ?? all.find((f) => f.name === "resent-message-id");
     const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : "<>";
     const label = field?.name === "resent-message-id" ? "resent-message-id" : "message-id";
-    this.#log.info(`${this.#options.envelope.queueId}: ${label}=${value}`);
+    this.#log.info(`${this.#options.envelope.queueId}: ${label}=${value}`, () => ({
+      event: "message_id",
+      message_id: value,
+    }));
   }
 
   /** The first refusal stands. */

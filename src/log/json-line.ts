@@ -5,6 +5,7 @@ import type { LogRecord, Severity } from "./log.ts";
 
 /** One object and LF. `time` is RFC 3339 in UTC with milliseconds; fields of the event never shadow the fixed members. */
 export function formatJsonLine(record: LogRecord, host: string): string {
+  const fields = typeof record.fields === "function" ? record.fields() : record.fields;
   const queueId = parseQueueId(record.text.slice(0, Math.max(0, record.text.indexOf(":"))))?.id;
   return `${JSON.stringify({
     time: new Date(record.at).toISOString(),
@@ -14,7 +15,7 @@ export function formatJsonLine(record: LogRecord, host: string): string {
     severity: record.severity,
     text: record.text,
     ...(queueId !== undefined && { queue_id: queueId }),
-    ...(record.fields && { fields: record.fields }),
+    ...(fields && { fields }),
   })}\n`;
 }
 

@@ -3,6 +3,9 @@
 
 export type Severity = "info" | "warning" | "error" | "fatal" | "panic";
 
+/** What happened, as fields of JSON (docs/log-format.md); members that are undefined are left out. */
+export type LogFields = Readonly<Record<string, string | number | undefined>>;
+
 /** One log record. `text` is printable and has no line end. */
 export interface LogRecord {
   /** Milliseconds since the epoch. */
@@ -13,8 +16,9 @@ export interface LogRecord {
   readonly id: number;
   readonly severity: Severity;
   readonly text: string;
-  /** The same event as fields, for JSON; the text must say all an operator needs. */
-  readonly fields?: Readonly<Record<string, string | number>> | undefined;
+  /** The same event as fields, for JSON; the text must say all an operator needs. A function costs the text form nothing;
+   *  a sink calls it at once or never. */
+  readonly fields?: LogFields | (() => LogFields) | undefined;
 }
 
 /** Takes records; never blocks and never throws. */

@@ -105,7 +105,11 @@ export class PolicyClient implements PolicyService {
       }
       if (this.#isClosed) return { kind: "failed", why: result.why };
       log.warning(printableAscii(result.warning));
-      log.warning(`problem talking to server ${endpoint}: ${printableAscii(result.why)}`);
+      log.warning(`problem talking to server ${endpoint}: ${printableAscii(result.why)}`, {
+        event: "policy_failed",
+        server: endpoint,
+        reason: printableAscii(result.why),
+      });
       if (tries >= tryLimit || signal.aborted || !(await pause(clock, retryDelayMs, signal))) {
         return { kind: "failed", why: result.why };
       }

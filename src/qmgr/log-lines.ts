@@ -1,4 +1,5 @@
 /** qmgr/log-lines.ts: the text of qmgr's and the delivery agents' log lines, as Postfix writes them (postfix.md §7.2). */
+import type { Log } from "../log/log.ts";
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { RcptOutcome } from "../mail/delivery.ts";
 import type { Envelope } from "../mail/envelope.ts";
@@ -8,17 +9,27 @@ import { printableUtf8 } from "../mail/printable.ts";
 const SIGNIFICANT = 2;
 
 /** `QID: from=<s>, size=1234, nrcpt=2 (queue active)`. */
-export function activeLine(envelope: Envelope, sizeBytes: number, recipients: number): string {
-  return `${envelope.queueId}: from=<${shown(envelope.sender)}>, size=${sizeBytes}, nrcpt=${recipients} (queue active)`;
+export function logActive(log: Log, envelope: Envelope, size: number, nrcpt: number): void {
+  const from = shown(envelope.sender);
+  log.info(`${envelope.queueId}: from=<${from}>, size=${size}, nrcpt=${nrcpt} (queue active)`, () => ({
+    event: "active",
+    from,
+    size,
+    nrcpt,
+  }));
 }
 
 /** `QID: from=<s>, status=expired, returned to sender`. */
-export function expiredLine(envelope: Envelope): string {
-  return `${envelope.queueId}: from=<${shown(envelope.sender)}>, status=expired, returned to sender`;
+export function logExpired(log: Log, envelope: Envelope): void {
+  const from = shown(envelope.sender);
+  log.info(`${envelope.queueId}: from=<${from}>, status=expired, returned to sender`, () => ({
+    event: "expired",
+    from,
+  }));
 }
 
-/** One recipient's delivery line. `status` differs from the outcome's kind for SOFTBOUNCE only. */
-export function deliveryLine(options: {
+/** One recipient's delivery. `status` differs from the outcome's kind for SOFTBOUNCE only. */
+export interface DeliveryOptions {
   readonly envelope: Envelope;
   readonly recipient: { readonly address: Address; readonly original: Address };
   readonly outcome: RcptOutcome;
@@ -27,7 +38,9 @@ export function deliveryLine(options: {
   readonly nowMs: number;
   /** $delay_logging_resolution_limit. */
   readonly digits: number;
-}): string {
+}
+
+export function logDelivery(log: Log, options: DeliveryOptions): void {
   const { envelope, recipient, outcome, activeMs, digits } = options;
   const totalMs = Math.max(0, options.nowMs - envelope.arrivalMs);
   const beforeMs = Math.min(totalMs, Math.max(0, activeMs - envelope.arrivalMs));
@@ -35,11 +48,23 @@ export function deliveryLine(options: {
   const parts = [beforeMs, waitMs, outcome.connectMs, outcome.transmitMs].map((ms) => formatDelay(ms, digits));
   const same = recipient.original === "" || recipient.original.toLowerCase() === recipient.address.toLowerCase();
   const uses = outcome.connectionUse ?? 1;
-  return (
+  const delay = formatDelay(totalMs, digits);
+  const text =
     `${envelope.queueId}: to=<${shown(recipient.address)}>, ${same ? "" : `orig_to=<${shown(recipient.original)}>, `}` +
-    `relay=${outcome.relay}, ${uses > 1 ? `conn_use=${uses}, ` : ""}delay=${formatDelay(totalMs, digits)}, ` +
-    `delays=${parts.join("/")}, dsn=${outcome.dsn}, status=${options.status} (${outcome.text})`
-  );
+    `relay=${outcome.relay}, ${uses > 1 ? `conn_use=${uses}, ` : ""}delay=${delay}, ` +
+    `delays=${parts.join("/")}, dsn=${outcome.dsn}, status=${options.status} (${outcome.text})`;
+  log.info(text, () => ({
+    event: "delivery",
+    to: shown(recipient.address),
+    orig_to: same ? undefined : shown(recipient.original),
+    relay: outcome.relay,
+    conn_use: uses > 1 ? uses : undefined,
+    delay: Number(delay),
+    delays: parts.join("/"),
+    dsn: outcome.dsn,
+    status: options.status,
+    response: outcome.text,
+  }));
 }
 
 /** Seconds with two significant digits, at most `digits` behind the point, no trailing zeros; whole seconds from 10 on

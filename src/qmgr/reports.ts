@@ -58,8 +58,9 @@ export class Reporter {
       const bounceLog = logFor("bounce");
       for (const { severity, text } of remarks) bounceLog[severity](`${queueId}: ${text}`);
       for (const { label, message: made } of reports) {
-        logFor("cleanup").info(messageIdLine(made));
-        bounceLog.info(`${queueId}: ${label}: ${made.envelope.queueId}`);
+        logMessageId(logFor("cleanup"), made);
+        const notification = made.envelope.queueId;
+        bounceLog.info(`${queueId}: ${label}: ${notification}`, { event: "notification", kind: label, notification });
       }
     };
     return { append, log };
@@ -98,10 +99,10 @@ export class Reporter {
 }
 
 /** `QID: message-id=<…>`, as cleanup logs it of any mail that comes into the queue. */
-function messageIdLine({ envelope, content }: ComposedMessage): string {
+function logMessageId(log: Log, { envelope, content }: ComposedMessage): void {
   const bytes = Buffer.from(content.buffer, content.byteOffset, Math.min(content.byteLength, MAX_OWN_HEADER));
   const id = /^Message-Id: (<[^\r\n]*>)\r$/m.exec(bytes.toString("latin1"))?.[1] ?? "<>";
-  return `${envelope.queueId}: message-id=${id}`;
+  log.info(`${envelope.queueId}: message-id=${id}`, { event: "message_id", message_id: id });
 }
 
 /** The outcome of an earlier try, as the queue keeps it. */

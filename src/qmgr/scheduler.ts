@@ -11,7 +11,7 @@ import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
 import type { Lane, Transport } from "./lane.ts";
 import { formatLaneKey, LaneMap, parseLaneKey, RETRY_LANE } from "./lane-map.ts";
-import { activeLine } from "./log-lines.ts";
+import { logActive } from "./log-lines.ts";
 import { retryTimesOf } from "./retry.ts";
 import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
 import { Settler, type SettleSettings } from "./settle.ts";
@@ -210,7 +210,7 @@ export class Scheduler implements QueueManager {
     if (refused.length > 0) this.#giveBack(message, refused);
     if (admitted === 0) return;
     const active = this.#active.add(message, admitted, this.#options.clock.now());
-    this.#options.log.info(activeLine(message.envelope, message.sizeBytes, message.remaining));
+    logActive(this.#options.log, message.envelope, message.sizeBytes, message.remaining);
     for (const [lane, recipients] of groups) this.#enqueue(lane, active, recipients);
     for (const lane of groups.keys()) this.#pump(lane);
   }

@@ -9,7 +9,7 @@ import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, DeferredRecipient, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
-import { deliveryLine, expiredLine } from "./log-lines.ts";
+import { logDelivery, logExpired } from "./log-lines.ts";
 import { Reporter, type ReporterOptions, type Reports } from "./reports.ts";
 import { isExpired, nextTryMs, type RetryTimes } from "./retry.ts";
 
@@ -90,7 +90,7 @@ export class Settler {
       expired =
         this.#take(active, recipient, this.#logged(active, recipient, outcome, { nowMs, log }), draft) || expired;
     }
-    if (expired) this.#options.log.info(expiredLine(active.message.envelope));
+    if (expired) logExpired(this.#options.log, active.message.envelope);
     active.pending -= tries.length;
     this.settleRest(active, draft);
   }
@@ -122,7 +122,7 @@ export class Settler {
   ): RcptOutcome {
     const soft = this.#options.settings().softBounce && outcome.kind === "bounced";
     const counted: RcptOutcome = soft ? { ...outcome, kind: "deferred", dsn: `4${outcome.dsn.slice(1)}` } : outcome;
-    const line = deliveryLine({
+    logDelivery(at.log, {
       envelope: active.message.envelope,
       recipient,
       outcome: counted,
@@ -131,7 +131,6 @@ export class Settler {
       nowMs: at.nowMs,
       digits: this.#options.settings().delayDigits,
     });
-    at.log.info(line);
     return counted;
   }
 
@@ -185,7 +184,7 @@ export class Settler {
         const append = reports.flatMap((report) => report.append);
         const result = await this.#commit({ queueId, done, deferred, warned, append });
         for (const report of reports) report.log();
-        if (result.removed) log.info(`${queueId}: removed`);
+        if (result.removed) log.info(`${queueId}: removed`, { event: "removed" });
         for (const message of result.appended) this.#options.arrived(message);
         for (const { dueMs } of draft.deferred) this.#options.dueAt(dueMs);
       }

@@ -11,6 +11,7 @@ import type { Log } from "../log/log.ts";
 import type { ClientEndpoint } from "../mail/client.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import type { ClientMatcher } from "./client-matcher.ts";
+import { clientFields } from "./log-fields.ts";
 
 /** Limits of one service; 0 is none. */
 export interface LimitSettings {
@@ -170,7 +171,12 @@ export class ClientLimits {
     return this.#key;
   }
 
-  #warn(what: string, value: number, { peer }: Visitor): void {
-    this.#parts.log.warning(`${what}: ${value} from ${peer} for service ${this.#parts.serviceName}`);
+  #warn(what: string, value: number, { peer, client }: Visitor): void {
+    this.#parts.log.warning(`${what}: ${value} from ${peer} for service ${this.#parts.serviceName}`, () => ({
+      ...clientFields({ client }, "limit_exceeded"),
+      limit: what,
+      value,
+      service: this.#parts.serviceName,
+    }));
   }
 }

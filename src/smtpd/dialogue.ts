@@ -8,6 +8,7 @@ import type { CommandSpec } from "./commands/spec.ts";
 import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
 import { looksLikeHeader } from "./forbidden-commands.ts";
 import { identify } from "./identify.ts";
+import { clientFields, sessionFields } from "./log-fields.ts";
 import type { HandlerResult, Lost } from "./result.ts";
 import type { ClientLine, Session } from "./session.ts";
 import { softened } from "./soft-bounce.ts";
@@ -32,7 +33,10 @@ export async function converse(session: Session): Promise<void> {
   }
   const notes = session.sawBareLf && session.settings.bareNewline === "note" && !session.bareNewlineExcluded;
   const note = notes ? " notes=bare_lf" : "";
-  session.log.info(`disconnect from ${session.peer}${session.tally.format()}${note}`);
+  session.log.info(`disconnect from ${session.peer}${session.tally.format()}${note}`, () => ({
+    ...clientFields(session, "disconnect"),
+    ...session.tally.fields(),
+  }));
   await session.connection.close();
 }
 
@@ -170,7 +174,10 @@ function isOutOfTurn(session: Session, where: string): boolean {
   if (!session.connection.inputPending || (session.earlyTalker && !session.settings.forbidPipelining)) return false;
   session.earlyTalker = true;
   const text = escapeControls(hideCredentials(session.connection.peekPending(EARLY_TALK_SHOWN), session.where));
-  session.log.info(`improper command pipelining after ${where} from ${session.peer}: ${text}`);
+  session.log.info(`improper command pipelining after ${where} from ${session.peer}: ${text}`, () => ({
+    ...clientFields(session, "improper_pipelining"),
+    stage: where,
+  }));
   if (!session.settings.forbidPipelining) return false;
   session.send(reply(554, "5.5.0", "Error: SMTP protocol synchronization"));
   return true;
@@ -199,5 +206,7 @@ function endSession(session: Session, why: Lost): void {
 }
 
 function logEnd(session: Session, reason: string): void {
-  session.log.info(`${session.logId}: ${reason} after ${session.where} from ${session.peer}`);
+  session.log.info(`${session.logId}: ${reason} after ${session.where} from ${session.peer}`, () =>
+    sessionFields(session, reason.replaceAll(" ", "_")),
+  );
 }

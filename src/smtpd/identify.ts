@@ -1,6 +1,7 @@
 /** smtpd/identify.ts: who the client is, before anything is said to it: the PROXY header, the name, and what follows from
  *  being that client. XCLIENT makes it another one later: recognise() is for both. */
 import { reply } from "../mail/reply.ts";
+import { clientFields } from "./log-fields.ts";
 import { lookUpClient, unnamedClient } from "./peer-name.ts";
 import type { Session } from "./session.ts";
 
@@ -16,7 +17,7 @@ export async function identify(session: Session): Promise<boolean> {
   await recognise(session);
   // Kept when XCLIENT changes the client, as in Postfix: XFORWARD is between this host and us.
   session.xforwardAllowed = options.xforwardHosts ? await options.xforwardHosts(session.client) : false;
-  log.info(`connect from ${session.peer}`);
+  log.info(`connect from ${session.peer}`, () => clientFields(session, "connect"));
   return true;
 }
 
@@ -42,7 +43,7 @@ async function takeHeader(session: Session, timeoutMs: number): Promise<boolean>
   if (typeof header === "string" || header.kind === "bad") {
     const why = typeof header === "string" ? undefined : `${header.text}: ${escaped(header.shown)}`;
     log.warning(`haproxy read: ${why ?? (header === "timeout" ? "timeout error" : "EOF")}`);
-    log.info(`connect from ${session.peer}`);
+    log.info(`connect from ${session.peer}`, () => clientFields(session, "connect"));
     session.send(reply(421, "4.3.0", `${settings.hostname} Server local error`));
     return false;
   }

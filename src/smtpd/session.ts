@@ -14,6 +14,7 @@ import { ClientLimits } from "./client-limits.ts";
 import type { ListAnswer } from "./client-matcher.ts";
 import type { DiscardedKeywords } from "./discarded-keywords.ts";
 import type { Explanation } from "./explanation.ts";
+import { clientFields, loginFields } from "./log-fields.ts";
 import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
 import type { Lost } from "./result.ts";
@@ -193,7 +194,13 @@ export class Session {
     const { transaction } = this;
     if (transaction === undefined || transaction.queueId !== undefined) return;
     transaction.queueId = this.options.nextQueueId();
-    this.log.info(`${transaction.queueId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}`);
+    this.log.info(
+      `${transaction.queueId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}`,
+      () => ({
+        ...clientFields(this, "client"),
+        ...loginFields(this),
+      }),
+    );
   }
 
   /** Forgets the transaction (RSET, HELO, end of message). */

@@ -34,6 +34,19 @@ export class Tally {
     this.#good.set(name, (this.#good.get(name) ?? 0) + 1);
   }
 
+  /** As fields: `rcpt` given and `rcpt_ok` successful, for each command that was given. */
+  fields(): Readonly<Record<string, number>> {
+    const fields = new Map<string, number>();
+    let [total, ok] = [0, 0];
+    for (const [name, given] of this.#total) {
+      const good = this.#good.get(name) ?? 0;
+      fields.set(name, given).set(`${name}_ok`, good);
+      total += given;
+      ok += good;
+    }
+    return { ...Object.fromEntries(fields), commands: total, commands_ok: ok };
+  }
+
   /** ` ehlo=1 mail=1 rcpt=1/2 commands=3/4`. */
   format(): string {
     let text = "";

@@ -3,6 +3,7 @@ import type { Parameters } from "../config/parameters.ts";
 import type { TlsSession } from "../mail/client.ts";
 import { reply } from "../mail/reply.ts";
 import type { ServerTlsInput } from "../net/tls-context.ts";
+import { clientFields, sessionFields } from "./log-fields.ts";
 import type { Session } from "./session.ts";
 import { tlsLevelOf } from "./settings.ts";
 
@@ -16,9 +17,14 @@ export async function secure(session: Session): Promise<boolean> {
   }
   const failure = await connection.upgrade(context, settings.tlsTimeoutMs);
   if (failure !== undefined) {
-    log.info(`SSL_accept error from ${session.peer}: ${session.printable(failure)}`);
+    log.info(`SSL_accept error from ${session.peer}: ${session.printable(failure)}`, () => ({
+      ...clientFields(session, "tls_failed"),
+      reason: session.printable(failure),
+    }));
     if (await session.limits.newTls(session)) return false;
-    log.info(`NOQUEUE: lost connection after ${session.where} from ${session.peer}`);
+    log.info(`NOQUEUE: lost connection after ${session.where} from ${session.peer}`, () =>
+      sessionFields(session, "lost_connection"),
+    );
     return false;
   }
   session.resetForTls();
@@ -45,7 +51,13 @@ function logTls(session: Session, tls: TlsSession): void {
   const trust = peer === undefined ? "Anonymous" : peer.trusted ? "Trusted" : "Untrusted";
   const name = tls.serverName === undefined ? "" : ` to ${session.printable(tls.serverName)}`;
   const what = `${trust} TLS connection ${tls.reused ? "reused" : "established"} from ${session.peer}${name}`;
-  log.info(`${what}: ${tls.protocol} with cipher ${tls.cipher} (${tls.bits}/${tls.bits} bits)`);
+  log.info(`${what}: ${tls.protocol} with cipher ${tls.cipher} (${tls.bits}/${tls.bits} bits)`, () => ({
+    ...clientFields(session, "tls"),
+    trust: trust.toLowerCase(),
+    protocol: tls.protocol,
+    cipher: tls.cipher,
+    bits: tls.bits,
+  }));
 }
 
 /** smtpd_tls_req_ccert. As Postfix the refusal answers the client's next command: before it, clients read nothing. In

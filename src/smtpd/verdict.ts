@@ -3,6 +3,7 @@
 import type { RuleRef, Verdict } from "../access/access.ts";
 import { type Reply, replyText } from "../mail/reply.ts";
 import { explain } from "./explain.ts";
+import { replyFields, sessionFields } from "./log-fields.ts";
 import type { Session } from "./session.ts";
 import { softenedText } from "./soft-bounce.ts";
 
@@ -30,6 +31,7 @@ export function applyVerdict(session: Session, verdict: Verdict): Reply | undefi
 function logRule(session: Session, { at, parameter, text }: RuleRef, id: string): void {
   const rule = session.printable(text);
   session.log.info(`${session.logId}: explain: id=${id} rule=${at} parameter=${parameter} restriction=<${rule}>`, {
+    event: "explain",
     explain: id,
     rule: at,
     parameter,
@@ -42,7 +44,10 @@ export function logNotice(session: Session, action: string, text: string): void 
   const { logId, where, peer } = session;
   const soft = session.settings.softBounce && action.startsWith("reject");
   const shown = session.printable(soft ? softenedText(text) : text);
-  session.log.info(`${logId}: ${action}: ${where} from ${peer}: ${shown};${session.describe()}`);
+  session.log.info(`${logId}: ${action}: ${where} from ${peer}: ${shown};${session.describe()}`, () => ({
+    ...sessionFields(session, action),
+    ...replyFields(shown),
+  }));
 }
 
 /** A refusal of our own that Postfix logs like one of the restrictions. */

@@ -79,7 +79,11 @@ function openOrBroken(ref: string, options: OpenerContext): LookupTable {
     return openTyped(ref, options);
   } catch (cause) {
     if (!(cause instanceof TableError)) throw cause;
-    options.log.warning(`${ref} is unavailable. ${cause.message}`);
+    options.log.warning(`${ref} is unavailable. ${cause.message}`, {
+      event: "table_unavailable",
+      table: ref,
+      reason: cause.message,
+    });
     return brokenTable(ref, cause.message);
   }
 }

@@ -4,6 +4,7 @@ import { printableAscii } from "../../mail/printable.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import type { SaslExchange, SaslStep } from "../../sasl/backend.ts";
 import { decodeBase64 } from "../base64.ts";
+import { clientFields } from "../log-fields.ts";
 import { answer, type HandlerResult, lost, replyWith } from "../result.ts";
 import type { ClientLine, Session } from "../session.ts";
 import { checkGreeted } from "./helo.ts";
@@ -125,7 +126,13 @@ function readResponse(attempt: Attempt, line: ClientLine): Uint8Array | HandlerR
 }
 
 function abort({ session, mechanism }: Attempt): HandlerResult {
-  session.log.warning(`${session.peer}: SASL ${session.printable(mechanism).slice(0, 100)} authentication aborted`);
+  session.log.warning(
+    `${session.peer}: SASL ${session.printable(mechanism).slice(0, 100)} authentication aborted`,
+    () => ({
+      ...clientFields(session, "auth_aborted"),
+      sasl_method: session.printable(mechanism).slice(0, 100),
+    }),
+  );
   return answer(501, "5.7.0", "Authentication aborted");
 }
 
@@ -133,7 +140,15 @@ function fail({ session, mechanism }: Attempt, failure: Failure): HandlerResult 
   const reason = session.printable(failure.reason) || "(reason unavailable)";
   const username = failure.username === undefined ? "(unavailable)" : session.printable(failure.username).slice(0, 100);
   const shown = session.printable(mechanism).slice(0, 100);
-  session.log.warning(`${session.peer}: SASL ${shown} authentication failed: ${reason}, sasl_username=${username}`);
+  session.log.warning(
+    `${session.peer}: SASL ${shown} authentication failed: ${reason}, sasl_username=${username}`,
+    () => ({
+      ...clientFields(session, "auth_failed"),
+      sasl_method: shown,
+      sasl_username: failure.username === undefined ? undefined : username,
+      reason,
+    }),
+  );
   const what = failure.code === 454 ? "Temporary authentication failure" : "Error: authentication failed";
   return answer(failure.code, failure.dsn, printableAscii(`${what}: ${reason}`));
 }
