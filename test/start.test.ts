@@ -199,7 +199,7 @@ describe("a server that runs", { concurrency: false }, () => {
     });
     await assert.rejects(Conversation.open(port));
     assert.throws(() => readFileSync(join(server.directory, "spool/pid/postern.pid")), { code: "ENOENT" });
-    assert.match(server.log(), /postfix\/master\[\d+\]: terminating\n/);
+    assert.match(server.log(), /postfix\/master\[\d+\]: terminating on signal 15\n/);
   });
 
   test("a queue of another version is refused, not converted, and the master ends with 1", async () => {

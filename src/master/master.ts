@@ -141,7 +141,7 @@ export class Master {
 
   /** Finishes sessions (bounded) and stops; `abort` does not wait. */
   async stop(how: { readonly graceMs: number } = { graceMs: STOP_GRACE_MS }): Promise<void> {
-    this.#log.info("terminating");
+    this.#log.info("terminating on signal 15"); // Postfix's words for "postfix stop", too
     await this.#fleet.stop(how.graceMs);
     await this.#close();
     this.#resolveStopped();

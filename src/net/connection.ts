@@ -319,9 +319,9 @@ export class Connection {
     this.#deadline.arm(timeoutMs);
     return new Promise((resolve) => {
       let reason: string | undefined;
-      this.#waiter = (result) => resolve(reason ?? (result === "timeout" ? "timeout" : "lost connection"));
+      this.#waiter = (result) => resolve(reason ?? (result === "timeout" ? "Connection timed out" : "lost connection"));
       const fail = (error: Error) => {
-        reason = error.message;
+        reason = /\bECONNRESET\b/.test(error.message) ? "Connection reset by peer" : error.message;
         this.#settle("eof");
       };
       // Nobody reads yet, so that the end of a client that gave up would not be told until the deadline.

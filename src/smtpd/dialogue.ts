@@ -142,11 +142,12 @@ async function execute(session: Session, command: Command): Promise<boolean> {
   session.where = command.known === undefined ? "UNKNOWN" : command.verb;
   if ((session.protocol !== "ESMTP" || spec.endsGroup) && isOutOfTurn(session, session.where)) return true;
   const result = await spec.run(session, command.args);
-  if ("reply" in result && (result.reply.code < 400 || (result.kind === "reply" && result.tolerated))) {
-    tally.succeed(spec.tally);
-  }
+  const good = "reply" in result && (result.reply.code < 400 || (result.kind === "reply" && result.tolerated));
+  if (good && result.kind !== "startTls") tally.succeed(spec.tally);
   if (spec.junk && session.junk++ > settings.junkLimit) session.errors++;
   const over = await deliver(session, result);
+  // A handshake that fails is a STARTTLS that failed, as in Postfix.
+  if (result.kind === "startTls" && !over) tally.succeed(spec.tally);
   if (spec.endsGroup) session.connection.flush(); // PIPE-03
   return over;
 }

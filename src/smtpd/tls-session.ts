@@ -17,10 +17,7 @@ export async function secure(session: Session): Promise<boolean> {
   }
   const failure = await connection.upgrade(context, settings.tlsTimeoutMs);
   if (failure !== undefined) {
-    log.info(`SSL_accept error from ${session.peer}: ${session.printable(failure)}`, () => ({
-      ...clientFields(session, "tls_failed"),
-      reason: session.printable(failure),
-    }));
+    logFailure(session, failure);
     if (await session.limits.newTls(session)) return false;
     log.info(`NOQUEUE: lost connection after ${session.where} from ${session.peer}`, () =>
       sessionFields(session, "lost_connection"),
@@ -33,6 +30,18 @@ export async function secure(session: Session): Promise<boolean> {
   const tooMany = tls?.reused ? undefined : await session.limits.newTls(session);
   if (tooMany) session.send(tooMany);
   return tooMany === undefined && (await checkCertificate(session));
+}
+
+/** The reason, or -1 with what the TLS library says on lines of their own. */
+function logFailure(session: Session, failure: string): void {
+  const problems = [...failure.matchAll(/(error:[0-9A-F]{8}:[^:\n]*):[^:\n]*(:[^\n]*)/g)];
+  const texts = problems.map(([, what, where]) => session.printable(`${what}:${where}`));
+  const reason = session.printable(failure);
+  session.log.info(`SSL_accept error from ${session.peer}: ${texts.length > 0 ? "-1" : reason}`, () => ({
+    ...clientFields(session, "tls_failed"),
+    reason: texts[0] ?? reason,
+  }));
+  for (const text of texts) session.log.warning(`TLS library problem: ${text}`);
 }
 
 /** `Trusted TLS connection established from …`, as Postfix words it. */
