@@ -9,7 +9,7 @@ export interface FieldRewriting {
   /** Canonical form in the context of the header: local or remote. */
   readonly rewrite: (address: Address) => Address;
   /** undefined: none (no_address_mappings). */
-  readonly mappings: AddressMappings | undefined;
+  readonly mappings: Pick<AddressMappings, "changes" | "map"> | undefined;
   /** Takes log lines without queue id. */
   readonly warn: (text: string) => void;
 }

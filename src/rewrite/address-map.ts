@@ -13,6 +13,8 @@ export type AddressMapName =
   | "sender_canonical_maps"
   | "recipient_canonical_maps"
   | "virtual_alias_maps"
+  | "smtp_generic_maps"
+  | "lmtp_generic_maps"
   | "sender_bcc_maps"
   | "recipient_bcc_maps";
 

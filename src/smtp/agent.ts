@@ -5,7 +5,11 @@ import type { Deadlines } from "../base/deadlines.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent, DeliveryRecipient, DeliveryRequest, RcptOutcome } from "../mail/delivery.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import type { AddressMap } from "../rewrite/address-map.ts";
+import { MappingError } from "../rewrite/mapping-error.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { genericRequest } from "./generic.ts";
 import { openSession, type Refusal } from "./handshake.ts";
 import { findHosts } from "./hosts.ts";
 import { type NextHop, parseNextHops } from "./nexthop.ts";
@@ -24,11 +28,15 @@ export interface AgentParts {
   readonly log: Log;
   readonly myAddresses: ReadonlySet<string>;
   readonly random: () => number;
+  /** smtp_generic_maps; undefined: none. */
+  readonly generic?: AddressMap | undefined;
 }
 
 /** A delivery under way: what is known of each recipient, and since when what was done. */
 interface Delivery {
   readonly request: DeliveryRequest;
+  /** The request with addresses as the next hop shall see them. */
+  readonly outgoing: DeliveryRequest;
   readonly signal: AbortSignal;
   /** The last outcome of each recipient; deferred ones may be replaced by a further host's. */
   readonly outcomes: Map<number, RcptOutcome>;
@@ -50,11 +58,29 @@ export class SmtpAgent implements DeliveryAgent {
   }
 
   async deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly RcptOutcome[]> {
+    const { generic } = this.#parts;
+    if (generic === undefined) return this.#deliver(request, request, signal);
+    try {
+      return await this.#deliver(request, await genericRequest(request, generic), signal);
+    } catch (error) {
+      if (!(error instanceof MappingError)) throw error;
+      if (error.cause instanceof Error) this.#parts.log.warning(printableUtf8(error.cause.message));
+      const verdict = ownVerdict("4.3.0", `${generic.name} map lookup problem`);
+      return request.recipients.map(({ id }) => outcomeOf(id, verdict, { relay: "none", connectMs: 0, transmitMs: 0 }));
+    }
+  }
+
+  async #deliver(
+    request: DeliveryRequest,
+    outgoing: DeliveryRequest,
+    signal: AbortSignal,
+  ): Promise<readonly RcptOutcome[]> {
     const delivery: Delivery = {
       request,
+      outgoing,
       signal,
       outcomes: new Map(),
-      pending: request.recipients,
+      pending: outgoing.recipients,
       startedMs: this.#parts.clock.monotonic(),
       sessions: 0,
       finished: false,
@@ -128,13 +154,13 @@ export class SmtpAgent implements DeliveryAgent {
 
   /** One transaction for the pending recipients. "stale": nothing happened, use another session. */
   async #transmit(session: Session, delivery: Delivery): Promise<"done" | "stale"> {
-    const { request, signal } = delivery;
+    const { outgoing, signal } = delivery;
     const { clock, settings } = this.#parts;
     const connectedMs = clock.monotonic();
     session.uses++;
     const abort = () => session.connection.destroy();
     signal.addEventListener("abort", abort, { once: true });
-    const result = await transmit(session, request, { recipients: delivery.pending, settings });
+    const result = await transmit(session, outgoing, { recipients: delivery.pending, settings });
     signal.removeEventListener("abort", abort);
     if (result.stale) return "stale";
     const times = { connectMs: connectedMs - delivery.startedMs, transmitMs: clock.monotonic() - connectedMs };

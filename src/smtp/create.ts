@@ -5,6 +5,8 @@ import type { Parameters } from "../config/parameters.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
+import { type AddressMap, createAddressMap } from "../rewrite/address-map.ts";
+import { createResolver } from "../rewrite/create.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { SmtpAgent } from "./agent.ts";
 import { type Protocol, settingsOf } from "./settings.ts";
@@ -25,10 +27,19 @@ export interface SmtpAgentOptions {
 
 /** The agent. Throws ParameterError for a bad parameter. */
 export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
+  const { params, protocol = "smtp" } = options;
   return new SmtpAgent({
     ...options,
-    settings: settingsOf(options.params, options.protocol ?? "smtp"),
+    settings: settingsOf(params, protocol),
+    generic: genericMap(options, protocol),
     myAddresses: new Set(options.myAddresses),
     random: Math.random,
   });
+}
+
+function genericMap({ params, tables, myAddresses }: SmtpAgentOptions, protocol: Protocol): AddressMap | undefined {
+  const name = `${protocol}_generic_maps` as const;
+  if (params.get(name).length === 0) return undefined;
+  const resolver = createResolver(params, { tables, ownAddresses: myAddresses });
+  return createAddressMap(name, "generic", params, { tables, resolver });
 }

@@ -75,6 +75,11 @@ export const SMTP_PARAMETERS = {
   ...twice("lmtp", { connectTimeout: "0s", tcpPort: "24", skipQuit: "no" }),
   smtp_helo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to EHLO or HELO."),
   lmtp_lhlo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to LHLO."),
+  smtp_generic_maps: list(
+    "",
+    "Tables address → address for what leaves by SMTP, envelope and header: for addresses that mean something here only.",
+  ),
+  lmtp_generic_maps: list("", "As smtp_generic_maps, for what leaves by LMTP."),
   smtp_send_xforward_command: bool(
     "no",
     "Tell a next hop that announces XFORWARD where the mail came from: for content filters.",
