@@ -264,9 +264,8 @@ class Evaluator implements AccessSession {
   }
 
   #walk(facts: Facts, deferral: Deferral | undefined): Walk {
-    const { services, delayReject, permitLog, traces } = this.#lists;
+    const { delayReject, permitLog, traces } = this.#lists;
     const walk = new Walk({
-      services,
       log: this.#log,
       facts,
       session: this.#session,

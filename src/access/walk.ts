@@ -9,7 +9,7 @@ import type { AccessNotice, Decision, Effect, Facts, RuleRef, Stage, StepResult 
 import { NotAsked } from "./not-asked.ts";
 import { type PermitLog, permitText } from "./permit-log.ts";
 import { CONFIGURATION_ERROR, lookupFailure, type Subject } from "./reply-text.ts";
-import type { Context, EffectScope, Outcome, Rule, Services } from "./restriction.ts";
+import type { Context, EffectScope, Outcome, Rule } from "./restriction.ts";
 import type { SessionCache } from "./session-cache.ts";
 import type { Trace } from "./trace.ts";
 
@@ -39,7 +39,6 @@ export interface ListRun {
 }
 
 export interface WalkOptions {
-  readonly services: Services;
   readonly log: Log;
   readonly facts: Facts;
   readonly session: SessionCache;
@@ -68,7 +67,6 @@ export class Walk implements Context {
   readonly effects: Effect[] = [];
   readonly notices: AccessNotice[] = [];
   readonly trace: Trace | undefined;
-  readonly #services: Services;
   readonly #message: MessageState;
   readonly #permitLog: PermitLog | undefined;
   readonly #beforeMail: boolean;
@@ -82,7 +80,6 @@ export class Walk implements Context {
   #steps = 0;
 
   constructor(options: WalkOptions) {
-    this.#services = options.services;
     this.facts = options.facts;
     this.log = options.log;
     this.session = options.session;
@@ -164,7 +161,7 @@ export class Walk implements Context {
 
   #evaluate(rule: Rule): Outcome | Promise<Outcome> {
     if (this.#frames.length > MAX_DEPTH || ++this.#steps > MAX_STEPS) {
-      this.#services.log.warning(`restriction "${rule.ref.text}" (${rule.ref.at}): unreasonable restriction recursion`);
+      this.log.warning(`restriction "${rule.ref.text}" (${rule.ref.at}): unreasonable restriction recursion`);
       return { kind: "refuse", cause: "config", reply: CONFIGURATION_ERROR };
     }
     try {
@@ -179,7 +176,7 @@ export class Walk implements Context {
     if (error instanceof NotAsked) return { kind: "notAsked" };
     const where = `restriction "${rule.ref.text}" (${rule.ref.at})`;
     if (error instanceof TableError) {
-      this.#services.log.warning(`${where}: ${printableAscii(error.message)}`, {
+      this.log.warning(`${where}: ${printableAscii(error.message)}`, {
         event: "table_failed",
         restriction: rule.ref.text,
         rule: rule.ref.at,
@@ -189,7 +186,7 @@ export class Walk implements Context {
       return { kind: "refuse", cause: "data", reply: lookupFailure(this.subject) };
     }
     const told = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    this.#services.log.error(`${where} failed: ${printableAscii(told.replace(/\n\s*/g, " | "))}`);
+    this.log.error(`${where} failed: ${printableAscii(told.replace(/\n\s*/g, " | "))}`);
     return { kind: "refuse", cause: "data", reply: reply(451, "4.3.0", "Error: internal error") };
   }
 

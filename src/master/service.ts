@@ -15,6 +15,8 @@ import type { AddressResolver } from "../rewrite/resolve.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
 import { createSaslBackend } from "../sasl/select.ts";
+import { createCommandFilter } from "../smtpd/command-filter.ts";
+import { hideInitialResponse } from "../smtpd/commands/auth.ts";
 import { createSmtpd } from "../smtpd/create.ts";
 import { createDiscardedByAddress } from "../smtpd/discarded-keywords.ts";
 import type { Smtpd, SmtpdOptions } from "../smtpd/options.ts";
@@ -132,6 +134,7 @@ function lookedUpParts({ tables, files, kit }: ServiceInput, params: Parameters,
   const { isUncounted, ...lists } = clientLists({ params, tables, files, log });
   return {
     ...lists,
+    commandFilter: createCommandFilter(params, { tables, hide: hideInitialResponse }),
     discardedByAddress: createDiscardedByAddress(params, { tables, log }),
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),

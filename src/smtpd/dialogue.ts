@@ -6,6 +6,7 @@ import { hideCredentials, hideInitialResponse, LIMIT_EXCEEDED } from "./commands
 import { bareNewline } from "./commands/data.ts";
 import type { CommandSpec } from "./commands/spec.ts";
 import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
+import { dataError } from "./data-error.ts";
 import { looksLikeHeader } from "./forbidden-commands.ts";
 import { identify } from "./identify.ts";
 import { clientFields, sessionFields } from "./log-fields.ts";
@@ -101,6 +102,15 @@ export async function handle(session: Session, line: ClientLine): Promise<boolea
     return deliver(session, { kind: "reply", reply: reply(500, "5.5.2", "Error: bad UTF-8 syntax") });
   }
   if (line.truncated && /^AUTH\s/i.test(text)) return deliver(session, LIMIT_EXCEEDED);
+  const filter = session.options.commandFilter;
+  const filtered = filter === undefined ? text : await filter(text, session);
+  if (filtered === undefined) return deliver(session, dataError(session));
+  return dispatch(session, filtered);
+}
+
+/** A line that may be a command. True: the session is over. */
+async function dispatch(session: Session, text: string): Promise<boolean> {
+  const { settings } = session;
   const [, verb = "", rest = ""] = /^[ \t]*([^ \t]+)[ \t]*(.*)$/s.exec(text) ?? [];
   if (verb === "" || text.includes("\0")) {
     return deliver(session, { kind: "reply", reply: reply(500, "5.5.2", "Error: bad syntax") });

@@ -14,6 +14,7 @@ import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
 import type { ClientCounting } from "./client-limits.ts";
 import type { ClientMatcher } from "./client-matcher.ts";
+import type { CommandFilter } from "./command-filter.ts";
 import type { DiscardedByAddress } from "./discarded-keywords.ts";
 import type { Explainer } from "./explanation.ts";
 import type { RejectFooter } from "./reject-footer.ts";
@@ -56,6 +57,8 @@ export interface SmtpdOptions {
   readonly debugPeers: ClientMatcher;
   /** smtpd_discard_ehlo_keyword_address_maps; undefined: none. */
   readonly discardedByAddress?: DiscardedByAddress | undefined;
+  /** smtpd_command_filter; undefined: none. */
+  readonly commandFilter?: CommandFilter | undefined;
   /** smtpd_reject_footer; undefined: none. */
   readonly rejectFooter?: RejectFooter | undefined;
   /** smtpd_sasl_exceptions_networks: AUTH is not announced to these, but accepted. */

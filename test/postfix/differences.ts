@@ -111,6 +111,17 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "An unknown mechanism is 504 (RFC 4954 section 4), and is named as by Postfix 3.10.",
   },
   {
+    id: "starttls-early",
+    kind: "reply",
+    where: /: STARTTLS with a command behind it$/,
+    covers: (postfix, postern) =>
+      (postfix.startsWith("220 2.0.0 Ready") && postern === "554 5.5.0 Error: SMTP protocol synchronization") ||
+      (/^\((?:silence|open)\)$/.test(postfix) && postern === "(closed)"),
+    logFollows: true,
+    reason:
+      "What stands behind STARTTLS in clear is refused with it, as by Postfix 3.9; Postfix 3.7 drops it and waits.",
+  },
+  {
     id: "auth-mechanism-log",
     kind: "log",
     covers: (postfix, postern) => postern.replace(/(Invalid authentication mechanism): '\w+'/, "$1") === postfix,

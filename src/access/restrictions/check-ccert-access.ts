@@ -34,9 +34,9 @@ export const checkCcertAccess: Word = {
         evaluate: (context) => checkKey(name, context),
       }),
     );
-    return ({ facts: { tls } }) => {
-      if (tls?.peer === undefined) {
-        warnUnlessCcertAsked("check_ccert_access", services);
+    return (context) => {
+      if (context.facts.tls?.peer === undefined) {
+        warnUnlessCcertAsked("check_ccert_access", services, context);
         return DUNNO;
       }
       return { kind: "run", rules };

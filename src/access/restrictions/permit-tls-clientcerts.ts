@@ -4,7 +4,7 @@
 import type { TlsPeer } from "../../mail/client.ts";
 import { type LookupTable, TableError } from "../../tables/table.ts";
 import { warnUnlessCcertAsked } from "../ccert.ts";
-import { type Context, DUNNO, PERMIT, type Services, type Word } from "../restriction.ts";
+import { type Context, DUNNO, PERMIT, type Word } from "../restriction.ts";
 
 export const permitTlsClientcerts = word("permit_tls_clientcerts", () => false);
 
@@ -20,14 +20,14 @@ function word(name: string, suffices: (peer: TlsPeer) => boolean): Word {
         const { tls } = context.facts;
         if (tls === undefined) return DUNNO;
         if (tls.peer === undefined) {
-          warnUnlessCcertAsked(name, services);
+          warnUnlessCcertAsked(name, services, context);
           return DUNNO;
         }
         if (suffices(tls.peer)) {
           context.trace?.remark(`client certificate "${tls.peer.subject}" is trusted`);
           return PERMIT;
         }
-        return (await isListed(tls.peer, { tables, services, context })) ? PERMIT : DUNNO;
+        return (await isListed(tls.peer, { tables, context })) ? PERMIT : DUNNO;
       };
     },
   };
@@ -35,12 +35,11 @@ function word(name: string, suffices: (peer: TlsPeer) => boolean): Word {
 
 interface Search {
   readonly tables: readonly LookupTable[];
-  readonly services: Services;
   readonly context: Context;
 }
 
 /** Rejects TableError: 451. */
-async function isListed(peer: TlsPeer, { tables, services, context }: Search): Promise<boolean> {
+async function isListed(peer: TlsPeer, { tables, context }: Search): Promise<boolean> {
   const prints = [peer.certFingerprint, peer.publicKeyFingerprint];
   try {
     for (const print of prints) {
@@ -54,7 +53,7 @@ async function isListed(peer: TlsPeer, { tables, services, context }: Search): P
   } catch (error) {
     if (error instanceof TableError) {
       const [cert, key] = prints;
-      services.log.warning(`relay_clientcerts: lookup error for fingerprint '${cert}', pkey fingerprint ${key}`);
+      context.log.warning(`relay_clientcerts: lookup error for fingerprint '${cert}', pkey fingerprint ${key}`);
     }
     throw error;
   }

@@ -54,6 +54,10 @@ export const SMTPD_PARAMETERS = {
     "HELO, EHLO, RSET, NOOP and VRFY commands without a message between them, before each counts as an error.",
   ),
   smtpd_noop_commands: list("", "Commands that are answered 250 and otherwise ignored."),
+  smtpd_command_filter: text(
+    "",
+    "A table from a client's command line, as it came, to the line that stands in its place, for clients that cannot be repaired.",
+  ),
   smtpd_forbidden_commands: list(
     "CONNECT GET POST regexp:{{/^[^A-Z]/ Bogus}}",
     "Commands that end the session at once; words, or inline regexp tables of the first word.",
