@@ -17,6 +17,7 @@ import { checkSasl } from "../sasl/select.ts";
 import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import { checkReports } from "./bounce-templates.ts";
+import { checkLog } from "./check-log.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
 import { proveSnapshot } from "./prove.ts";
@@ -37,7 +38,17 @@ export interface CheckOptions {
 /** All problems, sorted by file and line. */
 export async function checkConfiguration(options: CheckOptions): Promise<readonly Problem[]> {
   const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0, interfaces: ownNetworks() });
-  return inOrder([...problems, ...(snapshot ? await checkLoaded(snapshot) : [])]);
+  return inOrder([...problems, ...(snapshot ? [...checkLogHere(snapshot), ...(await checkLoaded(snapshot))] : [])]);
+}
+
+/** On this machine, which need not be the one that a changed configuration is for: start and reload do not ask. */
+function checkLogHere(snapshot: ConfigSnapshot): readonly Problem[] {
+  try {
+    return checkLog(scopeOf(snapshot), snapshot.files);
+  } catch (error) {
+    if (error instanceof ParameterError) return []; // checkLoaded() reports it
+    throw error;
+  }
 }
 
 /** Problems of a snapshot that could be read. */
