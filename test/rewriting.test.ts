@@ -26,7 +26,8 @@ transport_maps = inline:{ { refused.test = smtp:[127.0.0.1]:${refusing.port} } }
 virtual_alias_domains = alias.test
 virtual_alias_maps = inline:{ { team@alias.test = a@far.test b@far.test }, { sender@alias.test = home@far.test } }
 sender_canonical_maps = inline:{ { ann@in.test = Ann.Lee@out.test } }
-postern_service_role = submission
+postern_service_role = mx
+local_header_rewrite_clients = permit_mynetworks
 content_filter = scan:[127.0.0.1]:${ports.filter}`,
       masterCf: `${ports.in} inet n - n - - smtpd
 scan unix - - n - 2 smtp

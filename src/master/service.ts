@@ -19,6 +19,7 @@ import { createCommandFilter } from "../smtpd/command-filter.ts";
 import { hideInitialResponse } from "../smtpd/commands/auth.ts";
 import { createSmtpd } from "../smtpd/create.ts";
 import { createDiscardedByAddress } from "../smtpd/discarded-keywords.ts";
+import { compileHeaderClients, type HeaderClients } from "../smtpd/header-clients.ts";
 import type { Smtpd, SmtpdOptions } from "../smtpd/options.ts";
 import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
@@ -130,16 +131,29 @@ function sharedParts(kit: ServiceInput["kit"], syslogName: string) {
 }
 
 /** What depends on who the client is, by lists and tables. */
-function lookedUpParts({ tables, files, kit }: ServiceInput, params: Parameters, log: Log) {
+function lookedUpParts(input: ServiceInput, params: Parameters, log: Log) {
+  const { tables, files, kit } = input;
   const { isUncounted, ...lists } = clientLists({ params, tables, files, log });
   return {
     ...lists,
     commandFilter: createCommandFilter(params, { tables, hide: hideInitialResponse }),
+    headerClients: headerClients(input, params),
     discardedByAddress: createDiscardedByAddress(params, { tables, log }),
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
     counting: { anvil: kit.anvil, isExcepted: isUncounted },
   };
+}
+
+/** undefined if the parameter is not set: then the role of the service decides. */
+function headerClients({ tables, files }: ServiceInput, params: Parameters): HeaderClients | undefined {
+  const name = "local_header_rewrite_clients";
+  if (params.source(name) === undefined) return undefined;
+  return compileHeaderClients(params.get(name), {
+    open: (ref) => tables.open(ref),
+    mynetworks: compileAddressList(params.get("mynetworks"), { opener: tables, files }),
+    certificates: params.get("relay_clientcerts").map((ref) => tables.open(ref)),
+  });
 }
 
 function makeSasl({ files, kit }: ServiceInput, params: Parameters, log: Log): AccountBackend {

@@ -17,6 +17,7 @@ import type { ClientMatcher } from "./client-matcher.ts";
 import type { CommandFilter } from "./command-filter.ts";
 import type { DiscardedByAddress } from "./discarded-keywords.ts";
 import type { Explainer } from "./explanation.ts";
+import type { HeaderClients } from "./header-clients.ts";
 import type { RejectFooter } from "./reject-footer.ts";
 
 export interface SmtpdOptions {
@@ -25,6 +26,8 @@ export interface SmtpdOptions {
   /** Service name of master.cf. */
   readonly serviceName: string;
   readonly role: "submission" | "mx";
+  /** local_header_rewrite_clients: these are "submission" for the header, others "mx"; undefined: the role decides. */
+  readonly headerClients?: HeaderClients | undefined;
   readonly access: AccessPolicy;
   /** undefined: AUTH is not enabled. */
   readonly sasl: SaslBackend | undefined;

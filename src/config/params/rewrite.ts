@@ -99,6 +99,12 @@ export const REWRITE_PARAMETERS = {
     { min: 1 },
     "The most bytes of an address that an alias leads to; above it the message is refused for now with 451 4.6.0.",
   ),
+  local_header_rewrite_clients: list(
+    "permit_inet_interfaces",
+    "Whose headers are completed with $myorigin and get missing fields: permit_inet_interfaces, permit_mynetworks, " +
+      "permit_sasl_authenticated, permit_tls_clientcerts, permit_tls_all_clientcerts, or type:table of addresses. Not set: all " +
+      "clients of a service whose role is submission, and no others.",
+  ),
   remote_header_rewrite_domain: text(
     "",
     "The domain that completes header addresses of mail that is not from our own clients. Empty: such headers stay as they are.",

@@ -1,6 +1,7 @@
 /** smtpd/commands/data.ts: DATA (RFC 5321 §4.1.1.4): streams the content to cleanup; 250 only after it is stored. */
 import type { IncomingMessage } from "../../cleanup/cleanup.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { TableError } from "../../tables/table.ts";
 import { DataReader } from "../data-reader.ts";
 import { answer, type HandlerResult, type Lost, lost, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
@@ -28,7 +29,12 @@ export async function runData(session: Session, args: string): Promise<HandlerRe
     session.recipient = undefined;
     return replyWith(denied);
   }
-  const message = begin(session, transaction);
+  const role = await headerRole(session);
+  if (role === undefined) {
+    session.recipient = undefined;
+    return replyWith(reply(451, "4.3.0", "Temporary lookup failure"));
+  }
+  const message = begin(session, transaction, role);
   session.send(reply(354, undefined, "End data with <CR><LF>.<CR><LF>"));
   try {
     return await take(session, message);
@@ -52,7 +58,20 @@ async function take(session: Session, message: IncomingMessage): Promise<Handler
   return result;
 }
 
-function begin(session: Session, transaction: Transaction): IncomingMessage {
+/** How the header is completed; undefined: it cannot be known now, and the log says why. */
+async function headerRole(session: Session): Promise<"submission" | "mx" | undefined> {
+  const { headerClients, role } = session.options;
+  if (headerClients === undefined) return role;
+  try {
+    return (await headerClients(session)) ? "submission" : "mx";
+  } catch (error) {
+    if (!(error instanceof TableError)) throw error;
+    session.log.warning(`local_header_rewrite_clients: ${error.message}`);
+    return undefined;
+  }
+}
+
+function begin(session: Session, transaction: Transaction, role: "submission" | "mx"): IncomingMessage {
   const { options, client, helo, protocol, user } = session;
   const { queueId } = transaction;
   if (queueId === undefined) throw new Error("A transaction with recipients has no queue id");
@@ -83,7 +102,7 @@ function begin(session: Session, transaction: Transaction): IncomingMessage {
     redirected: transaction.redirected,
     tls: session.tls,
     prepend: transaction.prepend,
-    role: options.role,
+    role,
   });
 }
 
