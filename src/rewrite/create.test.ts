@@ -64,6 +64,14 @@ const ROUTES = [
   { in: "u@x.mail.example.org", cls: "default", transport: "smtp", nexthop: "x.mail.example.org", why: "exact only" },
   { in: "u@[192.0.2.1]", cls: "local", transport: "local", nexthop: "mail.example.org", why: "own literal" },
   { in: "u@[IPv6:2001:db8:0::1]", cls: "local", transport: "local", nexthop: "mail.example.org", why: "own IPv6" },
+  {
+    in: "u@[IPv6:2001:db8::1]",
+    cls: "default",
+    transport: "smtp",
+    nexthop: "[IPv6:2001:db8::1]",
+    set: { inet_protocols: "ipv4" },
+    why: "own IPv6, but it is off",
+  },
   { in: "u@[192.0.2.9]", cls: "default", transport: "smtp", nexthop: "[192.0.2.9]", why: "foreign literal" },
   { in: "u@[nonsense]", cls: "default", transport: "error", nexthop: "5.1.3 bad address syntax", why: "bad literal" },
   {

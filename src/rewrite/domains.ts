@@ -21,7 +21,10 @@ export function createDomainClasses(
   const virtualAlias = compileNameList(params.get("virtual_alias_domains"), options);
   const virtualMailbox = compileNameList(params.get("virtual_mailbox_domains"), options);
   const relay = compileDomainList(params.get("relay_domains"), { ...options, parentMatches: relayParents(params) });
-  const own = new Set([...deps.ownAddresses, ...params.get("proxy_interfaces")].map((a) => canonicalIp(a) ?? a));
+  const known = familyFilter(params);
+  const own = new Set(
+    [...deps.ownAddresses, ...params.get("proxy_interfaces")].map((a) => canonicalIp(a) ?? a).filter(known),
+  );
   return {
     isLocal: async (domain) => {
       if (await inList(mydestination, domain)) return true;
@@ -43,6 +46,14 @@ export function literalAddress(domain: string): string | undefined {
   if (address === undefined) return undefined;
   // The tag is for colons only: [IPv6:192.0.2.1] is no address literal.
   return m?.[1] !== undefined && !m[2]?.includes(":") ? undefined : address;
+}
+
+/** Mail for an address of a family that inet_protocols leaves out is not ours. */
+function familyFilter(params: Parameters): (address: string) => boolean {
+  const protocols = params.get("inet_protocols");
+  const takes = (protocol: "ipv4" | "ipv6") => protocols.includes("all") || protocols.includes(protocol);
+  const [ipv4, ipv6] = [takes("ipv4"), takes("ipv6")];
+  return (address) => (address.includes(":") ? ipv6 : ipv4);
 }
 
 async function inList(list: DomainList, domain: string): Promise<boolean> {

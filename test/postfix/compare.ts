@@ -29,8 +29,17 @@ export function compare(
     .map((pair) => ({ ...pair, postfix: withoutIds(pair.postfix), postern: withoutIds(pair.postern) }))
     .filter((pair) => pair.postfix !== pair.postern)
     .map((pair) => ({ ...pair, allowed: options.allowed.find((entry) => covers(entry, pair, options.where)) }));
-  const cause = found.find(({ kind, allowed }) => kind === "reply" && allowed?.logFollows)?.allowed;
-  return found.map((one) => (one.kind === "log" && cause ? { ...one, allowed: one.allowed ?? cause } : one));
+  const causes = found.flatMap(({ kind, allowed }) => (kind === "reply" && allowed?.logFollows ? [allowed] : []));
+  return found.map((one) =>
+    one.kind === "log" ? { ...one, allowed: one.allowed ?? causes.find((cause) => follows(cause, one)) } : one,
+  );
+}
+
+/** Both sides are lines that the reply brings with it, or nothing. */
+function follows({ logFollows }: Allowed, { postfix, postern }: Pair): boolean {
+  return [postfix, postern].every(
+    (line) => line === "(nothing)" || line.startsWith("disconnect from ") || logFollows?.test(line),
+  );
 }
 
 type Pair = Omit<Found, "allowed">;

@@ -10,8 +10,8 @@ export interface Allowed {
   readonly where?: RegExp;
   /** Both texts whole; a log line has no date and tag. `(nothing)`: this side has no such line. */
   readonly covers: (postfix: string, postern: string) => boolean;
-  /** Of a reply: the log of the dialogue differs with it, in counts and in lines about this command. */
-  readonly logFollows?: true;
+  /** Of a reply: the lines of either log that differ with it, beside the counts in the last one. */
+  readonly logFollows?: RegExp;
   readonly reason: string;
 }
 
@@ -23,7 +23,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     kind: "reply",
     where: /^(?:syntax|verbs)\.txt/,
     covers: (postfix, postern) => !BAD_ADDRESS.test(postfix) && BAD_ADDRESS.test(postern),
-    logFollows: true,
+    logFollows: /^warning: Illegal address syntax |^(?:NOQUEUE|QUEUE-ID): (?:reject: RCPT|client=)/,
     reason:
       "Postern reads RFC 5321 paths, with blanks, missing brackets and dots forgiven. Postfix parses a mail header's syntax: comments, several brackets, blanks within, controls.",
   },
@@ -39,7 +39,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     kind: "reply",
     covers: (postfix, postern) =>
       postfix === "500 5.5.2 Error: command not recognized" && /^214 2\.0\.0 Commands: [A-Z ]+$/.test(postern),
-    logFollows: true,
+    logFollows: /^$/,
     reason: "HELP is answered as by Postfix 3.9 and later; this one is older.",
   },
   {
@@ -48,7 +48,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     covers: (postfix, postern) =>
       /^250 2\.1\.[05] Ok$/.test(postfix) &&
       /^501 5\.5\.4 (?:Bad ENVID|Error: Bad (?:NOTIFY|ORCPT)) parameter syntax$/.test(postern),
-    logFollows: true,
+    logFollows: /^$/,
     reason: "xtext and the list of NOTIFY are read as strictly as RFC 3461 writes them, ORCPT must hold an address.",
   },
   {
@@ -61,14 +61,14 @@ export const DIFFERENCES: readonly Allowed[] = [
     id: "size-twice",
     kind: "reply",
     covers: (postfix, postern) => postfix === "250 2.1.0 Ok" && postern === "501 5.5.4 Bad message size syntax",
-    logFollows: true,
+    logFollows: /^$/,
     reason: "SIZE given twice is an error (RFC 1870); Postfix takes the last.",
   },
   {
     id: "utf8-reply",
     kind: "reply",
     covers: (postfix, postern) => /^5\d\d /.test(postfix) && asciiOnly(postfix) === postern && postfix !== postern,
-    logFollows: true,
+    logFollows: /^NOQUEUE: reject: RCPT from .*[^ -~]/,
     reason:
       "Replies are ASCII (RFC 6531 section 3.7.4): ? for each other character. Postfix repeats the address in UTF-8.",
   },
@@ -77,7 +77,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     kind: "reply",
     where: /NUL and CR within a line/,
     covers: (_, postern) => /^500 5\.5\.2 Error: (?:bad syntax|command not recognized)$/.test(postern),
-    logFollows: true,
+    logFollows: /^$/,
     reason:
       "A command with NUL or with CR in its middle is refused; Postfix takes what stands before NUL, and CR as a blank.",
   },
@@ -86,7 +86,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     kind: "reply",
     where: /at the end of data: REJECT/,
     covers: (postfix, postern) => postfix === "503 5.5.1 Error: nested MAIL command" && postern === "250 2.1.0 Ok",
-    logFollows: true,
+    logFollows: /^$/,
     reason: "A message refused at its end is over (RFC 5321 section 4.1.1.4); Postfix waits for RSET.",
   },
   {
@@ -117,7 +117,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     covers: (postfix, postern) =>
       (postfix.startsWith("220 2.0.0 Ready") && postern === "554 5.5.0 Error: SMTP protocol synchronization") ||
       (/^\((?:silence|open)\)$/.test(postfix) && postern === "(closed)"),
-    logFollows: true,
+    logFollows: /^SSL_accept error from |^(?:lost connection|improper command pipelining) after STARTTLS /,
     reason:
       "What stands behind STARTTLS in clear is refused with it, as by Postfix 3.9; Postfix 3.7 drops it and waits.",
   },
@@ -131,7 +131,7 @@ export const DIFFERENCES: readonly Allowed[] = [
     id: "mail-auth-xtext",
     kind: "reply",
     covers: (postfix, postern) => postfix === "250 2.1.0 Ok" && postern === "501 5.5.4 Bad AUTH parameter syntax",
-    logFollows: true,
+    logFollows: /^$/,
     reason: "AUTH= must be xtext (RFC 4954 section 5); Postfix takes what it cannot decode as it stands.",
   },
   {
@@ -140,6 +140,15 @@ export const DIFFERENCES: readonly Allowed[] = [
     covers: (postfix, postern) =>
       postern.startsWith(`${postfix} sasl_method=`) && / sasl_method=\S+ sasl_username=\S+$/.test(postern),
     reason: "A refusal names the login, as in Postfix 3.10.",
+  },
+  {
+    id: "policy-connection",
+    kind: "log",
+    where: /^more\.txt:\d+ policy-unreachable:/,
+    covers: (postfix, postern) =>
+      /^warning: (?:connect to|problem talking to server) 127\.0\.0\.1:1: Connection refused$/.test(postfix) &&
+      postern === "(nothing)",
+    reason: "The connection to a policy server belongs to all sessions: its troubles are not logged under one of them.",
   },
   {
     id: "last-dot",
