@@ -112,6 +112,26 @@ export function word<const W extends string>(
   };
 }
 
+/** Any of a few words, in any case; the value is the words in lower case. Messages as name_mask(3postfix). */
+export function words<const W extends string>(
+  defaultText: string,
+  known: readonly W[],
+  doc: string,
+): Declaration<readonly W[]> {
+  return {
+    type: "list",
+    default: defaultText,
+    doc,
+    ...extras(undefined),
+    parse: (text, name) =>
+      splitList(text, name).map((item) => {
+        const found = known.find((word) => word === item.toLowerCase());
+        if (found === undefined) throw new ParameterError(`unknown ${name} value "${item}" in "${text}"`);
+        return found;
+      }),
+  };
+}
+
 /** Any text, kept as it is. */
 export function text(defaultText: string, doc: string, extra?: Extra): Declaration<string> {
   return { type: "text", default: defaultText, doc, ...extras(extra), parse: (value) => value };

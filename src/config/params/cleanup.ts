@@ -1,5 +1,5 @@
 /** config/params/cleanup.ts: the parameters of cleanup, each declared once. */
-import { bool, type Declaration, int, list, text } from "../declare.ts";
+import { bool, type Declaration, int, list, text, words } from "../declare.ts";
 
 export const CLEANUP_PARAMETERS = {
   hopcount_limit: int(
@@ -44,8 +44,9 @@ export const CLEANUP_PARAMETERS = {
     "yes",
     "Keep recipients apart that were written to different addresses and rewritten to one; with no, that one gets one copy.",
   ),
-  receive_override_options: list(
+  receive_override_options: words(
     "",
+    ["no_address_mappings", "no_unknown_recipient_checks", "no_header_body_checks", "no_milters"],
     "What a service leaves out: no_address_mappings (canonical maps, masquerading, aliases, copies), " +
       "no_unknown_recipient_checks (reject_unlisted_recipient), no_header_body_checks, no_milters. For -o of the service where a content filter hands mail back.",
   ),

@@ -1,6 +1,8 @@
 /** config/params/rewrite.ts: the parameters of rewrite, each declared once. What other rooms share with it (mydestination,
  *  relay_domains, myorigin, recipient_delimiter …) stands in general.ts. */
-import { bool, type Declaration, int, list, text } from "../declare.ts";
+import { bool, type Declaration, int, list, text, words } from "../declare.ts";
+
+const PLACES = ["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"] as const;
 
 export const REWRITE_PARAMETERS = {
   append_at_myorigin: bool(
@@ -65,24 +67,31 @@ export const REWRITE_PARAMETERS = {
     "",
     "As canonical_maps, for senders and before it; reject_unlisted_sender takes them as existing.",
   ),
-  canonical_classes: list(
+  canonical_classes: words(
     "envelope_sender, envelope_recipient, header_sender, header_recipient",
+    PLACES,
     "Where $canonical_maps is asked.",
   ),
-  sender_canonical_classes: list("envelope_sender, header_sender", "Where $sender_canonical_maps is asked."),
-  recipient_canonical_classes: list(
+  sender_canonical_classes: words("envelope_sender, header_sender", PLACES, "Where $sender_canonical_maps is asked."),
+  recipient_canonical_classes: words(
     "envelope_recipient, header_recipient",
+    PLACES,
     "Where $recipient_canonical_maps is asked.",
   ),
-  propagate_unmatched_extensions: list(
+  propagate_unmatched_extensions: words(
     "canonical, virtual",
+    ["canonical", "virtual", "alias", "forward", "include", "generic"],
     "Which maps (canonical, virtual, generic) hand an address extension that no key matched on to their result.",
   ),
   masquerade_domains: list(
     "",
     "Domains that replace their subdomains in addresses; the first that matches counts. `!name` spares a subdomain.",
   ),
-  masquerade_classes: list("envelope_sender, header_sender, header_recipient", "Where $masquerade_domains works."),
+  masquerade_classes: words(
+    "envelope_sender, header_sender, header_recipient",
+    PLACES,
+    "Where $masquerade_domains works.",
+  ),
   masquerade_exceptions: list("", "User names that $masquerade_domains leaves alone."),
   virtual_alias_expansion_limit: int(
     "1000",
