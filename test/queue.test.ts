@@ -170,7 +170,23 @@ transport_retry_time = 300s`,
     await deleteOne(id);
     const again = await server.run(["postsuper", "-d", id]);
     assert.deepEqual([again.code, again.stderr], [0, ""]);
-    assert.deepEqual((await server.run(["postsuper", "-d", "../etc"])).code, 1);
+    const bad = await server.run(["postsuper", "-d", "../etc"]);
+    assert.deepEqual([bad.code, bad.stderr], [0, "postsuper: warning: invalid mail queue id: ../etc\n"]);
+  });
+
+  test("with the server up: postern queue finds by conditions, requeues, shows the shape", async () => {
+    const id = await send("conditions", "carol@conditions.test");
+    await deferred(id);
+    const which = ["--to", "*@CONDITIONS.*", "--reason", "connection refused", "--from", "example.org"];
+    const dry = await server.run(["queue", "delete", ...which, "--dry-run"]);
+    assert.match(dry.stderr, /would delete 1 message; nothing was changed/);
+    const requeued = await server.run(["queue", "requeue", ...which]);
+    assert.match(requeued.stderr, /1 message requeued/);
+    await until("it is tried again", () => server.log().split(`${id}: to=<carol`).length > 2);
+    assert.match((await server.run(["queue", "shape", ...which.slice(0, 2)])).stdout, /\n *conditions\.test 1 1 /);
+    assert.match((await server.run(["queue", "delete", id])).stderr, /1 message deleted/);
+    assert.equal((await server.run(["queue", "list", "--to", "conditions.test"])).stdout, "No message.\n");
+    assert.equal((await server.run(["queue", "delete"])).code, 64);
   });
 
   test("with the server down: the same", async () => {

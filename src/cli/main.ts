@@ -1,5 +1,6 @@
 /** cli/main.ts: the command line of design §12: `postern [-c DIR] [-v] COMMAND [ARGS]`; Postfix's program names work too. */
 
+import { createInterface } from "node:readline/promises";
 import { text as readText } from "node:stream/consumers";
 import { TryAgainError } from "../net/control-socket.ts";
 import { runCheck } from "./check.ts";
@@ -8,7 +9,9 @@ import { runDemo } from "./demo.ts";
 import { diff } from "./diff.ts";
 import { explain } from "./explain.ts";
 import { logrotate } from "./logrotate.ts";
-import { mailq, postcat, postqueue, postsuper } from "./queue-commands.ts";
+import { postsuper } from "./postsuper.ts";
+import { queue } from "./queue.ts";
+import { mailq, postcat, postqueue } from "./queue-commands.ts";
 import { abort, flush, reload, start, startForeground, status, stop } from "./server-commands.ts";
 import { newaliases, postalias, postmap } from "./table-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
@@ -33,6 +36,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["mailq", mailq],
   ["postsuper", postsuper],
   ["postcat", postcat],
+  ["queue", queue],
   ["user", user],
   ["explain", explain],
   ["verify", verify],
@@ -48,6 +52,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   explain --last [N] | explain ID                               why the server refused
   verify [--json] [--live]                                      who can send mail where, proven
   diff NEWDIR [--replay]                                        what the configuration there would change
+  queue list | show | hold | release | requeue | delete | flush | shape      what waits; queue help
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
                        as the Postfix programs of those names
 
@@ -104,6 +109,15 @@ function parseGlobalOptions(argv: readonly string[]): GlobalOptions {
   return { configDirectory, verbose, rest: argv.slice(at) };
 }
 
+async function askLine(question: string): Promise<string> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return await lines.question(question);
+  } finally {
+    lines.close();
+  }
+}
+
 function makeTerminal(options: GlobalOptions): Terminal {
   return {
     // biome-ignore lint/complexity/useLiteralKeys: index signature access is required by the compiler options
@@ -115,5 +129,6 @@ function makeTerminal(options: GlobalOptions): Terminal {
     stdout: (text) => process.stdout.write(text),
     stderr: (text) => process.stderr.write(text),
     stdin: () => readText(process.stdin),
+    ask: process.stdin.isTTY === true ? askLine : undefined,
   };
 }

@@ -1,10 +1,7 @@
-/** cli/queue-commands.ts: postqueue, mailq, postsuper, postcat: through the master when it runs, on the shards when not. */
-import type { Envelope } from "../mail/envelope.ts";
-import { parseQueueId, type QueueId } from "../mail/queue-id.ts";
+/** cli/queue-commands.ts: postqueue(1), mailq, postcat(1). */
+import { parseQueueId } from "../mail/queue-id.ts";
 import type { QueueArgs } from "../master/protocol.ts";
-import { runQueueOperation } from "../master/queue-operations.ts";
-import { openOffline } from "../queue/offline.ts";
-import type { QueueListing } from "../queue/store.ts";
+import { listQueue, type ReadMessage, readMessage, withQueue } from "./queue-access.ts";
 import {
   formatPostcatEnd,
   formatPostcatEnvelope,
@@ -13,118 +10,100 @@ import {
   formatQueueJson,
   formatQueueTotals,
 } from "./queue-format.ts";
-import { control, directoriesOf } from "./server-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
-
-const PAGE = 1000;
-
-/** One operation, wherever the queue is. */
-async function onQueue(terminal: Terminal, args: QueueArgs): Promise<unknown> {
-  const answer = await control(terminal, "queue", args as never);
-  if (answer !== undefined) return answer ?? undefined;
-  const queue = openOffline((await directoriesOf(terminal)).queue);
-  try {
-    for (const note of queue.notes) terminal.stderr(`postern: queue: ${note}\n`);
-    return await runQueueOperation(queue, args);
-  } finally {
-    queue.close();
-  }
-}
-
-/** All messages, page by page, in queue id order within each page. */
-async function* listQueue(terminal: Terminal): AsyncGenerator<QueueListing> {
-  let after: string | undefined;
-  for (;;) {
-    const page = (await onQueue(terminal, { op: "list", ids: "ALL", after, limit: PAGE })) as QueueListing[];
-    yield* page;
-    after = page.at(-1)?.queueId;
-    if (page.length < PAGE) return;
-  }
-}
 
 export const mailq: Command = (_args, terminal) => printQueue(terminal);
 
+const POSTQUEUE_USAGE = "usage: postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site";
+
 export const postqueue: Command = async (args, terminal) => {
-  const [option, value] = args;
-  if (option === "-p") return printQueue(terminal);
-  if (option === "-j") {
-    for await (const entry of listQueue(terminal)) terminal.stdout(formatQueueJson(entry));
+  const [option, value, ...rest] = args.filter((arg) => arg !== "-v");
+  const usage = () => failed(terminal, "postqueue", POSTQUEUE_USAGE, EXIT.usage);
+  const wants = option === "-i" || option === "-s";
+  if (rest.length > 0 || wants !== (value !== undefined)) return usage();
+  switch (option) {
+    case "-p":
+      return printQueue(terminal);
+    case "-j":
+      return printJson(terminal);
+    case "-f":
+      return flush(terminal, { op: "flush", ids: "ALL" });
+    case "-i":
+      if (!parseQueueId(value ?? "")) return failed(terminal, "postqueue", `Invalid queue_id: "${value}"`, EXIT.usage);
+      return flush(terminal, { op: "flush", ids: [value ?? ""] });
+    case "-s":
+      return flushSite(terminal, value ?? "");
+    default:
+      return usage();
+  }
+};
+
+function printJson(terminal: Terminal): Promise<number> {
+  return withQueue(terminal, async (queue) => {
+    for await (const entry of listQueue(queue)) terminal.stdout(formatQueueJson(entry));
     return EXIT.done;
-  }
-  const ids = option === "-i" && value !== undefined ? [value] : "ALL";
-  if (option !== "-f" && ids === "ALL")
-    return failed(terminal, "postqueue", "specify one of: -p, -j, -f, -i QUEUE_ID", EXIT.usage);
-  return change(terminal, "postqueue", { op: "flush", ids });
-};
+  });
+}
 
-async function printQueue(terminal: Terminal): Promise<number> {
+/** `[site]` and `site` name the same, as in postqueue(1). */
+function flushSite(terminal: Terminal, given: string): Promise<number> | number {
+  const site = given.replace(/^\[(.*)\]$/, "$1").toLowerCase();
+  if (!/^[a-z0-9._:-]+$/.test(site)) {
+    return failed(terminal, "postqueue", `Cannot flush mail queue - invalid destination: "${given}"`, EXIT.usage);
+  }
+  return flush(terminal, { op: "flush-site", ids: "ALL", site });
+}
+
+function flush(terminal: Terminal, args: QueueArgs): Promise<number> {
+  return withQueue(terminal, async (queue) => {
+    await queue.ask(args);
+    return EXIT.done;
+  });
+}
+
+function printQueue(terminal: Terminal): Promise<number> {
   const format = { longIds: false };
-  let messages = 0;
-  let sizeBytes = 0;
-  for await (const entry of listQueue(terminal)) {
-    terminal.stdout(messages === 0 ? formatQueueHeading(format) : "\n");
-    terminal.stdout(formatQueueEntry(entry, format));
-    messages++;
-    sizeBytes += entry.sizeBytes;
-  }
-  terminal.stdout(formatQueueTotals({ messages, sizeBytes }));
-  return EXIT.done;
+  return withQueue(terminal, async (queue) => {
+    let messages = 0;
+    let sizeBytes = 0;
+    for await (const entry of listQueue(queue)) {
+      const before = messages === 0 ? formatQueueHeading(format) : "\n";
+      terminal.stdout(before + formatQueueEntry(entry, format));
+      messages++;
+      sizeBytes += entry.sizeBytes;
+    }
+    terminal.stdout(formatQueueTotals({ messages, sizeBytes }));
+    return EXIT.done;
+  });
 }
 
-const POSTSUPER = new Map<string, { readonly op: QueueArgs["op"]; readonly done: string; readonly total: string }>([
-  ["-d", { op: "delete", done: "removed", total: "Deleted" }],
-  ["-h", { op: "hold", done: "placed on hold", total: "Placed on hold" }],
-  ["-H", { op: "release", done: "released from hold", total: "Released from hold" }],
-]);
+const POSTCAT_USAGE = "usage: postcat [-behqv] -q queue_id...";
 
-export const postsuper: Command = async (args, terminal) => {
-  const [option = "", ...given] = args;
-  const what = POSTSUPER.get(option);
-  if (!what || given.length === 0) {
-    return failed(
-      terminal,
-      "postsuper",
-      "usage: postsuper -d|-h|-H ALL | QUEUE_ID … | - (ids on standard input)",
-      EXIT.usage,
-    );
+export const postcat: Command = (args, terminal) => {
+  const flags = new Set(args.filter((arg) => arg.startsWith("-")).flatMap((arg) => [...arg.slice(1)]));
+  const ids = args.filter((arg) => !arg.startsWith("-"));
+  const unknown = [...flags].some((flag) => !"behqv".includes(flag));
+  if (unknown || !flags.has("q") || ids.length === 0) {
+    return Promise.resolve(failed(terminal, "postcat", POSTCAT_USAGE, EXIT.usage));
   }
-  const names = given[0] === "-" ? (await terminal.stdin()).split(/\s+/).filter(Boolean) : given;
-  if (names.includes("ALL")) return change(terminal, "postsuper", { op: what.op, ids: "ALL" }, what);
-  return change(terminal, "postsuper", { op: what.op, ids: names }, what);
+  return withQueue(terminal, async (queue) => {
+    for (const id of ids) {
+      const found = await readMessage(queue, id);
+      if (!found) return failed(terminal, "postcat", `open queue file ${id}: No such file or directory`, EXIT.problems);
+      terminal.stdout(postcatText(found, flags));
+    }
+    return EXIT.done;
+  });
 };
 
-/** Names that are no queue id of ours are refused before anything is touched. */
-async function change(
-  terminal: Terminal,
-  command: string,
-  args: QueueArgs,
-  words?: { readonly done: string; readonly total: string },
-): Promise<number> {
-  const bad = args.ids === "ALL" ? undefined : args.ids.find((id) => !parseQueueId(id));
-  if (bad !== undefined) return failed(terminal, command, `invalid queue id: ${bad}`, EXIT.problems);
-  const touched = (await onQueue(terminal, args)) as QueueId[];
-  if (!words) return EXIT.done;
-  for (const id of touched) terminal.stderr(`${command}: ${id}: ${words.done}\n`);
-  if (touched.length > 0)
-    terminal.stderr(`${command}: ${words.total}: ${touched.length} message${touched.length === 1 ? "" : "s"}\n`);
-  return EXIT.done;
-}
-
-export const postcat: Command = async (args, terminal) => {
-  const flags = args.filter((arg) => arg.startsWith("-")).join("");
-  const id = args.find((arg) => !arg.startsWith("-"));
-  if (!flags.includes("q") || id === undefined)
-    return failed(terminal, "postcat", "usage: postcat [-bhe] -q QUEUE_ID", EXIT.usage);
-  const found = (await onQueue(terminal, { op: "read", ids: [id] })) as
-    | { envelope: Envelope; listing: QueueListing; content: string }
-    | undefined;
-  if (!found) return failed(terminal, "postcat", `open queue file ${id}: No such file or directory`, EXIT.problems);
-  const all = !/[bhe]/.test(flags);
-  const split = found.content.indexOf("\r\n\r\n") + 2;
+function postcatText({ envelope, listing, content }: ReadMessage, flags: ReadonlySet<string>): string {
+  const all = !["b", "h", "e"].some((flag) => flags.has(flag));
+  const split = content.indexOf("\r\n\r\n") + 2;
   const unix = (text: string) => text.replaceAll("\r\n", "\n");
-  if (all || flags.includes("e")) terminal.stdout(formatPostcatEnvelope(found.envelope, found.listing));
-  if (all || flags.includes("h")) terminal.stdout(unix(found.content.slice(0, split)));
-  if (all || flags.includes("b")) terminal.stdout(unix(found.content.slice(split)));
-  if (all || flags.includes("e")) terminal.stdout(formatPostcatEnd(found.listing));
-  return EXIT.done;
-};
+  let text = "";
+  if (all || flags.has("e")) text += formatPostcatEnvelope(envelope, listing);
+  if (all || flags.has("h")) text += unix(content.slice(0, split));
+  if (all || flags.has("b")) text += unix(content.slice(split));
+  if (all || flags.has("e")) text += formatPostcatEnd(listing);
+  return text;
+}

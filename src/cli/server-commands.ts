@@ -103,7 +103,11 @@ export async function control(
   op: string,
   args: Readonly<Record<string, unknown>>,
 ): Promise<unknown> {
-  const path = await controlPath(terminal);
+  return askAt(await controlPath(terminal), op, args);
+}
+
+/** The same, for who asks often: main.cf is not read each time. */
+export async function askAt(path: string, op: string, args: Readonly<Record<string, unknown>>): Promise<unknown> {
   if (!existsSync(path)) return undefined;
   try {
     return await askControl(path, { op, args });
@@ -116,7 +120,7 @@ export async function control(
 
 /** Found also while main.cf or master.cf are broken: who edits them may want to stop the server. Throws StartError where
  *  nothing can be read and no server is at the default place. */
-async function controlPath(terminal: Terminal): Promise<string> {
+export async function controlPath(terminal: Terminal): Promise<string> {
   const { params, unreadable } = await tentativeParameters(sourceOf(terminal));
   const path = queueDirectories(params).control;
   if (unreadable && !existsSync(path)) throw new StartError(formatProblem(unreadable));

@@ -19,6 +19,8 @@ export interface Terminal {
   stdout(text: string): void;
   stderr(text: string): void;
   stdin(): Promise<string>;
+  /** Asks for one line; undefined where nobody sits at a terminal. */
+  readonly ask?: ((question: string) => Promise<string>) | undefined;
 }
 
 export type Command = (args: readonly string[], terminal: Terminal) => Promise<number>;

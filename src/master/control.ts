@@ -1,5 +1,7 @@
 /** master/control.ts: answers the CLI: status, reload, stop, and queue operations merged over all workers. */
+import { parseQueueId } from "../mail/queue-id.ts";
 import type { ControlRequest } from "../net/control-socket.ts";
+import type { QueueListing } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
 import type { Fleet } from "./fleet.ts";
 import type { QueueArgs, RefusalArgs, WorkerStatus } from "./protocol.ts";
@@ -49,7 +51,18 @@ export async function answerControl(request: ControlRequest, target: ControlTarg
 async function answerQueue(args: QueueArgs, fleet: Fleet): Promise<unknown> {
   const answers = await fleet.callAll("queue", args, QUEUE_TIMEOUT_MS);
   if (args.op === "read") return answers.find((answer) => answer !== undefined);
+  if (args.op === "list") return onePage(answers as QueueListing[][], args.limit);
   return answers.flat();
+}
+
+/** The workers' pages as one, in queue id order: what is behind the limit comes with the next page, or would be skipped. */
+function onePage(pages: readonly QueueListing[][], limit = Number.POSITIVE_INFINITY): readonly QueueListing[] {
+  const age = ({ queueId }: QueueListing) => parseQueueId(queueId) ?? { micros: 0, shard: 0 };
+  const sorted = pages.flat().sort((one, other) => {
+    const [a, b] = [age(one), age(other)];
+    return a.micros - b.micros || a.shard - b.shard;
+  });
+  return sorted.slice(0, limit);
 }
 
 /** Oldest first, over all workers. */

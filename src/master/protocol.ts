@@ -40,7 +40,7 @@ export interface FilesArgs {
 }
 
 export interface QueueArgs {
-  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "flush-site" | "read";
+  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "flush-site" | "requeue" | "read";
   readonly ids: readonly string[] | "ALL";
   /** Of flush-site: a domain in lower case. */
   readonly site?: string | undefined;

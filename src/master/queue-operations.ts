@@ -1,5 +1,6 @@
 /** master/queue-operations.ts: one operator's operation on one worker's queue; the master merges the workers' answers. */
 import type { QueueId } from "../mail/queue-id.ts";
+import { RETRY_LANE } from "../qmgr/lane-map.ts";
 import type { QueueAdmin } from "../queue/store.ts";
 import type { QueueArgs } from "./protocol.ts";
 import { flushSite } from "./site-flush.ts";
@@ -23,6 +24,9 @@ export async function runQueueOperation(queue: QueueAdmin, args: QueueArgs): Pro
       return queue.delete(ids);
     case "flush":
       return queue.flush(ids);
+    case "requeue":
+      // Resolved anew when it is claimed, whatever its lane was.
+      return queue.requeue(ids, RETRY_LANE);
     case "flush-site":
       return flushSite(queue, args.site ?? "");
     case "read":

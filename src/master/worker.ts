@@ -34,6 +34,9 @@ import type { Methods } from "./rpc.ts";
 import { SessionCaps } from "./session-caps.ts";
 import { makeWorkerKit } from "./worker-kit.ts";
 
+/** Queue operations after which something may be due. */
+const WAKING: ReadonlySet<QueueArgs["op"]> = new Set(["flush", "flush-site", "release", "requeue"]);
+
 export interface WorkerHost {
   readonly pid: number;
   readonly logWriter: LineWriter;
@@ -165,7 +168,7 @@ export class Worker {
   async queue(args: QueueArgs): Promise<unknown> {
     const { store, qmgr } = this.#need();
     const result = await runQueueOperation(store, args);
-    if (args.op === "flush" || args.op === "flush-site" || args.op === "release") qmgr.poke();
+    if (WAKING.has(args.op)) qmgr.poke();
     return result;
   }
 

@@ -17,7 +17,15 @@ export interface Touched {
   readonly next: bigint | undefined;
 }
 
-export type AdminChange = "hold" | "release" | "delete" | "flush";
+export type AdminChange = "hold" | "release" | "delete" | "flush" | "requeue";
+
+export interface ChangeAsk {
+  readonly what: AdminChange;
+  readonly selection: Selection;
+  readonly nowMs: number;
+  /** Of requeue; otherwise not looked at. */
+  readonly lane: string;
+}
 
 export interface ContentRow {
   readonly header: Uint8Array;
@@ -36,6 +44,7 @@ export class AdminRows {
   readonly #release: StatementSync;
   readonly #releaseRecipients: StatementSync;
   readonly #flush: StatementSync;
+  readonly #requeue: StatementSync;
 
   constructor(db: DatabaseSync, delivery: DeliveryRows) {
     const columns = "SELECT id, queue_id, size, held, envelope FROM message";
@@ -52,6 +61,9 @@ export class AdminRows {
     this.#release = db.prepare("UPDATE message SET held = 0, crashes = 0 WHERE id = ? AND held = 1");
     this.#releaseRecipients = db.prepare(
       "UPDATE recipient SET state = 0, due = min(due, ?) WHERE message = ? AND state = 2",
+    );
+    this.#requeue = db.prepare(
+      "UPDATE recipient SET state = 0, due = ?, lane = ?, reason = '' WHERE message = ? AND state <> 1",
     );
     this.#flush = db.prepare("UPDATE recipient SET due = ?1 WHERE message = ?2 AND state = 0 AND due > ?1");
   }
@@ -76,11 +88,12 @@ export class AdminRows {
     };
   }
 
-  change(what: AdminChange, selection: Selection, nowMs: number): Touched {
+  /** `lane` is where requeued recipients wait. */
+  change({ what, selection, nowMs, lane }: ChangeAsk): Touched {
     const rows = this.#select(selection);
     const ids: QueueId[] = [];
     for (const row of rows) {
-      if (this.#apply(what, row.id as bigint, nowMs)) ids.push(row.queue_id as QueueId);
+      if (this.#apply(what, row.id as bigint, { nowMs, lane })) ids.push(row.queue_id as QueueId);
     }
     const full = "after" in selection && rows.length === selection.limit;
     return { ids, next: full ? (rows.at(-1)?.id as bigint) : undefined };
@@ -95,7 +108,7 @@ export class AdminRows {
     });
   }
 
-  #apply(what: AdminChange, key: bigint, nowMs: number): boolean {
+  #apply(what: AdminChange, key: bigint, { nowMs, lane }: Pick<ChangeAsk, "nowMs" | "lane">): boolean {
     const now = Math.floor(nowMs);
     switch (what) {
       case "hold":
@@ -106,6 +119,10 @@ export class AdminRows {
         return Number(this.#release.run(key).changes) > 0;
       case "delete":
         return this.#delivery.remove(key);
+      case "requeue": {
+        const waiting = Number(this.#requeue.run(now, lane, key).changes) > 0;
+        return Number(this.#release.run(key).changes) > 0 || waiting;
+      }
       case "flush":
         return Number(this.#flush.run(now, key).changes) > 0;
     }

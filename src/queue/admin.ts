@@ -2,7 +2,7 @@
  *  shards opened in place while it does not; only `call` differs. */
 import { join } from "node:path";
 import type { QueueId } from "../mail/queue-id.ts";
-import type { AdminChange, Selection } from "./admin-rows.ts";
+import type { AdminChange, ChangeAsk, Selection } from "./admin-rows.ts";
 import { type ContentParts, contentBehind } from "./content.ts";
 import type { Answer, Operation, OperationKind } from "./operations.ts";
 import { keyOf, requireKey } from "./schema.ts";
@@ -36,13 +36,14 @@ export async function askOne<K extends OperationKind>(
 
 /** One QueueAdmin over all open shards. */
 export function adminOf(access: ShardAccess): QueueAdmin {
-  const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, what, ids);
+  const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, { what, lane: "" }, ids);
   return {
     list: (page) => list(access, page),
     hold: change("hold"),
     release: change("release"),
     delete: change("delete"),
     flush: change("flush"),
+    requeue: (ids, lane) => changeAll(access, { what: "requeue", lane }, ids),
     read: (id) => read(access, id),
   };
 }
@@ -81,14 +82,14 @@ function byKey(a: QueueListing, b: QueueListing): number {
 
 async function changeAll(
   access: ShardAccess,
-  what: AdminChange,
+  { what, lane }: Pick<ChangeAsk, "what" | "lane">,
   ids: readonly QueueId[] | "ALL",
 ): Promise<readonly QueueId[]> {
   const touched: QueueId[] = [];
   for (const shard of access.shards()) {
     let selection = firstPage(ids);
     while (selection) {
-      const op = { kind: "change", what, selection, nowMs: access.nowMs() } as const;
+      const op = { kind: "change", what, selection, nowMs: access.nowMs(), lane } as const;
       const answer = await askOne<"change">(access, shard, { op, gone: { ids: [], next: undefined } });
       for (const id of answer.ids) touched.push(id);
       selection = nextPage(ids, answer.next, selection);

@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync } from "node:fs"
 import { join } from "node:path";
 import { unreachable } from "../base/unreachable.ts";
 import type { QueueId } from "../mail/queue-id.ts";
-import type { AdminChange, ContentRow, Selection, Touched } from "./admin-rows.ts";
+import type { ChangeAsk, ContentRow, Touched } from "./admin-rows.ts";
 import type { ClaimedRow, MessageRow, Settled, SettleRow } from "./delivery-rows.ts";
 import type { Shard } from "./shard.ts";
 import type { LaneDue, QueuedRecipient, QueueListing } from "./store.ts";
@@ -23,10 +23,7 @@ export interface Operations {
   delayed: { ask: { readonly key: bigint; readonly limit: number }; answer: readonly QueuedRecipient[] };
   content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
   list: { ask: { readonly after: bigint; readonly limit: number }; answer: readonly QueueListing[] };
-  change: {
-    ask: { readonly what: AdminChange; readonly selection: Selection; readonly nowMs: number };
-    answer: Touched;
-  };
+  change: { ask: ChangeAsk; answer: Touched };
   read: {
     ask: { readonly queueId: QueueId };
     answer: { readonly envelope: string; readonly listing: QueueListing } | undefined;
@@ -62,7 +59,7 @@ export function perform(shard: Shard, op: Operation): Answer {
     case "list":
       return shard.admin.list(op.after, op.limit);
     case "change":
-      return shard.admin.change(op.what, op.selection, op.nowMs);
+      return shard.admin.change(op);
     case "read":
       return shard.admin.read(op.queueId);
     default:

@@ -113,6 +113,7 @@ const STATES: readonly {
     queue: undefined,
     claimable: 0,
   },
+  { why: "requeue: waiting", run: (s, id) => s.requeue([id], "retry:"), queue: "incoming", claimable: 0 },
   { why: "hold: held", run: (s, id) => s.hold([id]), queue: "hold", claimable: 0 },
   {
     why: "hold while claimed: held once it is deferred",

@@ -157,6 +157,9 @@ export class MemoryStore implements QueueStore {
   async flush(): Promise<never[]> {
     return [];
   }
+  async requeue(): Promise<never[]> {
+    return [];
+  }
   async read(): Promise<undefined> {
     return undefined;
   }

@@ -1,0 +1,95 @@
+/** cli/queue.ts: `postern queue VERB`: the operator's view of the queue, on a running server and on a stopped one. */
+import { systemClock } from "../base/clock.ts";
+import { readMessage, withQueue } from "./queue-access.ts";
+import { CHANGES, changeQueue, selected } from "./queue-change.ts";
+import { QUEUE_NAMES } from "./queue-filter.ts";
+import { formatQueueJson } from "./queue-format.ts";
+import { formatLine, formatMessage, LINE_HEADING } from "./queue-lines.ts";
+import { parseQueueOptions, UsageError } from "./queue-options.ts";
+import { formatShape, formatShapeJson, QueueShape } from "./queue-shape.ts";
+import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
+
+const USAGE = `Usage: postern queue VERB [WHICH] [OPTIONS]
+
+  list                       what waits, oldest first
+  show ID                    one message: envelope, reasons, header
+  hold | release             keep it back; let it go
+  requeue                    as if it had just arrived: where it goes is found out anew
+  delete                     gone, without a bounce
+  flush                      try it now
+  shape [-s]                 how old the mail of each domain is (-s: of each sender's domain)
+
+WHICH: queue ids, ALL, or conditions, which must all hold:
+  --from P --to P            address, with * and ? as wildcards; a bare domain; <> for bounces
+  --reason P                 why it waits: text in it, or with wildcards the whole of it
+  --older T --newer T        age: 45s, 30m, 2h, 5d, 1w
+  --queue Q[,Q]              incoming, active, deferred, hold
+  --limit N                  no more than that
+
+OPTIONS: --json, --dry-run (show what would be changed), --yes (do not ask when it is more than 10)
+`;
+
+export const queue: Command = async ([verb = "help", ...args], terminal) => {
+  try {
+    return await run(verb, args, terminal);
+  } catch (error) {
+    if (!(error instanceof UsageError)) throw error;
+    return failed(terminal, "queue", error.message, EXIT.usage);
+  }
+};
+
+async function run(verb: string, args: readonly string[], terminal: Terminal): Promise<number> {
+  if (CHANGES.has(verb)) return changeQueue(verb, args, terminal);
+  switch (verb) {
+    case "list":
+      return list(args, terminal);
+    case "show":
+      return show(args, terminal);
+    case "shape":
+      return shape(args, terminal);
+    case "help":
+    case "--help":
+      terminal.stdout(USAGE);
+      return EXIT.done;
+    default:
+      throw new UsageError(`unknown verb ${verb}; see: postern queue help`);
+  }
+}
+
+function list(args: readonly string[], terminal: Terminal): Promise<number> {
+  const options = parseQueueOptions(args, QUEUE_NAMES);
+  return withQueue(terminal, async (door) => {
+    const nowMs = systemClock.now();
+    let messages = 0;
+    for await (const entry of selected(door, options)) {
+      if (messages++ === 0 && !options.json) terminal.stdout(LINE_HEADING);
+      terminal.stdout(options.json ? formatQueueJson(entry) : formatLine(entry, nowMs));
+    }
+    if (!options.json)
+      terminal.stdout(messages === 0 ? "No message.\n" : `${messages} message${messages === 1 ? "" : "s"}.\n`);
+    return EXIT.done;
+  });
+}
+
+function show(args: readonly string[], terminal: Terminal): Promise<number> {
+  const { ids, json } = parseQueueOptions(args, QUEUE_NAMES);
+  if (ids.length === 0) throw new UsageError("show: name a message by its queue id");
+  return withQueue(terminal, async (door) => {
+    for (const id of ids) {
+      const found = await readMessage(door, id);
+      if (!found) return failed(terminal, "queue", `${id} is not in the queue`, EXIT.problems);
+      terminal.stdout(json ? formatQueueJson(found.listing) : formatMessage(found, systemClock.now()));
+    }
+    return EXIT.done;
+  });
+}
+
+function shape(args: readonly string[], terminal: Terminal): Promise<number> {
+  const options = parseQueueOptions(args, ["incoming", "active", "deferred"]);
+  return withQueue(terminal, async (door) => {
+    const counted = new QueueShape({ nowMs: systemClock.now(), by: options.bySender ? "sender" : "recipient" });
+    for await (const entry of selected(door, options)) counted.add(entry);
+    terminal.stdout(options.json ? formatShapeJson(counted.rows()) : formatShape(counted.rows()));
+    return EXIT.done;
+  });
+}
