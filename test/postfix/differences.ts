@@ -10,7 +10,7 @@ export interface Allowed {
   readonly where?: RegExp;
   /** Both texts whole; a log line has no date and tag. `(nothing)`: this side has no such line. */
   readonly covers: (postfix: string, postern: string) => boolean;
-  /** Of a reply: the lines of either log that differ with it, beside the counts in the last one. */
+  /** Of a reply: the lines of either log that differ with it, beside the counts in the last one; `/^$/`: none. */
   readonly logFollows?: RegExp;
   readonly reason: string;
 }
