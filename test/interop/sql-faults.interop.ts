@@ -1,6 +1,7 @@
 /** pgsql: and mysql: tables whose real server is restarted, killed, too slow, or hangs; then Postern itself, whose workers are not
  *  root and ask over SMTP. */
 import assert from "node:assert/strict";
+import { chmodSync } from "node:fs";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -108,6 +109,41 @@ for (const kind of DATABASES) {
       assert.match(await say(access, "bad@example.org"), /^550 5\.7\.1 /);
       await eventually(async () => assert.match(await say(owners, "alice@example.org", true), /^250 /));
     });
+
+    test("over SMTP: a database that is away at the start defers, and needs no restart; the settings are for root only", async () => {
+      const port = await freePort();
+      await using server = new TestServer({
+        mainCf: "",
+        masterCf: `${port} inet n - n - - smtpd\n`,
+        files: {
+          "domains.cf": tables.settings({ retry_interval: 1, query: "SELECT goto FROM domains WHERE name = '%s'" }),
+        },
+      });
+      const cf = join(server.directory, "domains.cf");
+      chmodSync(cf, 0o600);
+      server.append(
+        "main.cf",
+        `compatibility_level = 3.10
+mydestination =
+mynetworks =
+virtual_mailbox_domains = ${database.type}:${cf}
+virtual_mailbox_maps =
+virtual_transport = discard:
+smtpd_relay_restrictions = reject_unauth_destination
+`,
+      );
+      await database.sql("CREATE TABLE domains (name varchar(200), goto varchar(200))");
+      await database.sql("INSERT INTO domains VALUES ('box.example', 'ok')");
+      await database.stop();
+      await server.start();
+      assert.match(await sayRcpt(port, "anyone@box.example"), /^451 4\.3\.0 /);
+      await server.logged(new RegExp(`warning: connect to ${database.type} server 127\\.0\\.0\\.1:${database.port}: `));
+      await database.start();
+      await eventually(async () => assert.match(await sayRcpt(port, "anyone@box.example"), /^250 /));
+      // The other worker may let the host rest for another second.
+      await eventually(async () => assert.match(await sayRcpt(port, "anyone@other.example"), /^554 5\.7\.1 /));
+      assert.ok(!server.log().includes(SQL_PASSWORD) && !server.log().includes(POSTGRES_PASSWORD));
+    });
   });
 }
 
@@ -165,6 +201,16 @@ async function say(port: number, sender: string, login = false): Promise<string>
   await client.say("EHLO client.example");
   if (login) assert.match(await client.authPlain("alice", "correct horse"), /^235 /);
   const reply = await client.say(`MAIL FROM:<${sender}>`);
+  client.close();
+  return reply;
+}
+
+/** The reply to RCPT. */
+async function sayRcpt(port: number, recipient: string): Promise<string> {
+  const client = await Conversation.open(port);
+  await client.say("EHLO client.example");
+  await client.say("MAIL FROM:<>");
+  const reply = await client.say(`RCPT TO:<${recipient}>`);
   client.close();
   return reply;
 }
