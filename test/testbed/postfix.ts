@@ -1,6 +1,6 @@
 /** test/testbed/postfix.ts: a real Postfix of its own: config, queue and data directories in a temporary directory, one inet
  *  service on a free port. Needs root and Debian's postfix package; touches nothing of an installed Postfix. */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
@@ -8,6 +8,7 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
 const START_TIMEOUT_MS = 20_000;
+const ABORT_TIMEOUT_MS = 10_000;
 const ANSWER_TIMEOUT_MS = 2_000;
 
 export class TestPostfix {
@@ -64,8 +65,12 @@ in_flow_delay = 0
     return existsSync(path) ? readFileSync(path, "latin1") : "";
   }
 
+  /** A master that hangs at its start does not hear "abort": its process group is killed. */
   #abort(): void {
-    execFileSync("postfix", ["-c", this.directory, "abort"], { stdio: "pipe" });
+    const pidFile = join(this.directory, "queue/pid/master.pid");
+    const pid = existsSync(pidFile) ? Number(readFileSync(pidFile, "latin1")) : 0;
+    spawnSync("postfix", ["-c", this.directory, "abort"], { stdio: "ignore", timeout: ABORT_TIMEOUT_MS });
+    if (pid > 1) spawnSync("kill", ["-KILL", "--", `-${pid}`], { stdio: "ignore" });
   }
 
   stop(): void {
