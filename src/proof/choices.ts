@@ -14,7 +14,8 @@ import { canSee, type Effect, pairsOf, tableOf } from "./sight.ts";
 
 /** Domains that are nobody's (RFC 2606), in two top-level domains, as a table may name one of them. */
 const OUTSIDE_DOMAINS = ["stranger.example", "stranger.test"] as const;
-const [OUTSIDE_DOMAIN] = OUTSIDE_DOMAINS;
+/** `user@` is the last key that is asked: a table may stop at the domain, or at its top level, before it comes there. */
+const LOCAL_PART_DOMAINS: readonly string[] = [...OUTSIDE_DOMAINS, "stranger.invalid"];
 /** Recipients there, so that a reader sees which is which. */
 const FAR_DOMAINS = ["elsewhere.example", "elsewhere.test"] as const;
 /** Keys of one table that are tried, and those with the same effect. */
@@ -186,7 +187,7 @@ function namesFor(key: string): readonly string[] {
 
 /** Addresses that an access(5) key for mail matches. */
 function mailboxesFor(key: string): readonly string[] {
-  if (key.endsWith("@")) return [`${key}${OUTSIDE_DOMAIN}`];
+  if (key.endsWith("@")) return LOCAL_PART_DOMAINS.map((domain) => `${key}${domain}`);
   if (key.startsWith("@")) return [`someone${key}`];
   if (key.includes("@")) return [key];
   if (!/^\.?[\w.[\]:-]+$/.test(key)) return [];
@@ -210,7 +211,7 @@ function crossed(keys: readonly string[]): readonly string[] {
 /** The address stands for a whole top-level domain, or for one local part at every domain. */
 function isAnywhere(address: string): boolean {
   const domain = address.slice(address.lastIndexOf("@") + 1);
-  return domain === OUTSIDE_DOMAIN || /^host\.[^.]+$/.test(domain) || !domain.includes(".");
+  return LOCAL_PART_DOMAINS.includes(domain) || /^host\.[^.]+$/.test(domain) || !domain.includes(".");
 }
 
 /** A client certificate with this fingerprint; "" is one of the client's own making. */
