@@ -52,6 +52,35 @@ function agent(settings: Readonly<Record<string, string>>, more: Partial<LocalAg
   return createLocalAgent({ params, clock: systemClock, hostname: "mail.example.org", pid: 42, passwd, ...more });
 }
 
+const ALIASES: { to: string; want: string; why: string }[] = [
+  { to: "Postmaster@mail.example.org", want: "deferred 4.3.5", why: "an alias waits: RCPT took it" },
+  { to: "list+x@mail.example.org", want: "deferred 4.3.5", why: "with an extension that no alias names" },
+  { to: "o'neil@mail.example.org", want: "deferred 4.3.5", why: "a name that could not be a maildir's" },
+  { to: "alice@mail.example.org", want: "sent 2.0.0", why: "a user" },
+  { to: "nobody@mail.example.org", want: "bounced 5.1.1", why: "neither" },
+];
+for (const c of ALIASES) {
+  test(`local and alias_maps: ${c.why}`, async () => {
+    const entries = new Map([
+      ["postmaster", "root"],
+      ["list", "a@x.test"],
+      ["o'neil", "b@x.test"],
+    ]);
+    const aliases = [{ ref: "hash:/a", partialKeys: true, get: (key: string) => entries.get(key) }];
+    const [outcome] = await agent({ home_mailbox: "aliased/" }, { aliases }).deliver(request([c.to]), never);
+    assert.equal(`${outcome?.kind} ${outcome?.dsn}`, c.want);
+  });
+}
+
+test("local and alias_maps: a table that cannot answer makes mail wait", async () => {
+  const aliases = [{ ref: "hash:/a", partialKeys: true, get: () => assert.fail(new TableError("gone")) }];
+  const [outcome] = await agent({ home_mailbox: "m/" }, { aliases }).deliver(
+    request(["alice@mail.example.org"]),
+    never,
+  );
+  assert.deepEqual([outcome?.kind, outcome?.text], ["deferred", "table lookup problem"]);
+});
+
 test("local delivers into new/, with its headers on top and LF line ends", async () => {
   const local = agent({ postern_local_maildir: `${root}/a/$user/` });
   const [outcome] = await local.deliver(request(["Alice+ext@mail.example.org"]), never);

@@ -1,5 +1,6 @@
-/** local/local.ts: the local agent: mail for users of this machine, into maildirs (local(8) in small). No aliases, no
- *  .forward, no commands, no mbox; it never changes its user id, so the server's user must be able to write the maildirs. */
+/** local/local.ts: the local agent: mail for users of this machine, into maildirs (local(8) in small). Aliases are not expanded:
+ *  their mail waits. No .forward, no commands, no mbox; it never changes its user id, so the server's user must be able to
+ *  write the maildirs. */
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
@@ -7,8 +8,8 @@ import { type Address, domainOf, formatAddress, localPartOf } from "../mail/addr
 import type { DeliveryAgent, DeliveryRecipient, DeliveryRequest, RcptOutcome } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
-import { splitExtension } from "../tables/keys.ts";
-import { TableError } from "../tables/table.ts";
+import { lookupTables, splitExtension } from "../tables/keys.ts";
+import { type LookupTable, TableError } from "../tables/table.ts";
 import { wasDeliveredTo } from "./delivered-to.ts";
 import { writeToMaildir } from "./maildir.ts";
 import { parsePasswd } from "./passwd.ts";
@@ -24,6 +25,8 @@ export interface LocalAgentOptions {
   passwd(): string;
   /** If given, an address that $local_recipient_maps does not list is an unknown user. */
   readonly resolver?: Pick<AddressResolver, "unlistedIn"> | undefined;
+  /** alias_maps. */
+  readonly aliases?: readonly LookupTable[] | undefined;
 }
 
 type Result = Pick<RcptOutcome, "kind" | "dsn" | "text">;
@@ -65,13 +68,17 @@ export function createLocalAgent(options: LocalAgentOptions): DeliveryAgent {
 /** The maildir's absolute name, or why there is none. Rejects TableError. */
 async function findMaildir(
   address: Address,
-  { params, passwd, resolver }: LocalAgentOptions,
+  { params, passwd, resolver, aliases = [] }: LocalAgentOptions,
   parse: (text: string) => ReadonlyMap<string, string>,
 ): Promise<string | Result> {
   const local = localPartOf(address).toLowerCase();
   const user = splitExtension(local, params.text("recipient_delimiter"))?.base ?? local;
   const domain = (domainOf(address) ?? params.text("myhostname")).toLowerCase();
   const unknown = bounced("5.1.1", `unknown user: "${printableUtf8(user)}"`);
+  // RCPT took it because alias_maps lists it. A bounce would be wrong, a maildir of that name nobody would read.
+  if (await lookupTables(aliases, new Set([local, user]))) {
+    return deferred("4.3.5", `alias "${printableUtf8(user)}" cannot be expanded here; put it into virtual_alias_maps`);
+  }
   if (!SAFE_NAME.test(user) || !SAFE_DOMAIN.test(domain)) return unknown;
   if (resolver && (await resolver.unlistedIn(address)) !== undefined) return unknown;
 

@@ -8,6 +8,7 @@ import { createErrorAgent } from "../local/error.ts";
 import { createLocalAgent } from "../local/local.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { createResolver } from "../rewrite/create.ts";
+import { openAliases } from "../rewrite/recipients.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { WorkerKit } from "./kit.ts";
@@ -69,6 +70,7 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ag
         pid: kit.pid,
         passwd: readPasswd,
         resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
+        aliases: openAliases(params, tables),
       });
     case "discard":
       return createDiscardAgent();

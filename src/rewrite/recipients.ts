@@ -70,16 +70,23 @@ export function isLocalDomain({ address, addressClass }: ResolvedAddress, params
   return addressClass === "local" || plainDomain(address) === params.get("myorigin").toLowerCase();
 }
 
+function openLocalRecipients(params: Parameters, tables: TableOpener): readonly LookupTable[] {
+  const viaMacro = /\$[({]?alias_maps\b/.test(params.unexpanded("local_recipient_maps") ?? "");
+  const refs = params.get("local_recipient_maps");
+  return viaMacro ? openOptional(refs, params, tables) : refs.map((ref) => tables.open(ref));
+}
+
+/** The tables of alias_maps. */
+export function openAliases(params: Parameters, tables: TableOpener): readonly LookupTable[] {
+  return openOptional(params.get("alias_maps"), params, tables);
+}
+
 /** A table that only the default of alias_maps names, and that is not there, is skipped: most hosts have no NIS and many no
  *  /etc/aliases. What the operator wrote must work. */
-function openLocalRecipients(params: Parameters, tables: TableOpener): readonly LookupTable[] {
+function openOptional(refs: readonly string[], params: Parameters, tables: TableOpener): readonly LookupTable[] {
   const byDefault = params.source("alias_maps") === undefined;
-  const viaMacro = /\$[({]?alias_maps\b/.test(params.unexpanded("local_recipient_maps") ?? "");
-  const optional = new Set(byDefault && viaMacro ? params.get("alias_maps") : []);
-  return params
-    .get("local_recipient_maps")
-    .map((ref) => tables.open(ref))
-    .filter((table) => table.problem === undefined || !optional.has(table.ref));
+  const optional = new Set(byDefault ? params.get("alias_maps") : []);
+  return refs.map((ref) => tables.open(ref)).filter((table) => table.problem === undefined || !optional.has(table.ref));
 }
 
 /** The domain of an address in lower case, without final dot; "" if there is none. */
