@@ -6,48 +6,26 @@ import { type Answer, type LookupTable, TableError } from "./table.ts";
 
 /** Answers of several tables in order; a table that cannot answer makes the whole unable to. */
 export function openUnion(ref: string, name: string, context: OpenerContext): LookupTable {
-  const tables = members(ref, name, context);
-  return {
-    ref,
-    get partialKeys() {
-      return tables.every((table) => table.partialKeys);
-    },
-    get problem() {
-      return problemOf(tables);
-    },
-    async get(key) {
-      refuseBroken(tables);
-      const found: string[] = [];
-      for (const table of tables) {
-        const answer = await table.get(key);
-        if (answer !== undefined) found.push(answer);
-      }
-      return found.length > 0 ? found.join(",") : undefined;
-    },
-  };
+  return combined(ref, members(ref, name, context), async (tables, key) => {
+    const found: string[] = [];
+    for (const table of tables) {
+      const answer = await table.get(key);
+      if (answer !== undefined) found.push(answer);
+    }
+    return found.length > 0 ? found.join(",") : undefined;
+  });
 }
 
 /** The last answer of the chain; not found as soon as one table finds nothing. */
 export function openPipe(ref: string, name: string, context: OpenerContext): LookupTable {
-  const tables = members(ref, name, context);
-  return {
-    ref,
-    get partialKeys() {
-      return tables.every((table) => table.partialKeys);
-    },
-    get problem() {
-      return problemOf(tables);
-    },
-    async get(key) {
-      refuseBroken(tables);
-      let answer: Answer = key;
-      for (const table of tables) {
-        if (answer === undefined) break;
-        answer = await table.get(answer);
-      }
-      return answer;
-    },
-  };
+  return combined(ref, members(ref, name, context), async (tables, key) => {
+    let answer: Answer = key;
+    for (const table of tables) {
+      if (answer === undefined) break;
+      answer = await table.get(answer);
+    }
+    return answer;
+  });
 }
 
 /** `random` gives numbers in [0, 1). */
@@ -57,19 +35,34 @@ export function openRandom(ref: string, name: string, random: () => number = Mat
   return { ref, partialKeys: false, get: () => values[Math.floor(random() * values.length)] };
 }
 
+/** As in Postfix: one member that cannot be opened, and the table cannot. Asked each time: an edit may have mended it. */
+function combined(
+  ref: string,
+  tables: readonly LookupTable[],
+  get: (tables: readonly LookupTable[], key: string) => Promise<Answer>,
+): LookupTable {
+  const problemOf = () => {
+    const broken = tables.find((table) => table.problem !== undefined);
+    return broken && `${broken.ref}: ${broken.problem}`;
+  };
+  return {
+    ref,
+    get partialKeys() {
+      return tables.every((table) => table.partialKeys);
+    },
+    get problem() {
+      return problemOf();
+    },
+    async get(key) {
+      const problem = problemOf();
+      if (problem !== undefined) throw new TableError(problem);
+      return get(tables, key);
+    },
+  };
+}
+
 function members(ref: string, name: string, { tables }: OpenerContext): readonly LookupTable[] {
   return words(ref, name, "type:name").map((word) => tables.open(word));
-}
-
-/** As in Postfix: one member that cannot be opened, and the table cannot. Asked each time: an edit may have mended it. */
-function problemOf(tables: readonly LookupTable[]): string | undefined {
-  const broken = tables.find((table) => table.problem !== undefined);
-  return broken && `${broken.ref}: ${broken.problem}`;
-}
-
-function refuseBroken(tables: readonly LookupTable[]): void {
-  const problem = problemOf(tables);
-  if (problem !== undefined) throw new TableError(problem);
 }
 
 function words(ref: string, name: string, what: string): readonly string[] {

@@ -56,6 +56,7 @@ export async function lookupTables(
   keys: Iterable<string>,
   trace?: LookupTrace,
 ): Promise<Hit | undefined> {
+  if (tables.length === 0) return undefined; // most lists are empty, and the keys need not be made
   let whole = true;
   for (const key of keys) {
     for (const table of tables) {
