@@ -13,23 +13,13 @@ import { parseAddressPattern } from "./address-pattern.ts";
 import { compileAccess } from "./compile.ts";
 import { expandMacros, parseExpansionFilter, SESSION_MACROS, sessionMacros } from "./expand-macros.ts";
 import { SessionCache } from "./session-cache.ts";
+import { STRANGER } from "./testdata/stranger.ts";
 import { WORDS } from "./words.ts";
 
-const STRANGER: Facts = {
-  client: { address: "198.51.100.7", port: 25, name: "a.test", reverseName: "a.test", nameStatus: "verified" },
-  server: { address: "192.0.2.25", port: 25 },
-  protocol: "ESMTP",
-  command: "RCPT",
-  helo: "h.test",
-  sender: asAddress("a@b.test"),
-  recipient: asAddress("x@far.test"),
-  recipientCount: 0,
-  sasl: undefined,
-  saslEnabled: true,
-  tls: undefined,
-  sizeBytes: undefined,
-  queueId: undefined,
-  earlyTalker: false,
+/** A stranger whose name is verified. */
+const NAMED: Facts = {
+  ...STRANGER,
+  client: { ...STRANGER.client, name: "a.test", reverseName: "a.test", nameStatus: "verified" },
 };
 
 const TEMPORARY = { kind: "temporary", text: "Host not found, try again" } as const;
@@ -66,7 +56,7 @@ function compile(settings: Record<string, string>, { dns, table, monotonic, line
 
 async function ask(list: string, setting: Setting, facts: Partial<Facts> = {}) {
   const { policy } = compile({ smtpd_relay_restrictions: list }, setting);
-  const { decision } = await policy.newSession().atRcpt({ ...STRANGER, ...facts });
+  const { decision } = await policy.newSession().atRcpt({ ...NAMED, ...facts });
   return "reply" in decision ? `${decision.reply.code} ${decision.reply.lines[0]}` : decision.kind;
 }
 
@@ -210,14 +200,14 @@ test("expandMacros() neither expands values nor lets characters through that the
 
 test("sessionMacros() knows every name it says it knows", () => {
   const macros = sessionMacros({
-    facts: STRANGER,
+    facts: NAMED,
     serverName: "mail.example.org",
     now: new Date(2026, 10, 4, 9, 5, 0).getTime(),
   });
   assert.deepEqual([...macros.keys()].sort(), [...SESSION_MACROS].sort());
   assert.equal(macros.get("localtime"), "Nov 04 09:05:00");
   const none = sessionMacros({
-    facts: { ...STRANGER, sender: asAddress(""), recipient: undefined },
+    facts: { ...NAMED, sender: asAddress(""), recipient: undefined },
     serverName: "",
     now: 0,
   });
@@ -279,7 +269,7 @@ test("whatever DNS answers, no list of words beside a guarded relay list lets a 
       const relay = "permit_dnswl_client list.test, permit_rhswl_client list.test, reject_unauth_destination";
       const table = (key: string) => (key.length % 2 === 0 ? "OK" : undefined);
       const { policy } = compile({ ...settings, smtpd_relay_restrictions: relay }, { dns: anyDns(seed), table });
-      const { decision } = await policy.newSession().atRcpt(STRANGER);
+      const { decision } = await policy.newSession().atRcpt(NAMED);
       assert.ok(decision.kind === "reject" || decision.kind === "defer", decision.kind);
     }),
     { numRuns: 300 },

@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
-import { asAddress } from "../mail/address.ts";
-import type { AccessPolicy, Facts, Lookup } from "./access.ts";
+import type { AccessPolicy, Lookup } from "./access.ts";
 import { compileAccess } from "./compile.ts";
 import { NotAsked } from "./not-asked.ts";
+import { STRANGER } from "./testdata/stranger.ts";
 import { formatLookup, Trace, TracePool } from "./trace.ts";
 
 const RULE = { text: "reject", at: "main.cf:3", parameter: "smtpd_recipient_restrictions" };
@@ -65,23 +65,6 @@ test("Trace is bounded in steps, lookups and characters, and says how many it le
   assert.equal(lookups.at(-1)?.source, `${2000 - shown + 1500} more are not shown`);
 });
 
-const FACTS: Facts = {
-  client: { address: "192.0.2.1", port: 1, name: "unknown", reverseName: "unknown", nameStatus: "missing" },
-  server: { address: "192.0.2.25", port: 587 },
-  protocol: "ESMTP",
-  command: "RCPT",
-  helo: "h.test",
-  sender: asAddress("a@far.test"),
-  recipient: asAddress("x@far.test"),
-  recipientCount: 0,
-  sasl: undefined,
-  saslEnabled: true,
-  tls: undefined,
-  sizeBytes: undefined,
-  queueId: undefined,
-  earlyTalker: false,
-};
-
 /** Lists over a table that has a value for x@far.test alone. */
 function policyWith(value: string): AccessPolicy {
   const settings = {
@@ -98,7 +81,7 @@ function policyWith(value: string): AccessPolicy {
       hasSenderRouting: () => false,
     },
     log: new Log({ sink: () => {}, now: () => 0, tag: "t", id: 1 }),
-    mynetworks: { find: () => ({ pattern: "!192.0.2.0/24", verdict: false }) },
+    mynetworks: { find: () => ({ pattern: "!198.51.100.0/24", verdict: false }) },
   }).policy;
 }
 
@@ -109,12 +92,12 @@ for (const c of [
   { mode: "always", value: "OK", steps: 2, why: "all are wanted" },
 ] as const) {
   test(`a verdict carries ${c.steps} steps: ${c.why}`, async () => {
-    const { trace } = await policyWith(c.value).newSession(c.mode).atRcpt(FACTS);
+    const { trace } = await policyWith(c.value).newSession(c.mode).atRcpt(STRANGER);
     assert.equal(trace.length, c.steps);
   });
 }
 
 test("a trace tells which item of mynetworks decided", async () => {
-  const { trace } = await policyWith("OK").newSession("always").atRcpt(FACTS);
-  assert.deepEqual(trace[0]?.lookups.map(formatLookup), ["mynetworks 192.0.2.1 -> in !192.0.2.0/24"]);
+  const { trace } = await policyWith("OK").newSession("always").atRcpt(STRANGER);
+  assert.deepEqual(trace[0]?.lookups.map(formatLookup), ["mynetworks 198.51.100.7 -> in !198.51.100.0/24"]);
 });

@@ -7,12 +7,12 @@ import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
 import { asAddress } from "../mail/address.ts";
 import { formatReply } from "../mail/reply.ts";
-import type { Facts } from "./access.ts";
 import { parseAction } from "./action.ts";
 import { compileAccess } from "./compile.ts";
 import { isAddressLiteral, isFullyQualified, isHostname } from "./hostname.ts";
 import { LookupKeys } from "./lookup-keys.ts";
 import { rejected, repairDsn } from "./reply-text.ts";
+import { STRANGER } from "./testdata/stranger.ts";
 import { WORDS } from "./words.ts";
 
 const text = (value: string) => JSON.stringify(parseAction(value));
@@ -119,23 +119,6 @@ test("lookup keys are kept for the names asked last, and right for all", () => {
     for (let i = 0; i < 200; i++) assert.deepEqual(keys.ofHost(`${i}.b`), [`${i}.b`, "b"]);
   }
 });
-
-const STRANGER: Facts = {
-  client: { address: "198.51.100.7", port: 1, name: "unknown", reverseName: "unknown", nameStatus: "missing" },
-  server: { address: "192.0.2.25", port: 25 },
-  protocol: "ESMTP",
-  command: "RCPT",
-  helo: "x",
-  sender: asAddress("a@b.test"),
-  recipient: asAddress("x@far.test"),
-  recipientCount: 0,
-  sasl: undefined,
-  saslEnabled: true,
-  tls: undefined,
-  sizeBytes: undefined,
-  queueId: undefined,
-  earlyTalker: false,
-};
 
 /** A configuration whose only own domain is example.org. */
 function compile(settings: Record<string, string>) {
