@@ -13,17 +13,23 @@ import { type LookupTable, TableError, type TableOpener } from "../tables/table.
 import type { AccessSession, Facts, Verdict } from "./access.ts";
 import { type CompiledAccess, compileAccess } from "./compile.ts";
 import { GoldenDns } from "./golden-dns.ts";
-import { STRANGER } from "./testdata/stranger.ts";
 import { formatLookup } from "./trace.ts";
 
 const START: Facts = {
-  ...STRANGER,
   client: { address: "192.0.2.1", port: 4711, name: "unknown", reverseName: "unknown", nameStatus: "missing" },
   server: { address: "192.0.2.25", port: 587 },
+  protocol: "ESMTP",
   command: "CONNECT",
   helo: undefined,
   sender: undefined,
   recipient: undefined,
+  recipientCount: 0,
+  sasl: undefined,
+  saslEnabled: true,
+  tls: undefined,
+  sizeBytes: undefined,
+  queueId: undefined,
+  earlyTalker: false,
 };
 
 /** Runs a script; the result is what stands in the .ref file. */
