@@ -4,7 +4,7 @@ import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type LiveTarget, liveTargets } from "../master/live-targets.ts";
-import { openSnapshotTables } from "../master/prove.ts";
+import { openSnapshotTables, silentLog } from "../master/prove.ts";
 import { networkIn } from "../proof/networks.ts";
 import type { Cell } from "../proof/prove.ts";
 import type { ClientClass } from "../proof/scenario.ts";
@@ -38,7 +38,7 @@ export async function probeServices(
   proofs: readonly ServiceProof[],
   options: LiveOptions,
 ): Promise<readonly LiveProbe[]> {
-  const tables = openSnapshotTables(snapshot);
+  const tables = openSnapshotTables(snapshot, silentLog());
   const deadlines = new Deadlines(systemClock);
   const probes: LiveProbe[] = [];
   try {

@@ -2,29 +2,25 @@
  *  by start and by reload, so that none of them can be more lenient than the others. */
 
 import { compileAccess } from "../access/compile.ts";
-import { systemClock } from "../base/clock.ts";
 import { checkSnapshot } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
-import { Log } from "../log/log.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import type { ServiceProof } from "../proof/service.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { checkUsers } from "../sasl/check-users.ts";
 import { checkSasl } from "../sasl/select.ts";
-import { createTableOpener } from "../tables/open.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
+import type { TableOpener } from "../tables/table.ts";
 import { checkReports } from "./bounce-templates.ts";
 import { checkLog } from "./check-log.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
-import { proveSnapshot } from "./prove.ts";
+import { openSnapshotTables, proveServices, silentLog } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
-import { SnapshotFiles } from "./snapshot-files.ts";
 import { spawnSpecsHere } from "./spawn-specs.ts";
-import { tableSettings } from "./table-settings.ts";
 
 export interface CheckOptions {
   readonly configDirectory: string;
@@ -43,12 +39,7 @@ export async function checkConfiguration(options: CheckOptions): Promise<readonl
 
 /** On this machine, which need not be the one that a changed configuration is for: start and reload do not ask. */
 function checkLogHere(snapshot: ConfigSnapshot): readonly Problem[] {
-  try {
-    return checkLog(scopeOf(snapshot), snapshot.files);
-  } catch (error) {
-    if (error instanceof ParameterError) return []; // checkLoaded() reports it
-    throw error;
-  }
+  return readable(() => checkLog(scopeOf(snapshot), snapshot.files)) ?? [];
 }
 
 /** Problems of a snapshot that could be read. */
@@ -56,12 +47,23 @@ export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Pr
   const found = [...checkSnapshot(snapshot)];
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   found.push(...spawnSpecsHere(snapshot, { uid: 0, ipv6: true }).problems); // who will start it is not known yet
-  for (const service of snapshot.services) {
-    if (service.type === "inet" && service.command === "smtpd") found.push(...checkReadable(snapshot, service));
+  found.push(...checkReports(snapshot), ...(await checkSmtpd(snapshot)));
+  return inOrder(found);
+}
+
+/** All smtpd services, and the proof, over tables that are opened once. */
+async function checkSmtpd(snapshot: ConfigSnapshot): Promise<readonly Problem[]> {
+  const findings = new TableFindings();
+  const tables = readable(() => openSnapshotTables(snapshot, findings.log));
+  if (tables === undefined) return [];
+  try {
+    const services = snapshot.services.filter(({ type, command }) => type === "inet" && command === "smtpd");
+    const found = services.flatMap((service) => readable(() => checkService(snapshot, service, tables)) ?? []);
+    const proofs = await proveServices(snapshot, tables);
+    return [...found, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
+  } finally {
+    await tables.close?.();
   }
-  found.push(...checkReports(snapshot));
-  const proofs = await proveSnapshot(snapshot);
-  return inOrder([...found, ...proofs.flatMap(unreported)]);
 }
 
 /** What lists without any guard mean is said once. */
@@ -72,11 +74,11 @@ function unreported({ problems, unguarded }: ServiceProof): readonly Problem[] {
 }
 
 /** A value that cannot be parsed was reported by checkSnapshot(); what does not need it is checked all the same. */
-function checkReadable(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
+function readable<T>(check: () => T): T | undefined {
   try {
-    return checkService(snapshot, service);
+    return check();
   } catch (error) {
-    if (error instanceof ParameterError) return [];
+    if (error instanceof ParameterError) return undefined;
     throw error;
   }
 }
@@ -96,24 +98,19 @@ const LIKE_MYNETWORKS: ReadonlySet<string> = new Set([
   "smtpd_forbid_bare_newline_exclusions",
 ]);
 
-function checkService(snapshot: ConfigSnapshot, service: ServiceEntry): readonly Problem[] {
+function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: TableOpener): readonly Problem[] {
   const params = scopeOf(snapshot, service);
-  const files = new SnapshotFiles(snapshot.files);
-  const silent = new Log({ sink: () => undefined, now: systemClock.now, tag: "check", id: 0 });
-  const findings = new TableFindings();
-  const tables = createTableOpener({ files, log: findings.log, ...tableSettings(snapshot) });
   const resolver = createResolver(params, { tables, ownAddresses: [] });
-  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables, files });
-  const { problems } = compileAccess(params, { tables, resolver, log: silent, mynetworks });
+  const mynetworks = compileAddressList(params.get("mynetworks"), { opener: tables });
+  const { problems } = compileAccess(params, { tables, resolver, log: silentLog(), mynetworks });
   const networks = ADDRESS_LISTS.flatMap((name) => {
     if (LIKE_MYNETWORKS.has(name) && !params.source(name)) return [];
-    const list = compileAddressList(params.get(name), { opener: tables, files });
+    const list = compileAddressList(params.get(name), { opener: tables });
     return list.problems.map(
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
     );
   });
-  const broken = findings.problems(params, snapshot, service);
-  const found = [...networks, ...broken, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
+  const found = [...networks, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
 }

@@ -18,29 +18,35 @@ import type { TableOpener } from "../tables/table.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { tableSettings } from "./table-settings.ts";
 
-/** Services whose parameters cannot be read are left out: check has reported them. */
+/** Over tables of its own. Throws ParameterError for a bad import_environment. */
 export async function proveSnapshot(snapshot: ConfigSnapshot): Promise<readonly ServiceProof[]> {
-  const tables = openSnapshotTables(snapshot);
-  const proofs: ServiceProof[] = [];
+  const tables = openSnapshotTables(snapshot, silentLog());
   try {
-    for (const service of snapshot.services) {
-      if (service.type !== "inet" || !["smtpd", "postscreen"].includes(service.command)) continue;
-      const proof = await proveReadable({ snapshot, service, tables });
-      if (proof !== undefined) proofs.push(proof);
-    }
+    return await proveServices(snapshot, tables);
   } finally {
     await tables.close?.();
+  }
+}
+
+/** Services whose parameters cannot be read are left out: check has reported them. */
+export async function proveServices(snapshot: ConfigSnapshot, tables: TableOpener): Promise<readonly ServiceProof[]> {
+  const proofs: ServiceProof[] = [];
+  for (const service of snapshot.services) {
+    if (service.type !== "inet" || !["smtpd", "postscreen"].includes(service.command)) continue;
+    const proof = await proveReadable({ snapshot, service, tables });
+    if (proof !== undefined) proofs.push(proof);
   }
   return proofs;
 }
 
-/** The tables of a snapshot, with nobody to hear what is wrong with them: check has said it. */
-export function openSnapshotTables(snapshot: ConfigSnapshot): TableOpener {
+/** The tables of a snapshot; `log` hears what is wrong with them. Throws ParameterError for a bad import_environment. */
+export function openSnapshotTables(snapshot: ConfigSnapshot, log: Log): TableOpener {
   const files = new SnapshotFiles(snapshot.files);
-  return createTableOpener({ files, log: silentLog(), ...tableSettings(snapshot) });
+  return createTableOpener({ files, log, ...tableSettings(snapshot) });
 }
 
-function silentLog(): Log {
+/** For those to whom check has said it already. */
+export function silentLog(): Log {
   return new Log({ sink: () => undefined, now: systemClock.now, tag: "verify", id: 0 });
 }
 
