@@ -164,7 +164,9 @@ async function startServer({ database, tables, access, owners }: Served): Promis
     "INSERT INTO owners VALUES ('bob@example.org', 'bob')",
   );
   const server = new TestServer({
+    // One worker: each has connections of its own, and asks a host that failed again when its own pause is over.
     mainCf: `compatibility_level = 3.10
+postern_workers = 1
 mydestination = example.org
 local_recipient_maps =
 local_transport = discard:
