@@ -8,6 +8,7 @@ packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcr
   postfix-policyd-spf-python)
 packages+=(fail2ban pflogsumm logwatch)
 packages+=(mariadb-server slapd postfix-ldap memcached)
+packages+=(dovecot-lmtpd knot knot-dnsutils unbound opendkim opendkim-tools)
 policy=/usr/sbin/policy-rc.d
 
 # One at a time: two would save and restore each other's policy.
