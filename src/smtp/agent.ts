@@ -9,6 +9,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 import type { AddressMap } from "../rewrite/address-map.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { cacheKey } from "./cache-key.ts";
 import { genericRequest } from "./generic.ts";
 import { openSession, type Refusal } from "./handshake.ts";
 import { findHosts } from "./hosts.ts";
@@ -206,9 +207,14 @@ export class SmtpAgent implements DeliveryAgent {
     return this.#parts.clock.monotonic() - session.openedMs < cache.lifeMs;
   }
 
-  /** Sessions are shared by next hop, and by sender where the sender decides about the login. */
   #key({ request }: Delivery): string {
-    return this.#parts.settings.sasl.bySender ? `${request.nexthop}\0${request.envelope.sender}` : request.nexthop;
+    const { sasl, bindAddress, bindAddress6 } = this.#parts.settings;
+    return cacheKey({
+      nexthop: request.nexthop,
+      tlsPolicy: "",
+      saslIdentity: sasl.bySender ? request.envelope.sender : "",
+      sourceAddress: `${bindAddress} ${bindAddress6}`.trim(),
+    });
   }
 
   #unreached(id: number, delivery: Delivery): RcptOutcome {

@@ -1,0 +1,18 @@
+/** smtp/cache-key.ts: what two deliveries must have in common to use one session after the other (CONNECTION_CACHE_README):
+ *  whatever decided how the session was made. What the message itself decides is not part of it. */
+
+export interface SessionTraits {
+  /** As the scheduler gave it, all of its items. */
+  readonly nexthop: string;
+  /** What was demanded of TLS, in any form that differs where the demands do; "" where the next hop alone decides. */
+  readonly tlsPolicy: string;
+  /** Whose password was used: the sender, where passwords are looked up by sender; else "". */
+  readonly saslIdentity: string;
+  /** The own address it was bound to; "" for any. */
+  readonly sourceAddress: string;
+}
+
+/** Equal for equal traits, different for any other. */
+export function cacheKey({ nexthop, tlsPolicy, saslIdentity, sourceAddress }: SessionTraits): string {
+  return JSON.stringify([nexthop, tlsPolicy, saslIdentity, sourceAddress]);
+}
