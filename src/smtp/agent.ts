@@ -147,6 +147,7 @@ export class SmtpAgent implements DeliveryAgent {
       if (opened.refusal.reached) delivery.sessions++;
       else this.#parts.log.info(opened.refusal.verdict.text);
       this.#fail(delivery, opened.refusal, target);
+      this.#settlePending(delivery);
       return;
     }
     delivery.sessions++;
