@@ -17,6 +17,7 @@ import { SASL_PARAMETERS } from "./params/sasl.ts";
 import { SMTP_PARAMETERS } from "./params/smtp.ts";
 import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
 import { TLS_PARAMETERS } from "./params/tls.ts";
+import { VERIFY_PARAMETERS } from "./params/verify.ts";
 
 /** Every parameter that has an effect. Postfix parameters without effect here are only named, in postfix-names.ts. */
 export const REGISTRY = {
@@ -34,6 +35,7 @@ export const REGISTRY = {
   ...QMGR_PARAMETERS,
   ...SMTP_PARAMETERS,
   ...LOCAL_PARAMETERS,
+  ...VERIFY_PARAMETERS,
   ...BOUNCE_PARAMETERS,
   ...LOG_PARAMETERS,
   ...MASTER_PARAMETERS,

@@ -5,6 +5,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 /** The next hop is the text of the log line. */
 export function createDiscardAgent(): DeliveryAgent {
   return {
+    probes: true,
     async deliver({ recipients, nexthop }) {
       return recipients.map((recipient) => ({
         recipientId: recipient.id,

@@ -6,6 +6,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 /** `soft: true` is retry(8): recipients are deferred. The status class always fits the outcome. */
 export function createErrorAgent({ soft }: { readonly soft: boolean }): DeliveryAgent {
   return {
+    probes: true,
     async deliver({ recipients, nexthop }) {
       const { dsn, text } = splitStatus(nexthop, soft ? "4" : "5");
       return recipients.map((recipient) => ({

@@ -42,6 +42,7 @@ export function createLocalAgent(options: LocalAgentOptions): DeliveryAgent {
   const deliverOne = async (request: DeliveryRequest, recipient: DeliveryRecipient, signal: AbortSignal) => {
     const target = await findMaildir(recipient.address, options, passwd);
     if (typeof target !== "string") return target;
+    if (request.probe) return { kind: "sent", dsn: "2.0.0", text: "delivers to maildir" } as const;
     if (await wasDeliveredTo(request.content, formatAddress(recipient.address))) {
       return bounced("5.4.6", `mail forwarding loop for ${printableUtf8(recipient.address)}`);
     }
@@ -51,6 +52,7 @@ export function createLocalAgent(options: LocalAgentOptions): DeliveryAgent {
     return sent();
   };
   return {
+    probes: true,
     async deliver(request, signal) {
       const outcomes: RcptOutcome[] = [];
       for (const recipient of request.recipients) {

@@ -30,6 +30,8 @@ export interface DeliveryRequest {
   readonly content: MessageContent;
   /** When qmgr took the message into the active set. */
   readonly activeMs: number;
+  /** Only find out what would become of it: nothing is written, nothing transmitted. "sent" means deliverable. */
+  readonly probe?: true | undefined;
 }
 
 /** One recipient's outcome. `text` is what stands in the log's last parentheses, remote text verbatim but printable. */
@@ -58,6 +60,8 @@ export interface RcptOutcome {
 export interface DeliveryAgent {
   /** Exactly one outcome per recipient. A throw is a bug: the scheduler defers all recipients with 4.3.0 and logs it. */
   deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly RcptOutcome[]>;
+  /** Whether deliver() heeds `probe`. An agent that does not say so is never probed: it would deliver. */
+  readonly probes?: true | undefined;
   /** Closes cached connections. */
   close(): Promise<void>;
 }

@@ -49,6 +49,7 @@ interface Delivery {
 }
 
 export class SmtpAgent implements DeliveryAgent {
+  readonly probes = true;
   readonly #parts: AgentParts;
   readonly #cache: SessionCache;
   #closed = false;

@@ -25,6 +25,8 @@ export interface Settings {
     readonly startTlsMs: number;
   };
   readonly sendXforward: boolean;
+  /** The last command of an address probe. */
+  readonly probeTarget: "rcpt" | "data";
   readonly bindAddress: string;
   readonly bindAddress6: string;
   readonly addressLimit: number;
@@ -69,6 +71,7 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     addressType: params.text("inet_protocols") === "ipv4" ? "A" : "AAAA",
     timeouts: timeoutsOf(params, protocol),
     sendXforward: params.get(`${protocol}_send_xforward_command`),
+    probeTarget: params.get(`${protocol}_address_verify_target`),
     bindAddress: params.get(`${protocol}_bind_address`),
     bindAddress6: params.get(`${protocol}_bind_address6`),
     addressLimit: unlimited(params.get(`${protocol}_mx_address_limit`)),

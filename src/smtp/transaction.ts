@@ -109,6 +109,7 @@ class Transaction {
     if (replyClass(mail) !== 2) this.#refuseAll(mail, "MAIL FROM command");
     if (replyClass(mail) !== 2 && !this.#pipelined) return;
     const accepted = await this.#askRecipients();
+    if (this.#request.probe) return this.#endProbe(accepted);
     if (accepted.length === 0 && !this.#pipelined) return;
     const data = await this.#ask("DATA", "sending DATA command", timeouts.dataInitMs);
     if (data.code !== 354) {
@@ -142,7 +143,7 @@ class Transaction {
     const lines = [
       this.#mailCommand(),
       ...this.#recipients.map((recipient) => this.#rcptCommand(recipient)),
-      "DATA",
+      ...(this.#request.probe ? [] : ["DATA"]),
       "",
     ];
     const slow = this.#session.connection.write(lines.join("\r\n"), this.#settings.timeouts.mailMs);
@@ -162,13 +163,26 @@ class Transaction {
   /** The recipients that the peer takes. */
   async #askRecipients(): Promise<readonly DeliveryRecipient[]> {
     const accepted: DeliveryRecipient[] = [];
+    const { protocol, probeTarget, timeouts } = this.#settings;
     for (const recipient of this.#recipients) {
-      const reply = await this.#ask(this.#rcptCommand(recipient), "sending RCPT TO", this.#settings.timeouts.rcptMs);
+      const reply = await this.#ask(this.#rcptCommand(recipient), "sending RCPT TO", timeouts.rcptMs);
       if (this.#verdicts.has(recipient.id)) continue; // MAIL was refused
-      if (replyClass(reply) === 2) accepted.push(recipient);
+      if (replyClass(reply) === 2 && this.#request.probe && probeTarget === "rcpt")
+        this.#verdicts.set(recipient.id, sentVerdict(reply, successAction(this.#session.features, protocol)));
+      else if (replyClass(reply) === 2) accepted.push(recipient);
       else this.#verdicts.set(recipient.id, this.#refused(reply, "RCPT TO command"));
     }
     return accepted;
+  }
+
+  /** What smtp_address_verify_target = data asks besides. Behind its 354 only the end of the session stops a message. */
+  async #endProbe(accepted: readonly DeliveryRecipient[]): Promise<void> {
+    if (accepted.length === 0) return;
+    const session = this.#session;
+    const data = await session.command("DATA", "sending DATA command", this.#settings.timeouts.dataInitMs);
+    if (data.code !== 354) return this.#refuseAll(data, "DATA command");
+    this.#closing = true;
+    this.#settleAll(sentVerdict(data, undefined));
   }
 
   /** A server that says 354 without any recipient gets an empty message, which it must refuse (RFC 2920 §3.1). */

@@ -43,6 +43,8 @@ export interface RequestWords {
   readonly recipients: readonly string[];
   readonly content: string | readonly Uint8Array[];
   readonly smtputf8: boolean;
+  /** Only asks. */
+  readonly probe: true;
   readonly signal: AbortSignal;
 }
 
@@ -103,5 +105,6 @@ function requestOf(words: Partial<RequestWords> & { nexthop: string }): Delivery
     recipients: recipients.map((r, i) => ({ id: i + 1, address: asAddress(r), original: asAddress(r) })),
     content: { sizeBytes: chunks.reduce((n, c) => n + c.length, 0), chunks: () => chunks },
     activeMs: 0,
+    probe: words.probe,
   };
 }
