@@ -46,7 +46,7 @@ export function formatMessage({ envelope, listing, content }: ReadMessage, nowMs
 }
 
 /** `45s`, `12m`, `5h10m`, `6d`. */
-function formatAge(ms: number): string {
+export function formatAge(ms: number): string {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   if (seconds < 60) return `${seconds}s`;
   const minutes = Math.floor(seconds / 60);

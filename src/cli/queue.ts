@@ -6,6 +6,7 @@ import { QUEUE_NAMES } from "./queue-filter.ts";
 import { formatQueueJson } from "./queue-format.ts";
 import { formatLine, formatMessage, LINE_HEADING } from "./queue-lines.ts";
 import { parseQueueOptions, UsageError } from "./queue-options.ts";
+import { formatPausedNote, pausedNow, pauseLanes } from "./queue-pause.ts";
 import { formatShape, formatShapeJson, QueueShape } from "./queue-shape.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
@@ -17,6 +18,8 @@ const USAGE = `Usage: postern queue VERB [WHICH] [OPTIONS]
   requeue                    as if it had just arrived: where it goes is found out anew
   delete                     gone, without a bounce
   flush                      try it now
+  pause [TRANSPORT[:NEXTHOP]] …    no mail goes there until you resume it; without a name: what is paused
+  resume TRANSPORT[:NEXTHOP] …     mail goes there again, at once
   shape [-s]                 how old the mail of each domain is (-s: of each sender's domain)
 
 WHICH: queue ids, ALL, or conditions, which must all hold:
@@ -45,6 +48,9 @@ async function run(verb: string, args: readonly string[], terminal: Terminal): P
       return list(args, terminal);
     case "show":
       return show(args, terminal);
+    case "pause":
+    case "resume":
+      return pauseLanes(verb, args, terminal);
     case "shape":
       return shape(args, terminal);
     case "help":
@@ -65,8 +71,9 @@ function list(args: readonly string[], terminal: Terminal): Promise<number> {
       if (messages++ === 0 && !options.json) terminal.stdout(LINE_HEADING);
       terminal.stdout(options.json ? formatQueueJson(entry) : formatLine(entry, nowMs));
     }
-    if (!options.json)
-      terminal.stdout(messages === 0 ? "No message.\n" : `${messages} message${messages === 1 ? "" : "s"}.\n`);
+    if (options.json) return EXIT.done;
+    terminal.stdout(messages === 0 ? "No message.\n" : `${messages} message${messages === 1 ? "" : "s"}.\n`);
+    terminal.stdout(formatPausedNote(await pausedNow(terminal), nowMs));
     return EXIT.done;
   });
 }
@@ -89,7 +96,8 @@ function shape(args: readonly string[], terminal: Terminal): Promise<number> {
   return withQueue(terminal, async (door) => {
     const counted = new QueueShape({ nowMs: systemClock.now(), by: options.bySender ? "sender" : "recipient" });
     for await (const entry of selected(door, options)) counted.add(entry);
-    terminal.stdout(options.json ? formatShapeJson(counted.rows()) : formatShape(counted.rows()));
+    if (options.json) terminal.stdout(formatShapeJson(counted.rows()));
+    else terminal.stdout(formatShape(counted.rows()) + formatPausedNote(await pausedNow(terminal), systemClock.now()));
     return EXIT.done;
   });
 }

@@ -1,10 +1,15 @@
 /** master/control.ts: answers the CLI: status, reload, stop, and queue operations merged over all workers. */
+import { systemClock } from "../base/clock.ts";
+import type { Log } from "../log/log.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { parseQueueId } from "../mail/queue-id.ts";
 import type { ControlRequest } from "../net/control-socket.ts";
+import { folded, pausedText } from "../qmgr/withheld.ts";
 import type { QueueListing } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
 import type { Fleet } from "./fleet.ts";
-import type { QueueArgs, RefusalArgs, WorkerStatus } from "./protocol.ts";
+import { checkLane, type PausedLane, type PausedLanes } from "./paused-lanes.ts";
+import type { LaneArgs, QueueArgs, RefusalArgs, WorkerStatus } from "./protocol.ts";
 
 const QUEUE_TIMEOUT_MS = 60_000;
 const REFUSALS_TIMEOUT_MS = 10_000;
@@ -17,6 +22,17 @@ export interface ControlTarget {
     rotateLog(): Promise<void>;
   };
   readonly generation: () => number;
+  readonly paused: PausedLanes;
+  readonly log: Log;
+}
+
+/** What became of LaneArgs. */
+export interface LaneAnswer {
+  /** False: it was so already. */
+  readonly changed: boolean;
+  /** Recipients that are due again. */
+  readonly recipients: number;
+  readonly paused: readonly PausedLane[];
 }
 
 /** Rejects with a sentence for the operator. */
@@ -40,11 +56,32 @@ export async function answerControl(request: ControlRequest, target: ControlTarg
       return undefined;
     case "queue":
       return answerQueue(request.args as unknown as QueueArgs, target.fleet);
+    case "lanes":
+      return answerLanes(request.args as unknown as LaneArgs, target);
     case "refusals":
       return answerRefusals(request.args as unknown as RefusalArgs, target.fleet);
     default:
       throw new Error(`Unknown operation "${request.op}"`);
   }
+}
+
+async function answerLanes({ op, lane = "" }: LaneArgs, target: ControlTarget): Promise<LaneAnswer> {
+  const { paused, fleet, log } = target;
+  const answer = (changed: boolean, recipients = 0) => ({ changed, recipients, paused: paused.all });
+  if (op === "list") return answer(false);
+  const bad = checkLane(lane);
+  if (bad !== undefined) throw new Error(bad);
+  const changed = op === "pause" ? await paused.pause(lane, systemClock.now()) : await paused.resume(lane);
+  // Also when it was so already: the last try may have ended before the workers knew.
+  await fleet.pause({ keys: paused.keys });
+  if (changed) log.info(printableUtf8(`deliveries to ${folded(lane)} ${op}d by the operator`));
+  if (op === "pause") return answer(changed);
+  const flush: QueueArgs = { op: "flush-reason", ids: "ALL", reason: pausedText(folded(lane)) };
+  const counts = (await fleet.callAll("queue", flush, QUEUE_TIMEOUT_MS)) as number[];
+  return answer(
+    changed,
+    counts.reduce((sum, n) => sum + n, 0),
+  );
 }
 
 /** Lists are joined; of `read`, the one worker that has the message answers. */

@@ -19,6 +19,8 @@ export interface QueueDirectories {
   readonly private: string;
   readonly pidFile: string;
   readonly control: string;
+  /** Names paused destinations. */
+  readonly paused: string;
 }
 
 export function queueDirectories(params: Parameters): QueueDirectories {
@@ -29,6 +31,7 @@ export function queueDirectories(params: Parameters): QueueDirectories {
     private: join(root, "private"),
     pidFile: join(root, "pid", "postern.pid"),
     control: join(root, "public", "control"),
+    paused: join(root, "paused"),
   };
 }
 

@@ -7,7 +7,7 @@ import type { SlotAsk } from "../mail/slot-lease.ts";
 import { TryAgainError } from "../net/control-socket.ts";
 import type { BoundSocket } from "../net/listener.ts";
 import { type Borrower, LaneLeases } from "./lane-leases.ts";
-import type { CommitArgs, DecisionArgs, GrantArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
+import type { CommitArgs, DecisionArgs, GrantArgs, PauseArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
 import { type Methods, PeerEndedError } from "./rpc.ts";
 import { SiteFlushes } from "./site-flush.ts";
 import type { WorkerLink } from "./worker-process.ts";
@@ -92,14 +92,23 @@ export class Fleet {
     }
   }
 
-  /** Switches to a configuration that all have loaded, and that startArgs() already tells: a worker that cannot follow is
-   *  started again with it. */
-  async commit(args: CommitArgs): Promise<void> {
+  /** Switches to a configuration that all have loaded, and that startArgs() already tells. */
+  commit(args: CommitArgs): Promise<void> {
+    return this.#tellAll("commit", args);
+  }
+
+  /** Tells what is paused, which startArgs() already tells. */
+  pause(args: PauseArgs): Promise<void> {
+    return this.#tellAll("pause", args);
+  }
+
+  /** A worker that cannot follow is started again with what startArgs() tells. */
+  async #tellAll(method: string, args: unknown): Promise<void> {
     await Promise.all(
       this.#slots.map(async (slot) => {
         if (!slot.link)
-          slot.running?.kill(); // it began with the old one
-        else await this.#order(slot.link, "commit", args);
+          slot.running?.kill(); // it began with what was before
+        else await this.#order(slot.link, method, args);
       }),
     );
   }

@@ -33,6 +33,7 @@ import { Fleet } from "./fleet.ts";
 import { inProcessWorker } from "./in-process-worker.ts";
 import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
 import { MailLog } from "./mail-log.ts";
+import { PausedLanes } from "./paused-lanes.ts";
 import { pinRestartParameters } from "./pinned.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
@@ -61,6 +62,12 @@ interface Loaded {
   readonly specs: readonly ListenerSpec[];
 }
 
+/** What a master has that no other may have. */
+interface Held {
+  readonly lock: { release(): void };
+  readonly paused: PausedLanes;
+}
+
 export class Master {
   readonly #options: MasterOptions;
   readonly #params: Parameters;
@@ -73,6 +80,7 @@ export class Master {
   readonly #anvil: AnvilServer | undefined;
   readonly #decisions: DecisionStore;
   readonly #fleet: Fleet;
+  readonly #paused: PausedLanes;
   readonly #spawns: SpawnServices;
   readonly #ticketKeys = TicketKeys.fresh(systemClock);
   readonly #sockets = new Map<string, BoundSocket>();
@@ -84,7 +92,7 @@ export class Master {
   readonly stopped: Promise<void>;
   #resolveStopped: () => void = () => undefined;
 
-  private constructor(options: MasterOptions, loaded: Loaded, lock: { release(): void }) {
+  private constructor(options: MasterOptions, loaded: Loaded, { lock, paused }: Held) {
     this.#options = options;
     this.#loaded = loaded;
     this.#lock = lock;
@@ -103,6 +111,7 @@ export class Master {
       this.#params.get("postern_decision_log_limit"),
       (text) => this.#log.warning(printableUtf8(text)),
     );
+    this.#paused = paused;
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
     this.stopped = new Promise((resolve) => {
@@ -122,7 +131,7 @@ export class Master {
     prepareDirectories(dirs, accountOf(options, params));
     const lock = await lockDirectory(dirs.root);
     if (!lock) throw new StartError(`Another master runs on queue_directory "${dirs.root}"; stop it first`);
-    const master = new Master(options, loaded, lock);
+    const master = new Master(options, loaded, { lock, paused: readPaused(dirs, lock) });
     try {
       await master.#open();
     } catch (error) {
@@ -161,7 +170,13 @@ export class Master {
         : error;
     });
     this.#control = await serveControl(this.#dirs.control, 0o600, (request) =>
-      answerControl(request, { fleet: this.#fleet, master: this, generation: () => this.#loaded.snapshot.generation }),
+      answerControl(request, {
+        fleet: this.#fleet,
+        master: this,
+        generation: () => this.#loaded.snapshot.generation,
+        paused: this.#paused,
+        log: this.#log,
+      }),
     );
     this.#watch.start(this.#loaded.snapshot.files);
     const { configDirectory, mailVersion } = this.#options;
@@ -238,6 +253,7 @@ export class Master {
         shard,
         workers,
         adopt: shard === 0 ? orphans : [],
+        paused: this.#paused.keys,
         user: this.#user,
         hostname: host,
         ticketSeed: this.#ticketKeys.seed(),
@@ -258,6 +274,15 @@ export class Master {
     this.#anvil?.close();
     await this.#mailLog.close();
     this.#lock.release();
+  }
+}
+
+function readPaused(dirs: QueueDirectories, lock: { release(): void }): PausedLanes {
+  try {
+    return new PausedLanes(dirs.paused);
+  } catch (error) {
+    lock.release();
+    throw new StartError((error as Error).message);
   }
 }
 

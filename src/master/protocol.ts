@@ -18,6 +18,8 @@ export interface StartArgs {
   readonly workers: number;
   /** Shards of workers that no longer exist. */
   readonly adopt: readonly number[];
+  /** Transports and lanes that an operator paused. */
+  readonly paused: readonly string[];
   readonly user: WorkerUser | undefined;
   readonly hostname: string;
   /** The keys of session tickets (RFC 5077) are made of it, the same in all workers. */
@@ -40,12 +42,25 @@ export interface FilesArgs {
 }
 
 export interface QueueArgs {
-  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "flush-site" | "requeue" | "read";
+  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "flush-site" | "flush-reason" | "requeue" | "read";
   readonly ids: readonly string[] | "ALL";
   /** Of flush-site: a domain in lower case. */
   readonly site?: string | undefined;
+  /** Of flush-reason: the whole of it. */
+  readonly reason?: string | undefined;
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
+}
+
+/** Of an operator: pause or resume a transport or lane, or list what is paused. */
+export interface LaneArgs {
+  readonly op: "pause" | "resume" | "list";
+  readonly lane?: string | undefined;
+}
+
+/** To a worker: all that is paused from now on. */
+export interface PauseArgs {
+  readonly keys: readonly string[];
 }
 
 /** The refusal of this explain id, or the last ones. */

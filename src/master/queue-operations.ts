@@ -27,6 +27,8 @@ export async function runQueueOperation(queue: QueueAdmin, args: QueueArgs): Pro
     case "requeue":
       // Resolved anew when it is claimed, whatever its lane was.
       return queue.requeue(ids, RETRY_LANE);
+    case "flush-reason":
+      return queue.flushReason(args.reason ?? "");
     case "flush-site":
       return flushSite(queue, args.site ?? "");
     case "read":

@@ -22,6 +22,7 @@ import type {
   FilesArgs,
   GrantArgs,
   ListenArgs,
+  PauseArgs,
   QueueArgs,
   RecallArgs,
   RefusalArgs,
@@ -35,7 +36,9 @@ import { SessionCaps } from "./session-caps.ts";
 import { makeWorkerKit } from "./worker-kit.ts";
 
 /** Queue operations after which something may be due. */
-const WAKING: ReadonlySet<QueueArgs["op"]> = new Set(["flush", "flush-site", "release", "requeue"]);
+const WAKING: ReadonlySet<QueueArgs["op"]> = new Set(["flush-reason", "release", "requeue"]);
+/** Those that defer_transports does not stand against. */
+const FLUSHING: ReadonlySet<QueueArgs["op"]> = new Set(["flush", "flush-site"]);
 
 export interface WorkerHost {
   readonly pid: number;
@@ -78,6 +81,7 @@ export class Worker {
       ["discard", () => this.discard()],
       ["files", (args: FilesArgs) => this.#current?.files.replace(args.files)],
       ["queue", (args: QueueArgs) => this.queue(args)],
+      ["pause", ({ keys }: PauseArgs) => this.#need().qmgr.pause(keys)],
       ["adopt", (args: { shard: number }) => this.#need().store.adopt(args.shard)],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],
@@ -106,6 +110,7 @@ export class Worker {
     const leases = new LeaseClient({ call: (method, ask) => this.#host.call(method, ask), clock, warn });
     const current = () => this.#currentGeneration();
     const qmgr = wireQueueManager({ kit, store, leases, workers: args.workers, current });
+    qmgr.pause(args.paused);
     scheduler.qmgr = qmgr;
     const caps = new SessionCaps({ workers: args.workers, leases, clock, warn });
     caps.configure(args.snapshot);
@@ -168,7 +173,8 @@ export class Worker {
   async queue(args: QueueArgs): Promise<unknown> {
     const { store, qmgr } = this.#need();
     const result = await runQueueOperation(store, args);
-    if (WAKING.has(args.op)) qmgr.poke();
+    if (FLUSHING.has(args.op)) qmgr.flushed();
+    else if (WAKING.has(args.op)) qmgr.poke();
     return result;
   }
 

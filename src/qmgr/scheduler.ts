@@ -2,19 +2,20 @@
  *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
  *  the store and read again when there is room (due-reader.ts). */
 import { ParameterError, type Parameters } from "../config/parameters.ts";
-import { type Address, domainOf, localPartOf } from "../mail/address.ts";
+import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
-import { TableError } from "../tables/table.ts";
 import { type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./active.ts";
 import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
 import type { Lane, Transport } from "./lane.ts";
-import { formatLaneKey, LaneMap, parseLaneKey, RETRY_LANE } from "./lane-map.ts";
+import { LaneFinder } from "./lane-finder.ts";
+import { LaneMap, RETRY_LANE } from "./lane-map.ts";
 import { logActive } from "./log-lines.ts";
 import { retryTimesOf } from "./retry.ts";
 import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
 import { Settler, type SettleSettings } from "./settle.ts";
+import { Withheld } from "./withheld.ts";
 
 /** A lane reads from the store when it holds fewer recipients than this … */
 const LANE_LOW = 250;
@@ -26,14 +27,13 @@ const LANE_SHARE = 4;
 const STOP_GRACE_MS = 5000;
 const STOP_ABORT_MS = 2000;
 
-/** Next hop of the discard transport: its log text. */
-const DOUBLE_BOUNCE = "undeliverable postmaster notification discarded";
-
 const RESOLVER_FAILED: DeadReason = { dsn: "4.3.0", text: "address resolver failure" };
 
 export class Scheduler implements QueueManager {
   readonly #options: QueueManagerOptions;
+  readonly #finder: LaneFinder;
   readonly #lanes: LaneMap;
+  readonly #withheld: Withheld;
   readonly #active: ActiveSet;
   #laneCap: number;
   #settings: SettleSettings;
@@ -50,6 +50,8 @@ export class Scheduler implements QueueManager {
   constructor(options: QueueManagerOptions) {
     const { params, store, clock, log } = options;
     this.#options = options;
+    this.#finder = new LaneFinder(options);
+    this.#withheld = new Withheld(params.get("defer_transports"));
     const limit = params.get("qmgr_message_active_limit");
     this.#laneCap = laneCapOf(limit);
     this.#active = new ActiveSet(limit);
@@ -69,32 +71,8 @@ export class Scheduler implements QueueManager {
     this.#settler = this.#createSettler();
   }
 
-  async laneOf(recipient: Address, sender: Address, filter?: string): Promise<string> {
-    if (filter !== undefined) return this.#filterLane(filter, recipient);
-    try {
-      if (this.#looksLikeDoubleBounce(recipient) && (await this.#options.resolver.classOf(recipient)) === "local") {
-        return formatLaneKey("discard", DOUBLE_BOUNCE);
-      }
-      const route = await this.#options.resolver.route(recipient, sender);
-      return formatLaneKey(route.transport, route.nexthop);
-    } catch (cause) {
-      if (!(cause instanceof TableError)) throw cause;
-      this.#options.log.warning(`cannot resolve a recipient: ${printableUtf8(cause.message)}`);
-      return RETRY_LANE;
-    }
-  }
-
-  /** Whether it may be the sender of notices to the postmaster, where bounces come to an end (qmgr_message.c). */
-  #looksLikeDoubleBounce(recipient: Address): boolean {
-    const name = this.#options.params.get("double_bounce_sender");
-    return localPartOf(recipient).toLowerCase() === name.toLowerCase();
-  }
-
-  /** The lane of a content filter, where routes do not count. It gets the recipients as they are. */
-  #filterLane(filter: string, recipient: Address): string {
-    const { transport, nexthop } = parseLaneKey(filter);
-    const fallback = this.#options.params.get("default_filter_nexthop") || (domainOf(recipient) ?? "");
-    return formatLaneKey(transport.trim(), nexthop.trim() || fallback);
+  laneOf(recipient: Address, sender: Address, filter?: string): Promise<string> {
+    return this.#finder.laneOf(recipient, sender, filter);
   }
 
   arrived(message: ClaimedMessage): void {
@@ -110,9 +88,20 @@ export class Scheduler implements QueueManager {
     this.#reader.wake();
   }
 
+  flushed(): void {
+    this.#withheld.flushed(this.#options.clock.now());
+    this.poke();
+  }
+
+  pause(keys: readonly string[]): void {
+    this.#withheld.paused = keys;
+    this.#withhold();
+  }
+
   reconfigure(): void {
     try {
       const { params } = this.#options;
+      this.#withheld.deferTransports = params.get("defer_transports");
       this.#settings = settingsOf(params);
       const limit = params.get("qmgr_message_active_limit");
       this.#active.limit = limit;
@@ -122,6 +111,7 @@ export class Scheduler implements QueueManager {
       if (!(cause instanceof ParameterError)) throw cause;
       this.#options.log.error(`${cause.message}: the scheduler's limits and times stay as they were`);
     }
+    this.#withhold();
     for (const lane of this.#lanes.values()) this.#pump(lane);
     for (const transport of this.#lanes.transports()) this.#pumpWaiting(transport);
     this.poke();
@@ -152,7 +142,7 @@ export class Scheduler implements QueueManager {
       inFlight: lane.inFlight,
       concurrency: lane.window,
       pausedUntilMs: lane.pausedUntilMs === 0 ? undefined : lane.pausedUntilMs,
-      reason: lane.dead?.text,
+      reason: (lane.dead ?? this.#withheld.reasonFor(lane))?.text,
     }));
     return { activeMessages: this.#active.messages, activeRecipients: this.#active.recipients, lanes };
   }
@@ -211,22 +201,38 @@ export class Scheduler implements QueueManager {
     if (admitted === 0) return;
     const active = this.#active.add(message, admitted, this.#options.clock.now());
     logActive(this.#options.log, message.envelope, message.sizeBytes, message.remaining);
-    for (const [lane, recipients] of groups) this.#enqueue(lane, active, recipients);
+    for (const [lane, recipients] of groups) {
+      const refusal = this.#refusalOf(lane, from === "stored" ? recipients : undefined);
+      if (refusal) this.#report({ active, recipients }, refusal);
+      else this.#enqueue(lane, active, recipients);
+    }
     for (const lane of groups.keys()) this.#pump(lane);
   }
 
   /** Older mail of the lane waits in the store, or the lane has its share: new mail must queue up behind. */
   #noRoom(lane: Lane): boolean {
-    if (lane.dead) return false; // deferred at once, needs no room
+    if (lane.dead || this.#withheld.reasonFor(lane)) return false; // deferred at once, needs no room
     return lane.more || lane.queuedRecipients >= this.#laneCap;
   }
 
-  #enqueue(lane: Lane, active: ActiveMessage, recipients: readonly QueuedRecipient[]): void {
-    const refusal = lane.key === RETRY_LANE ? RESOLVER_FAILED : lane.dead && suspended(lane.dead);
-    if (refusal) {
-      this.#report({ active, recipients }, refusal);
-      return;
+  /** Why mail for the lane is deferred without a try. `stored`: the recipients, if they come from the queue. */
+  #refusalOf(lane: Lane, stored: readonly QueuedRecipient[] | undefined): DeadReason | undefined {
+    if (lane.key === RETRY_LANE) return RESOLVER_FAILED;
+    const dueMs = this.#withheld.none ? undefined : stored?.reduce((latest, r) => Math.max(latest, r.dueMs), 0);
+    return this.#withheld.reasonFor(lane, dueMs) ?? (lane.dead && suspended(lane.dead));
+  }
+
+  /** Mail in memory for destinations that are withheld from now on. */
+  #withhold(): void {
+    for (const lane of this.#lanes.values()) {
+      const reason = this.#withheld.reasonFor(lane);
+      if (!reason) continue;
+      for (const job of lane.drain()) this.#report(job, reason);
+      this.#pump(lane);
     }
+  }
+
+  #enqueue(lane: Lane, active: ActiveMessage, recipients: readonly QueuedRecipient[]): void {
     const limit = Math.min(recipients.length, lane.transport.limits.recipients);
     for (let i = 0; i < recipients.length; i += limit) {
       lane.push({ active, recipients: recipients.slice(i, i + limit) });

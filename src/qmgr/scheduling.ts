@@ -57,6 +57,10 @@ export interface QueueManager {
   arrived(message: ClaimedMessage): void;
   /** Reads the queue again and gives dead destinations another chance: after flush, release, requeue. */
   poke(): void;
+  /** After a flush: as poke(), and defer_transports does not hold back what is due by now. */
+  flushed(): void;
+  /** Transports and lanes ("transport:nexthop") that get no mail from now on; all others do. */
+  pause(keys: readonly string[]): void;
   /** Reads the limits of transports again, after a reload; then as poke(). */
   reconfigure(): void;
   /** Begins with the mail that is in the queue. */

@@ -27,6 +27,20 @@ export interface ChangeAsk {
   readonly lane: string;
 }
 
+export interface ReasonAsk {
+  readonly reason: string;
+  readonly nowMs: number;
+  readonly after: bigint;
+  /** Messages looked at. */
+  readonly limit: number;
+}
+
+export interface ReasonFlushed {
+  readonly recipients: number;
+  /** Where the next page begins; undefined at the end. */
+  readonly next: bigint | undefined;
+}
+
 export interface ContentRow {
   readonly header: Uint8Array;
   readonly body: Uint8Array | undefined;
@@ -45,6 +59,8 @@ export class AdminRows {
   readonly #releaseRecipients: StatementSync;
   readonly #flush: StatementSync;
   readonly #requeue: StatementSync;
+  readonly #pageEnd: StatementSync;
+  readonly #flushReason: StatementSync;
 
   constructor(db: DatabaseSync, delivery: DeliveryRows) {
     const columns = "SELECT id, queue_id, size, held, envelope FROM message";
@@ -66,6 +82,12 @@ export class AdminRows {
       "UPDATE recipient SET state = 0, due = ?, lane = ?, reason = '' WHERE message = ? AND state <> 1",
     );
     this.#flush = db.prepare("UPDATE recipient SET due = ?1 WHERE message = ?2 AND state = 0 AND due > ?1");
+    this.#pageEnd = db.prepare(
+      "SELECT max(id) AS last, count(*) AS n FROM (SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?)",
+    );
+    this.#flushReason = db.prepare(
+      `UPDATE recipient SET due = ?1 WHERE message > ?2 AND message <= ?3 AND state = 0 AND due > ?1 AND reason = ?4`,
+    );
   }
 
   list(after: bigint, limit: number): readonly QueueListing[] {
@@ -97,6 +119,14 @@ export class AdminRows {
     }
     const full = "after" in selection && rows.length === selection.limit;
     return { ids, next: full ? (rows.at(-1)?.id as bigint) : undefined };
+  }
+
+  /** Recipients of the next `limit` messages that wait for exactly that reason. */
+  flushReason({ reason, nowMs, after, limit }: ReasonAsk): ReasonFlushed {
+    const page = this.#pageEnd.get(after, limit);
+    if (typeof page?.last !== "bigint") return { recipients: 0, next: undefined };
+    const { changes } = this.#flushReason.run(Math.floor(nowMs), after, page.last, reason);
+    return { recipients: Number(changes), next: Number(page.n) === limit ? page.last : undefined };
   }
 
   #select(selection: Selection): ReturnType<StatementSync["all"]> {

@@ -11,6 +11,9 @@ import { type QueueAdmin, QueueError, type QueueListing } from "./store.ts";
 /** Messages per transaction when an operator says ALL. */
 const PAGE_MESSAGES = 500;
 
+/** Messages per transaction of which few are changed. */
+const PAGE_LOOKED_AT = 5000;
+
 /** How shards are reached. */
 export interface ShardAccess {
   /** Open shards at this moment. */
@@ -43,6 +46,7 @@ export function adminOf(access: ShardAccess): QueueAdmin {
     release: change("release"),
     delete: change("delete"),
     flush: change("flush"),
+    flushReason: (reason) => flushReason(access, reason),
     requeue: (ids, lane) => changeAll(access, { what: "requeue", lane }, ids),
     read: (id) => read(access, id),
   };
@@ -97,6 +101,20 @@ async function changeAll(
     if (touched.length === ids.length && ids !== "ALL") break;
   }
   return touched;
+}
+
+async function flushReason(access: ShardAccess, reason: string): Promise<number> {
+  let recipients = 0;
+  for (const shard of access.shards()) {
+    for (let after: bigint | undefined = -1n; after !== undefined; ) {
+      const op = { kind: "flushReason", reason, nowMs: access.nowMs(), after, limit: PAGE_LOOKED_AT } as const;
+      const gone = { recipients: 0, next: undefined };
+      const answer: Answer<"flushReason"> = await askOne<"flushReason">(access, shard, { op, gone });
+      recipients += answer.recipients;
+      after = answer.next;
+    }
+  }
+  return recipients;
 }
 
 function firstPage(ids: readonly QueueId[] | "ALL"): Selection | undefined {

@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, openSync, renameSync } from "node:fs"
 import { join } from "node:path";
 import { unreachable } from "../base/unreachable.ts";
 import type { QueueId } from "../mail/queue-id.ts";
-import type { ChangeAsk, ContentRow, Touched } from "./admin-rows.ts";
+import type { ChangeAsk, ContentRow, ReasonAsk, ReasonFlushed, Touched } from "./admin-rows.ts";
 import type { ClaimedRow, MessageRow, Settled, SettleRow } from "./delivery-rows.ts";
 import type { Shard } from "./shard.ts";
 import type { LaneDue, QueuedRecipient, QueueListing } from "./store.ts";
@@ -24,6 +24,7 @@ export interface Operations {
   content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
   list: { ask: { readonly after: bigint; readonly limit: number }; answer: readonly QueueListing[] };
   change: { ask: ChangeAsk; answer: Touched };
+  flushReason: { ask: ReasonAsk; answer: ReasonFlushed };
   read: {
     ask: { readonly queueId: QueueId };
     answer: { readonly envelope: string; readonly listing: QueueListing } | undefined;
@@ -60,6 +61,8 @@ export function perform(shard: Shard, op: Operation): Answer {
       return shard.admin.list(op.after, op.limit);
     case "change":
       return shard.admin.change(op);
+    case "flushReason":
+      return shard.admin.flushReason(op);
     case "read":
       return shard.admin.read(op.queueId);
     default:

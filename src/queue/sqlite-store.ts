@@ -197,6 +197,7 @@ class SqliteStore implements QueueStore, ShardAccess {
   release: QueueAdmin["release"] = (ids) => this.#admin.release(ids);
   delete: QueueAdmin["delete"] = (ids) => this.#admin.delete(ids);
   flush: QueueAdmin["flush"] = (ids) => this.#admin.flush(ids);
+  flushReason: QueueAdmin["flushReason"] = (reason) => this.#admin.flushReason(reason);
   requeue: QueueAdmin["requeue"] = (ids, lane) => this.#admin.requeue(ids, lane);
   read: QueueAdmin["read"] = (id) => this.#admin.read(id);
 

@@ -115,6 +115,8 @@ export interface QueueAdmin {
   delete(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
   /** Makes deferred recipients due now. */
   flush(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
+  /** Makes recipients due now that wait for exactly this reason; how many. */
+  flushReason(reason: string): Promise<number>;
   /** Released from hold, due now, in that lane, as if never tried; what is being delivered is left alone. */
   requeue(ids: readonly QueueId[] | "ALL", lane: string): Promise<readonly QueueId[]>;
   /** Envelope and content of one message, for postcat; undefined if there is none. */

@@ -1,11 +1,15 @@
 /** config/params/qmgr.ts: the parameters of qmgr, each declared once. `<transport>_destination_…` overrides are read with
  *  Parameters.forTransport() and need no declaration, except where Postfix's default differs. */
-import { bool, type Declaration, int, text, time } from "../declare.ts";
+import { bool, type Declaration, int, list, text, time } from "../declare.ts";
 
 const SINCE_ZERO = { min: 0 };
 
 export const QMGR_PARAMETERS = {
   qmgr_message_active_limit: int("20000", { min: 1 }, "Most messages that are being scheduled at one time per worker."),
+  defer_transports: list(
+    "",
+    "Transports (names in master.cf) that deliver nothing: their mail is deferred, until someone flushes the queue (postqueue -f).",
+  ),
   default_filter_nexthop: text(
     "",
     "Next hop of content_filter and FILTER where they name a transport only. Empty: the recipient's domain.",

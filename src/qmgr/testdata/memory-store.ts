@@ -157,6 +157,9 @@ export class MemoryStore implements QueueStore {
   async flush(): Promise<never[]> {
     return [];
   }
+  async flushReason(): Promise<number> {
+    return 0;
+  }
   async requeue(): Promise<never[]> {
     return [];
   }
