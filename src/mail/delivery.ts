@@ -1,7 +1,7 @@
 /** mail/delivery.ts: the interface between the scheduler and the delivery agents (design §6: agents are injected). */
 import type { Address } from "./address.ts";
 import type { RecipientDsn } from "./dsn.ts";
-import type { Envelope } from "./envelope.ts";
+import type { Envelope, Recipient } from "./envelope.ts";
 
 /** Content as stored: header block, empty line and body as one CRLF byte stream, no dot-stuffing. */
 export interface MessageContent {
@@ -55,6 +55,25 @@ export interface RcptOutcome {
   /** For "sent", what a success report says: "relayed" to a hop that knows no DSN, "expanded" into other recipients;
    *  undefined: "delivered". "passedOn": the hop knows DSN, so success is its to report. */
   readonly dsnAction?: "relayed" | "expanded" | "passedOn" | undefined;
+  /** Where an alias led: the address that log lines and reports name; undefined: the recipient's own. */
+  readonly address?: Address | undefined;
+  /** The transport that delivered, if the agent handed the recipient on to it; names the program in the log. */
+  readonly transport?: string | undefined;
+  /** What takes the recipient's place: committed in the transaction that removes it, never if it is deferred. */
+  readonly forwards?: readonly ForwardedMessage[] | undefined;
+  /** What else became of the recipient in this try: a log line each, and those that bounced are reported too. */
+  readonly also?: readonly Omit<RcptOutcome, "forwards" | "also">[] | undefined;
+}
+
+/** The content of the message again, for other recipients and perhaps another sender: mail that an alias forwards. */
+export interface ForwardedMessage {
+  readonly envelope: Envelope;
+  /** At least one. */
+  readonly recipients: readonly Recipient[];
+  /** Header lines that go on top of the content's, CRLF line ends. */
+  readonly head: Uint8Array;
+  /** `<…>` of the content, for the log. */
+  readonly messageId: string;
 }
 
 export interface DeliveryAgent {

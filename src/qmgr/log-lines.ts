@@ -28,6 +28,12 @@ export function logExpired(log: Log, envelope: Envelope): void {
   }));
 }
 
+/** `QID: message-id=<…>`, as cleanup logs it of any mail that comes into the queue. */
+export function logMessageId(log: Log, message: { readonly envelope: Envelope; readonly messageId: string }): void {
+  const { messageId } = message;
+  log.info(`${message.envelope.queueId}: message-id=${messageId}`, { event: "message_id", message_id: messageId });
+}
+
 /** One recipient's delivery. `status` differs from the outcome's kind for SOFTBOUNCE only. */
 export interface DeliveryOptions {
   readonly envelope: Envelope;

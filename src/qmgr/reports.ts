@@ -9,6 +9,7 @@ import type { ComposedMessage, RcptOutcome } from "../mail/delivery.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { ClaimedMessage, NewMessage, QueuedRecipient, QueueStore } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
+import { logMessageId } from "./log-lines.ts";
 
 export interface ReporterOptions {
   readonly store: Pick<QueueStore, "delayed">;
@@ -58,7 +59,7 @@ export class Reporter {
       const bounceLog = logFor("bounce");
       for (const { severity, text } of remarks) bounceLog[severity](`${queueId}: ${text}`);
       for (const { label, message: made } of reports) {
-        logMessageId(logFor("cleanup"), made);
+        logMessageId(logFor("cleanup"), { envelope: made.envelope, messageId: messageIdOf(made) });
         const notification = made.envelope.queueId;
         bounceLog.info(`${queueId}: ${label}: ${notification}`, { event: "notification", kind: label, notification });
       }
@@ -98,11 +99,9 @@ export class Reporter {
   }
 }
 
-/** `QID: message-id=<…>`, as cleanup logs it of any mail that comes into the queue. */
-function logMessageId(log: Log, { envelope, content }: ComposedMessage): void {
+function messageIdOf({ content }: ComposedMessage): string {
   const bytes = Buffer.from(content.buffer, content.byteOffset, Math.min(content.byteLength, MAX_OWN_HEADER));
-  const id = /^Message-Id: (<[^\r\n]*>)\r$/m.exec(bytes.toString("latin1"))?.[1] ?? "<>";
-  log.info(`${envelope.queueId}: message-id=${id}`, { event: "message_id", message_id: id });
+  return /^Message-Id: (<[^\r\n]*>)\r$/m.exec(bytes.toString("latin1"))?.[1] ?? "<>";
 }
 
 /** The outcome of an earlier try, as the queue keeps it. */

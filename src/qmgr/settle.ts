@@ -1,15 +1,17 @@
 /** qmgr/settle.ts: turns the outcomes of a delivery into log lines and one commit of the store (design §5 steps 13-14).
  *  Bounces and warnings are made when the last recipient of a claim was tried; a bounce rides in the commit that removes
- *  what failed, a report of success in the one that removes what was delivered.
+ *  what failed, a report of success in the one that removes what was delivered; forwarded mail in the one that removes the
+ *  recipient that it stands for.
  *  An outcome is never forgotten: a failing commit is repeated until it succeeds or the process ends. */
 import type { Log } from "../log/log.ts";
-import type { RcptOutcome } from "../mail/delivery.ts";
+import type { ForwardedMessage, RcptOutcome } from "../mail/delivery.ts";
 import { isWanted } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, DeferredRecipient, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
-import { logDelivery, logExpired } from "./log-lines.ts";
+import { forwardedCopies } from "./forwarding.ts";
+import { logDelivery, logExpired, logMessageId } from "./log-lines.ts";
 import { Reporter, type ReporterOptions, type Reports } from "./reports.ts";
 import { isExpired, nextTryMs, type RetryTimes } from "./retry.ts";
 
@@ -44,6 +46,8 @@ interface Draft {
   /** Of `done`, those whose sender is told. */
   readonly succeeded: Failure[];
   readonly warned: number[];
+  /** Of `done`, what stands for them from now on. */
+  readonly forwards: ForwardedMessage[];
   /** In [0, 1): one for all, so that recipients that were tried together are tried together again. */
   readonly random: number;
 }
@@ -55,7 +59,7 @@ interface DueReports {
 }
 
 function emptyDraft(random: number): Draft {
-  return { done: [], deferred: [], succeeded: [], warned: [], random };
+  return { done: [], deferred: [], succeeded: [], warned: [], forwards: [], random };
 }
 
 const FIRST_REPEAT_MS = 1000;
@@ -84,11 +88,12 @@ export class Settler {
   ): void {
     const nowMs = this.#options.clock.now();
     const draft = emptyDraft(this.#options.random());
-    const log = this.#options.logFor(program);
+    const logOf = this.#logOf(program);
     let expired = false;
     for (const { recipient, outcome } of tries) {
-      expired =
-        this.#take(active, recipient, this.#logged(active, recipient, outcome, { nowMs, log }), draft) || expired;
+      const counted = this.#logged(active, recipient, outcome, { nowMs, log: logOf(outcome) });
+      for (const one of outcome.also ?? []) this.#logged(active, recipient, one, { nowMs, log: logOf(one) });
+      expired = this.#take(active, named(recipient, outcome), counted, draft) || expired;
     }
     if (expired) logExpired(this.#options.log, active.message.envelope);
     active.pending -= tries.length;
@@ -113,6 +118,12 @@ export class Settler {
     });
   }
 
+  /** The log of the program that made an outcome. */
+  #logOf(program: string): (outcome: RcptOutcome) => Log {
+    const own = this.#options.logFor(program);
+    return ({ transport }) => (transport === undefined ? own : this.#options.logFor(transport));
+  }
+
   /** Writes the delivery line; the outcome that counts, which soft_bounce may have changed. */
   #logged(
     active: ActiveMessage,
@@ -124,7 +135,7 @@ export class Settler {
     const counted: RcptOutcome = soft ? { ...outcome, kind: "deferred", dsn: `4${outcome.dsn.slice(1)}` } : outcome;
     logDelivery(at.log, {
       envelope: active.message.envelope,
-      recipient,
+      recipient: named(recipient, outcome),
       outcome: counted,
       status: soft ? "SOFTBOUNCE" : counted.kind,
       activeMs: active.activeMs,
@@ -139,11 +150,15 @@ export class Settler {
     const { envelope } = active.message;
     if (outcome.kind === "sent") {
       draft.done.push(recipient.id);
+      draft.forwards.push(...(outcome.forwards ?? []));
       if (this.#successIsTold(recipient, outcome)) draft.succeeded.push({ recipient, outcome });
       return false;
     }
     if (outcome.kind === "bounced") {
       active.failed.push({ recipient, outcome });
+      for (const one of outcome.also ?? []) {
+        if (one.kind === "bounced") active.failed.push({ recipient: named(recipient, one), outcome: one });
+      }
       return false;
     }
     if (isExpired(this.#options.settings().times, envelope, this.#options.clock.now())) {
@@ -182,8 +197,10 @@ export class Settler {
       const { done, deferred, warned } = draft;
       if (done.length > 0 || deferred.length > 0 || warned.length > 0) {
         const append = reports.flatMap((report) => report.append);
-        const result = await this.#commit({ queueId, done, deferred, warned, append });
+        const forwards = await forwardedCopies(draft.forwards, this.#options);
+        const result = await this.#commit({ queueId, done, deferred, warned, append, forwards });
         for (const report of reports) report.log();
+        for (const message of draft.forwards) logMessageId(this.#options.logFor("cleanup"), message);
         if (result.removed) log.info(`${queueId}: removed`, { event: "removed" });
         for (const message of result.appended) this.#options.arrived(message);
         for (const { dueMs } of draft.deferred) this.#options.dueAt(dueMs);
@@ -217,7 +234,11 @@ export class Settler {
   async #failures(message: ClaimedMessage, failed: readonly Failure[], draft: Draft): Promise<Reports | undefined> {
     const reports = await this.#made(message, "non-delivery", () => this.#reporter.make("failed", message, failed));
     for (const { recipient, outcome } of failed) {
-      if (reports) draft.done.push(recipient.id);
+      if (draft.done.at(-1) === recipient.id || draft.deferred.at(-1)?.id === recipient.id) continue; // failed twice
+      if (reports) {
+        draft.done.push(recipient.id);
+        draft.forwards.push(...(outcome.forwards ?? []));
+      }
       // Without its bounce a failed recipient must stay in the queue (promise 2).
       else draft.deferred.push(this.#deferral(message.envelope, outcome, draft.random));
     }
@@ -248,6 +269,11 @@ export class Settler {
       }
     }
   }
+}
+
+/** The recipient under the address that an alias led to. */
+function named(recipient: QueuedRecipient, { address }: RcptOutcome): QueuedRecipient {
+  return address === undefined ? recipient : { ...recipient, address };
 }
 
 /** What the end of a claim reports. While other claims of the message are under way, delays are left to the last of them:

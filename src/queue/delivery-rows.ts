@@ -28,12 +28,22 @@ export interface ClaimedRow {
   readonly recipients: readonly QueuedRecipient[];
 }
 
+/** A copy of the settled message; its queue id also names its content file, if it has one. */
+export interface ForwardRow {
+  readonly key: bigint;
+  readonly queueId: string;
+  readonly envelope: string;
+  readonly head: Uint8Array;
+  readonly recipients: readonly NewRecipient[];
+}
+
 export interface SettleRow {
   readonly key: bigint;
   readonly done: readonly number[];
   readonly deferred: readonly DeferredRecipient[];
   readonly warned: readonly number[];
   readonly append: readonly MessageRow[];
+  readonly forwards: readonly ForwardRow[];
 }
 
 export interface Settled {
@@ -41,12 +51,21 @@ export interface Settled {
   readonly removed: boolean;
   /** Whether `append` went in; not if an operator had deleted the message. */
   readonly appended: boolean;
+  /** Size of each forwarded copy. */
+  readonly forwardedBytes: readonly number[];
+}
+
+/** The content file of a forwarded copy. Bodies that clients send are numbered from 1. */
+export function forwardedFileName(queueId: string): string {
+  return `${queueId}.0`;
 }
 
 export class DeliveryRows {
   readonly #insertMessage: StatementSync;
   readonly #insertContent: StatementSync;
   readonly #insertRecipient: StatementSync;
+  readonly #original: StatementSync;
+  readonly #copyContent: StatementSync;
   readonly #due: StatementSync;
   readonly #setState: StatementSync;
   readonly #message: StatementSync;
@@ -72,6 +91,12 @@ export class DeliveryRows {
     this.#insertContent = db.prepare("INSERT INTO content (id, header, body) VALUES (?, ?, ?)");
     this.#insertRecipient = db.prepare(
       "INSERT INTO recipient (message, id, state, due, lane, address, original, dsn, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '')",
+    );
+    this.#original = db.prepare(
+      "SELECT size, body_file, header FROM message JOIN content ON content.id = message.id WHERE message.id = ?",
+    );
+    this.#copyContent = db.prepare(
+      "INSERT INTO content (id, header, body) SELECT ?, ?, body FROM content WHERE id = ?",
     );
     this.#due = db.prepare(
       `SELECT message, id, lane, due, address, original, dsn, reason, last_try, warned FROM recipient
@@ -122,11 +147,33 @@ export class DeliveryRows {
       message.envelope,
     );
     this.#insertContent.run(key, message.header, message.body ?? null);
+    this.#insertRecipients(key, state, message.recipients);
+  }
+
+  #insertRecipients(key: bigint, state: number, recipients: readonly NewRecipient[]): void {
     let id = 0;
-    for (const { address, original, dsn, lane, dueMs } of message.recipients) {
+    for (const { address, original, dsn, lane, dueMs } of recipients) {
       const asked = dsn === undefined ? null : JSON.stringify(dsn);
       this.#insertRecipient.run(key, ++id, state, Math.round(dueMs), lane, address, original, asked);
     }
+  }
+
+  /** The content file of a message; undefined if the body is in the database, or there is no such message. */
+  fileOf(key: bigint): string | undefined {
+    const file = this.#original.get(key)?.body_file;
+    return typeof file === "string" ? file : undefined;
+  }
+
+  /** Adds the copy, claimed, and returns its size. Its content file must be there already. */
+  #forward(original: bigint, { key, queueId, envelope, head, recipients }: ForwardRow): number {
+    const row = this.#original.get(original);
+    if (!row) throw new Error(`No content of message ${original}`);
+    const sizeBytes = Number(row.size) + head.length;
+    const file = row.body_file === null ? null : forwardedFileName(queueId);
+    this.#insertMessage.run(key, queueId, sizeBytes, 0, file, envelope);
+    this.#copyContent.run(key, Buffer.concat([head, row.header as Uint8Array]), original);
+    this.#insertRecipients(key, CLAIMED, recipients);
+    return sizeBytes;
   }
 
   claim(ask: { readonly lane: string; readonly nowMs: number; readonly limit: number }): readonly ClaimedRow[] {
@@ -173,7 +220,8 @@ export class DeliveryRows {
   settle(settlement: SettleRow): Settled {
     const { key } = settlement;
     const held = this.#message.get(key)?.held;
-    if (held === undefined) return { removed: true, appended: false };
+    if (held === undefined) return { removed: true, appended: false, forwardedBytes: [] };
+    const forwardedBytes = settlement.forwards.map((copy) => this.#forward(key, copy));
     for (const id of settlement.done) this.#dropRecipient.run(key, id);
     const state = held ? HELD : WAITING;
     for (const { id, dueMs, reason, lastTry } of settlement.deferred) {
@@ -183,7 +231,7 @@ export class DeliveryRows {
     for (const message of settlement.append) this.append(message, true);
     const removed = settlement.deferred.length === 0 && this.#anyLeft.get(key) === undefined;
     if (removed) this.remove(key);
-    return { removed, appended: true };
+    return { removed, appended: true, forwardedBytes };
   }
 
   /** Takes a message out with all that belongs to it; false if there was none. */

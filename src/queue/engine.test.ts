@@ -160,19 +160,26 @@ test("a failed commit that was durable after all is made undone: refused appends
   assert.equal((again.answer as readonly unknown[]).length, 1);
 });
 
-test("a refused settlement that was durable after all leaves its bounce waiting", (t) => {
+test("a refused settlement that was durable after all leaves its bounce and its copy waiting", (t) => {
   const opened = engineIn(t);
   const { engine } = opened;
-  const [original, bounce] = [ids.next(), ids.next()];
+  const [original, bounce, copy] = [ids.next(), ids.next(), ids.next()];
   engine.run([appendOf(original)]);
   failAfterCommit(opened.shard);
-  const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], warned: [], append: [row(bounce)] };
+  const { key, queueId, envelope, recipients } = row(copy);
+  const forwards = [{ key, queueId, envelope, recipients, head: Buffer.from("X: y\r\n") }];
+  const told = { append: [row(bounce)], forwards };
+  const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], warned: [], ...told };
   const settle: Request = { id: 1, shard: 0, op: { kind: "settle", settlement, filesFrom: undefined } };
   assert.deepEqual(outcomes(engine.run([settle])), ["error"]);
   const [again] = engine.run([settle]);
-  assert.deepEqual(again && "answer" in again && again.answer, { removed: true, appended: false });
+  assert.deepEqual(again && "answer" in again && again.answer, {
+    removed: true,
+    appended: false,
+    forwardedBytes: [],
+  });
   const [claim] = engine.run([{ id: 2, shard: 0, op: { kind: "claim", lane: LANE, nowMs: 5000, limit: 10 } }]);
-  assert.equal(claim && "answer" in claim && (claim.answer as readonly unknown[]).length, 1);
+  assert.equal(claim && "answer" in claim && (claim.answer as readonly unknown[]).length, 2);
 });
 
 test("while the shard cannot be opened again, everything is refused; then it resumes", (t) => {

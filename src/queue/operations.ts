@@ -1,11 +1,11 @@
 /** queue/operations.ts: everything one shard can be asked, as values that travel to the store thread, and what performs
  *  them. Each operation addresses one shard and runs inside the caller's transaction. */
-import { closeSync, existsSync, fsyncSync, openSync, renameSync } from "node:fs";
+import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { unreachable } from "../base/unreachable.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { ChangeAsk, ContentRow, ReasonAsk, ReasonFlushed, Touched } from "./admin-rows.ts";
-import type { ClaimedRow, MessageRow, Settled, SettleRow } from "./delivery-rows.ts";
+import { type ClaimedRow, forwardedFileName, type MessageRow, type Settled, type SettleRow } from "./delivery-rows.ts";
 import type { Shard } from "./shard.ts";
 import type { LaneDue, QueuedRecipient, QueueListing } from "./store.ts";
 
@@ -73,8 +73,9 @@ export function perform(shard: Shard, op: Operation): Answer {
 function settle(shard: Shard, op: Operation<"settle">): Settled {
   const { settlement, filesFrom } = op;
   if (filesFrom !== undefined) takeFiles(shard, settlement.append, filesFrom);
+  if (settlement.forwards.length > 0) linkFiles(shard, settlement);
   const settled = shard.delivery.settle(settlement);
-  if (settled.appended) for (const message of settlement.append) shard.noteKey(message.key);
+  if (settled.appended) for (const { key } of [...settlement.append, ...settlement.forwards]) shard.noteKey(key);
   return settled;
 }
 
@@ -84,8 +85,31 @@ function takeFiles(shard: Shard, messages: readonly MessageRow[], from: string):
   for (const { file } of messages) {
     if (file === undefined || !existsSync(join(from, file))) continue;
     renameSync(join(from, file), join(to, file));
-    const fd = openSync(to, "r");
+    syncDirectory(to);
+  }
+}
+
+/** A forwarded copy shares its content file with the original, which is never written again. Recovery removes the name if
+ *  the commit that tells of it never comes. */
+function linkFiles(shard: Shard, { key, forwards }: SettleRow): void {
+  const file = shard.delivery.fileOf(key);
+  if (file === undefined) return;
+  const content = join(shard.directory, "content");
+  for (const { queueId } of forwards) {
+    try {
+      linkSync(join(content, file), join(content, forwardedFileName(queueId)));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error; // the same settlement, tried before
+    }
+  }
+  syncDirectory(content);
+}
+
+function syncDirectory(path: string): void {
+  const fd = openSync(path, "r");
+  try {
     fsyncSync(fd);
+  } finally {
     closeSync(fd);
   }
 }
@@ -94,8 +118,10 @@ function takeFiles(shard: Shard, messages: readonly MessageRow[], from: string):
 export function takeBack(shard: Shard, op: Operation, answer: Answer): void {
   if (op.kind === "append") shard.delivery.remove(op.message.key);
   if (op.kind === "claim") for (const row of answer as Answer<"claim">) unclaimRow(shard, row);
-  // The settlement stands: what happened did happen. Only its bounces have nobody who claims them.
-  if (op.kind === "settle") for (const message of op.settlement.append) shard.delivery.unclaim(message.key, undefined);
+  // The settlement stands: what happened did happen. Only its bounces and copies have nobody who claims them.
+  if (op.kind === "settle") {
+    for (const { key } of [...op.settlement.append, ...op.settlement.forwards]) shard.delivery.unclaim(key, undefined);
+  }
 }
 
 function unclaimRow(shard: Shard, row: ClaimedRow): void {

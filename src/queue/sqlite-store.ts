@@ -9,7 +9,7 @@ import type { QueueId } from "../mail/queue-id.ts";
 import { adminOf, askOne, contentIn, type ShardAccess } from "./admin.ts";
 import { ContentDirectory, SpillingBody } from "./body-writer.ts";
 import { contentAtHand, contentBehind } from "./content.ts";
-import type { ClaimedRow, MessageRow } from "./delivery-rows.ts";
+import type { ClaimedRow, ForwardRow, MessageRow } from "./delivery-rows.ts";
 import { checkQueueDirectory, shardName } from "./directory.ts";
 import { asQueueError } from "./faults.ts";
 import { InFlightMarks } from "./in-flight.ts";
@@ -18,8 +18,10 @@ import { requireKey } from "./schema.ts";
 import {
   type BodyWriter,
   type ClaimedMessage,
+  type ForwardedCopy,
   type LaneDue,
   type NewMessage,
+  type NewRecipient,
   type QueueAdmin,
   type QueuedRecipient,
   QueueError,
@@ -139,17 +141,23 @@ class SqliteStore implements QueueStore, ShardAccess {
   async settle(
     settlement: Settlement,
   ): Promise<{ readonly removed: boolean; readonly appended: readonly ClaimedMessage[] }> {
-    const { queueId, done, deferred, warned = [], append } = settlement;
+    const { queueId, done, deferred, warned = [], append, forwards = [] } = settlement;
     const shard = this.#shardOf(queueId);
     const foreign = shard !== this.#options.shard;
     const settled = await this.call<"settle">(shard, {
       kind: "settle",
-      settlement: { key: requireKey(queueId), done, deferred, warned, append: append.map(rowOf) },
+      settlement: {
+        ...{ key: requireKey(queueId), done, deferred, warned },
+        append: append.map(rowOf),
+        forwards: forwards.map(forwardRowOf),
+      },
       filesFrom: foreign && append.length > 0 ? this.#contents.path : undefined,
     });
     if (settled.removed) this.#foreign.delete(queueId);
     const claimable = settled.appended ? append.filter((message) => !message.hold) : [];
-    return { removed: settled.removed, appended: claimable.map((message) => this.#claimedFromMemory(shard, message)) };
+    const reports = claimable.map((message) => this.#claimedFromMemory(shard, message));
+    const copies = settled.forwardedBytes.flatMap((bytes, i) => this.#claimedCopy(shard, forwards[i], bytes) ?? []);
+    return { removed: settled.removed, appended: [...reports, ...copies] };
   }
 
   async delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]> {
@@ -233,12 +241,16 @@ class SqliteStore implements QueueStore, ShardAccess {
       body.kind === "inline"
         ? contentAtHand(header, body.bytes)
         : contentBehind(sizeBytes, async () => ({ header, path: join(this.directoryOf(shard), "content", body.name) }));
-    const recipients = message.recipients.map((recipient, i) => ({
-      ...recipient,
-      id: i + 1,
-      reason: "",
-      warned: false,
-    }));
+    const recipients = untried(message.recipients);
+    return { envelope, sizeBytes, recipients, remaining: recipients.length, content };
+  }
+
+  #claimedCopy(shard: number, copy: ForwardedCopy | undefined, sizeBytes: number): ClaimedMessage | undefined {
+    if (!copy) return undefined;
+    const { envelope } = copy;
+    this.#noteClaim(envelope.queueId, shard);
+    const recipients = untried(copy.recipients);
+    const content = contentIn(this, shard, { key: requireKey(envelope.queueId), sizeBytes });
     return { envelope, sizeBytes, recipients, remaining: recipients.length, content };
   }
 
@@ -252,6 +264,17 @@ class SqliteStore implements QueueStore, ShardAccess {
   #noteClaim(queueId: QueueId, shard: number): void {
     if (shard !== this.#options.shard) this.#foreign.set(queueId, shard);
   }
+}
+
+function untried(recipients: readonly NewRecipient[]): readonly QueuedRecipient[] {
+  return recipients.map((recipient, i) => ({ ...recipient, id: i + 1, reason: "", warned: false }));
+}
+
+/** Throws QueueError as rowOf(). */
+function forwardRowOf({ envelope, head, recipients }: ForwardedCopy): ForwardRow {
+  const { queueId } = envelope;
+  if (recipients.length === 0) throw new QueueError(`Message ${queueId} has no recipients`, {});
+  return { key: requireKey(queueId), queueId, envelope: JSON.stringify(envelope), head, recipients };
 }
 
 function sizeOf({ header, body }: NewMessage): number {

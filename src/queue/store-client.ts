@@ -158,7 +158,8 @@ function messagesOf(op: Operation): readonly MessageRow[] {
 }
 
 function bytesOf(op: Operation): number {
-  return messagesOf(op).reduce((sum, { header, body }) => sum + header.length + (body?.length ?? 0), 0);
+  const heads = op.kind === "settle" ? op.settlement.forwards.reduce((sum, { head }) => sum + head.length, 0) : 0;
+  return messagesOf(op).reduce((sum, { header, body }) => sum + header.length + (body?.length ?? 0), heads);
 }
 
 function packed(op: Operation, arena: Arena): Operation {
@@ -168,8 +169,10 @@ function packed(op: Operation, arena: Arena): Operation {
     body: message.body && arena.take(message.body),
   });
   if (op.kind === "append") return { ...op, message: pack(op.message) };
-  if (op.kind === "settle" && op.settlement.append.length > 0) {
-    return { ...op, settlement: { ...op.settlement, append: op.settlement.append.map(pack) } };
+  if (op.kind === "settle" && op.settlement.append.length + op.settlement.forwards.length > 0) {
+    const { settlement } = op;
+    const forwards = settlement.forwards.map((copy) => ({ ...copy, head: arena.take(copy.head) }));
+    return { ...op, settlement: { ...settlement, append: settlement.append.map(pack), forwards } };
   }
   return op;
 }

@@ -89,6 +89,16 @@ export interface Settlement {
   readonly warned?: readonly number[] | undefined;
   /** Delivery reports, committed in the same transaction. */
   readonly append: readonly NewMessage[];
+  /** The message itself for other recipients, committed in the same transaction. */
+  readonly forwards?: readonly ForwardedCopy[] | undefined;
+}
+
+/** The content of the settled message once more, for other recipients; its body is neither read nor sent anywhere. */
+export interface ForwardedCopy {
+  readonly envelope: Envelope;
+  /** Header lines that go on top of the header block. */
+  readonly head: Uint8Array;
+  readonly recipients: readonly NewRecipient[];
 }
 
 export interface LaneDue {
@@ -139,6 +149,7 @@ export interface QueueStore extends QueueAdmin {
   dueLanes(limit: number): Promise<readonly LaneDue[]>;
   /** Takes back a claim without a try: the recipients are due as before. */
   unclaim(queueId: QueueId, recipientIds: readonly number[]): Promise<void>;
+  /** `appended`: reports, then forwarded copies. */
   settle(settlement: Settlement): Promise<{ readonly removed: boolean; readonly appended: readonly ClaimedMessage[] }>;
   /** The message enters a delivery agent; counted, so each call needs its clearInFlight(). Never throws. A message that is
    *  marked at three crashes is held by recovery. */

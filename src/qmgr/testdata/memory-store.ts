@@ -114,7 +114,13 @@ export class MemoryStore implements QueueStore {
     }
     const removed = stored?.rows.size === 0;
     if (removed) this.messages.delete(settlement.queueId);
-    return { removed, appended: settlement.append.flatMap((message) => this.#add(message, true) ?? []) };
+    const copies = (settlement.forwards ?? []).map(({ envelope, head, recipients }): NewMessage => {
+      if (!stored) throw new Error("A copy of a message that is not there");
+      const header = Buffer.concat([head, stored.message.header]);
+      return { envelope, header, body: stored.message.body, recipients, hold: false };
+    });
+    const added = [...settlement.append, ...copies];
+    return { removed, appended: added.flatMap((message) => this.#add(message, true) ?? []) };
   }
 
   async delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]> {
