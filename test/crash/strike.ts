@@ -1,0 +1,96 @@
+/** test/crash/strike.ts: strikes a running worker at an exact system call, by strace's fault injection: the process is
+ *  killed instead of making the call, or the call fails with an error that a broken disk would give. The product has no
+ *  seam for it. Needs the right to trace (root) and Debian's strace. */
+import { spawn } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const ATTACH_TIMEOUT_MS = 10_000;
+
+/** A worker's threads by what they do: sockets and log; the database; files of large bodies. */
+export type Thread = "main" | "store" | "pool";
+
+/** `signal`: instead of the call. `error`: what the call returns without having been made. */
+export type Blow = { readonly signal: "KILL" } | { readonly error: "EIO" | "ENOSPC" };
+
+export interface Strike {
+  readonly thread: Thread;
+  readonly call: string;
+  /** The n-th such call of the thread from the attachment on; "N+": that and all later ones. */
+  readonly when: string;
+  readonly blow: Blow;
+}
+
+export interface Attached {
+  /** True from the moment at which the tracer has seen the end of the process. */
+  isGone(): boolean;
+  /** Lets go; resolves to strace's lines. */
+  detach(): Promise<string>;
+}
+
+/** Resolves when the thread is followed. `gone` is called when the process has been killed. */
+export function strike(pid: number, { thread, call, when, blow }: Strike, gone: () => void): Promise<Attached> {
+  const what = "signal" in blow ? `signal=${blow.signal}` : `error=${blow.error}`;
+  return attach(threadIds(pid, thread), ["-e", `trace=${call}`, "-e", `inject=${call}:${what}:when=${when}`], gone);
+}
+
+/** Only records. */
+export function record(pid: number, calls: readonly string[]): Promise<Attached> {
+  const tids = (["main", "store", "pool"] as const).flatMap((thread) => threadIds(pid, thread));
+  return attach(tids, ["-e", `trace=${calls.join(",")}`], () => undefined);
+}
+
+/** The name of the thread that a line of record() is about. */
+export function threadOf(pid: number, tid: number): Thread | undefined {
+  return (["main", "store", "pool"] as const).find((thread) => threadIds(pid, thread).includes(tid));
+}
+
+/** Threads as Node names them. With UV_THREADPOOL_SIZE=1, as run.ts sets it, each is one. */
+function threadIds(pid: number, thread: Thread): readonly number[] {
+  const name = { main: "MainThread", store: "WorkerThread", pool: "libuv-worker" }[thread];
+  const tids = readdirSync(`/proc/${pid}/task`).filter(
+    (tid) => readFileSync(`/proc/${pid}/task/${tid}/comm`, "latin1").trim() === name,
+  );
+  if (tids.length !== 1) throw new Error(`Process ${pid} has ${tids.length} threads named ${name}, not one`);
+  return tids.map(Number);
+}
+
+function attach(tids: readonly number[], options: readonly string[], gone: () => void): Promise<Attached> {
+  const directory = mkdtempSync(join(tmpdir(), "strike-"));
+  const output = join(directory, "trace");
+  const args = ["-y", "-s", "60", "-o", output, ...options, ...tids.flatMap((tid) => ["-p", String(tid)])];
+  const child = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
+  let over = false;
+  const ended = new Promise<void>((resolve) =>
+    child.once("close", () => {
+      over = true;
+      resolve();
+    }),
+  );
+  const detach = async () => {
+    child.kill("SIGINT");
+    await ended;
+    const lines = readFileSync(output, "latin1");
+    rmSync(directory, { recursive: true, force: true });
+    return lines;
+  };
+  return new Promise((resolve, reject) => {
+    let told = "";
+    let attached = 0;
+    const late = setTimeout(() => reject(new Error(`strace does not attach: ${told}`)), ATTACH_TIMEOUT_MS);
+    child.once("error", reject);
+    child.stderr.on("data", (chunk: Buffer) => {
+      told += chunk.toString("latin1");
+      attached = told.match(/Process \d+ attached/g)?.length ?? 0;
+      if (attached < tids.length) return;
+      clearTimeout(late);
+      resolve({ isGone: () => over, detach });
+    });
+    child.once("exit", () => {
+      clearTimeout(late);
+      reject(new Error(`strace ended: ${told}`));
+      if (attached >= tids.length) gone();
+    });
+  });
+}
