@@ -295,4 +295,16 @@ transport_retry_time = 300s`,
     await until("the adopted shard is removed", () => shards().join() === "shard-00");
     for (let n = 0; n < 12; n++) assert.equal(copies(`adopted${n}`), 1);
   });
+
+  test("a worker that has adopted and drained a shard is started again after kill -9", async () => {
+    const [victim] = await server.workerPids();
+    assert.ok(victim);
+    process.kill(victim, "SIGKILL");
+    await until("there is a worker again", async () => {
+      const pids = await server.workerPids().catch((): readonly number[] => []);
+      return pids.length === 1 && !pids.includes(victim);
+    });
+    await send("afterwards");
+    await arrived("afterwards");
+  });
 });

@@ -239,7 +239,6 @@ export class Master {
 
   #makeFleet(host: string): Fleet {
     const workers = workerCount(this.#params.get("postern_workers"));
-    const orphans = orphanShards(this.#dirs, workers);
     const spawn = String(this.#params.get("postern_workers")) === "0" ? inProcessWorker : forkWorker;
     return new Fleet({
       decisions: this.#decisions,
@@ -252,7 +251,8 @@ export class Master {
         snapshot: this.#loaded.snapshot,
         shard,
         workers,
-        adopt: shard === 0 ? orphans : [],
+        // Looked up at each start of a worker: those that were drained before it died are gone.
+        adopt: shard === 0 ? orphanShards(this.#dirs, workers) : [],
         paused: this.#paused.keys,
         user: this.#user,
         hostname: host,

@@ -1,5 +1,7 @@
 /** Adoption: a shard whose worker no longer exists drains through another one's store and is removed. */
 import assert from "node:assert/strict";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
 import { listShards } from "./directory.ts";
 import type { QueueStore } from "./store.ts";
@@ -98,4 +100,15 @@ test("adopt() of an empty shard removes it at once; of a missing or locked one i
   await store.adopt(5);
   assert.deepEqual(listShards(directory), [0]);
   assert.deepEqual(await store.list({ limit: 1 }), []);
+});
+
+test("what a killed removal of a drained shard left is removed at the next start, and is no damage", async (t) => {
+  const directory = temporaryDirectory(t);
+  mkdirSync(join(directory, "shard-04.drained", "content"), { recursive: true });
+  writeFileSync(join(directory, "shard-04.drained", "inflight"), "");
+  const other = await storeIn(t, directory, { shard: 1 });
+  assert.deepEqual(readdirSync(directory).sort(), ["shard-01", "shard-04.drained"], "left to the one that adopts");
+  const { logged } = await storeIn(t, directory);
+  assert.deepEqual(readdirSync(directory).sort(), ["shard-00", "shard-01"]);
+  assert.deepEqual([...logged, ...other.logged], []);
 });

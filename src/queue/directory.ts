@@ -1,9 +1,10 @@
 /** queue/directory.ts: names inside the queue directory, and whether a directory may be used as one at all. */
-import { readdirSync, statSync } from "node:fs";
+import { readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { MAX_SHARDS } from "../mail/queue-id.ts";
 
 const SHARD_NAME = /^shard-(\d{2,3})$/;
+const DRAINED_NAME = /^shard-\d{2,3}\.drained$/;
 
 /** `shard-07`; three digits from 100 on. */
 export function shardName(shard: number): string {
@@ -19,6 +20,18 @@ export function listShards(directory: string): readonly number[] {
     if (number < MAX_SHARDS && shardName(number) === name) shards.push(number);
   }
   return shards.sort((a, b) => a - b);
+}
+
+/** What a shard is called while it is being removed: it is empty, and nobody looks for it any more. */
+export function drainedName(path: string): string {
+  return `${path}.drained`;
+}
+
+/** Removes shards that were renamed to drainedName(). Throws the file system's error. */
+export function removeDrained(directory: string): void {
+  for (const name of readdirSync(directory)) {
+    if (DRAINED_NAME.test(name)) rmSync(join(directory, name), { recursive: true, force: true });
+  }
 }
 
 /** Why `path` must not be used as queue directory, or undefined if it may (also when it does not exist yet). */

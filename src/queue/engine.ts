@@ -1,7 +1,9 @@
 /** queue/engine.ts: group commit over the open shards: batches of operations in, answers out, one transaction per shard
  *  and batch. Owns the handling of faults: retry one by one, poison, reopen, verify. Synchronous; the port is in
  *  store-thread.ts. */
-import { rmSync } from "node:fs";
+import { renameSync } from "node:fs";
+import { dirname } from "node:path";
+import { drainedName, removeDrained } from "./directory.ts";
 import { asQueueError, type Fault, faultOf } from "./faults.ts";
 import { type Answer, type Operation, perform, takeBack } from "./operations.ts";
 import type { Note } from "./recovery.ts";
@@ -12,6 +14,9 @@ import { QueueError } from "./store.ts";
 const SOFT_WAL_BYTES = 16 << 20;
 /** WAL size at which requests wait for a checkpoint. */
 const HARD_WAL_BYTES = 64 << 20;
+
+/** The worker of this shard adopts, so it also removes what is left of adopted ones. */
+const ADOPTING_SHARD = 0;
 
 export interface Request {
   readonly id: number;
@@ -69,6 +74,7 @@ export class Engine {
     if (this.#slots.has(options.shard)) throw new QueueError(`Queue shard ${options.shard} is already open`, {});
     const { shard, notes } = this.#openShard(options);
     notes.forEach(this.#note);
+    if (options.shard === ADOPTING_SHARD) this.#sweep(options.directory);
     const slot: Slot = { options, adopted: role.adopted, shard, poison: undefined, doubts: [] };
     this.#slots.set(options.shard, slot);
     this.#removeIfDrained(slot);
@@ -186,6 +192,15 @@ export class Engine {
     return shard;
   }
 
+  /** What an earlier life could not remove. */
+  #sweep(directory: string): void {
+    try {
+      removeDrained(directory);
+    } catch (error) {
+      this.#note({ severity: "warning", text: asQueueError(`removing drained shards`, error).message });
+    }
+  }
+
   #closeQuietly(slot: Slot): void {
     try {
       slot.shard?.close();
@@ -201,9 +216,10 @@ export class Engine {
     this.#slots.delete(slot.options.shard);
     this.#closeQuietly(slot);
     try {
-      rmSync(directory, { recursive: true, force: true });
+      // First renamed: a removal that is cut short must not leave half a shard, which would pass for a damaged one.
+      renameSync(directory, drainedName(directory));
+      removeDrained(dirname(directory));
     } catch (error) {
-      // What is left of it is empty or corrupt at the next start; nothing of value is in there.
       this.#note({ severity: "warning", text: asQueueError(`removing drained "${directory}"`, error).message });
     }
     this.#drained(slot.options.shard);
