@@ -17,6 +17,7 @@ import { QUEUE_PARAMETERS } from "./params/queue.ts";
 import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
 import { SASL_PARAMETERS } from "./params/sasl.ts";
 import { SMTP_PARAMETERS } from "./params/smtp.ts";
+import { SMTP_TLS_PARAMETERS } from "./params/smtp-tls.ts";
 import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
 import { TLS_PARAMETERS } from "./params/tls.ts";
 import { POSTFIX_NAMES } from "./postfix-names.ts";
@@ -46,6 +47,7 @@ test("REGISTRY: every parameter is declared in one file", () => {
     REWRITE_PARAMETERS,
     SASL_PARAMETERS,
     SMTP_PARAMETERS,
+    SMTP_TLS_PARAMETERS,
     SMTPD_PARAMETERS,
     TLS_PARAMETERS,
   };

@@ -15,6 +15,7 @@ import { QUEUE_PARAMETERS } from "./params/queue.ts";
 import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
 import { SASL_PARAMETERS } from "./params/sasl.ts";
 import { SMTP_PARAMETERS } from "./params/smtp.ts";
+import { SMTP_TLS_PARAMETERS } from "./params/smtp-tls.ts";
 import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
 import { TLS_PARAMETERS } from "./params/tls.ts";
 import { VERIFY_PARAMETERS } from "./params/verify.ts";
@@ -34,6 +35,7 @@ export const REGISTRY = {
   ...QUEUE_PARAMETERS,
   ...QMGR_PARAMETERS,
   ...SMTP_PARAMETERS,
+  ...SMTP_TLS_PARAMETERS,
   ...LOCAL_PARAMETERS,
   ...VERIFY_PARAMETERS,
   ...BOUNCE_PARAMETERS,

@@ -12,10 +12,13 @@ import { openAliases } from "../rewrite/recipients.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { WorkerKit } from "./kit.ts";
+import type { SnapshotFiles } from "./snapshot-files.ts";
+import { transportTlsFiles } from "./transport-tls.ts";
 
 export interface AgentsInput {
   readonly snapshot: ConfigSnapshot;
   readonly tables: TableOpener;
+  readonly files: SnapshotFiles;
   readonly kit: WorkerKit;
 }
 
@@ -47,7 +50,7 @@ function add(agents: Map<string, DeliveryAgent>, name: string, agent: DeliveryAg
 }
 
 function makeAgent(program: string, service: ServiceEntry | undefined, input: AgentsInput): DeliveryAgent | undefined {
-  const { kit, tables, snapshot } = input;
+  const { kit, tables, snapshot, files } = input;
   const params = scopeOf(snapshot, service);
   switch (program) {
     case "smtp":
@@ -60,6 +63,7 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ag
         deadlines: kit.deadlines,
         log: kit.logFor(`${params.get("syslog_name")}/${program}`),
         myAddresses: kit.ownAddresses,
+        tlsFiles: transportTlsFiles(params, snapshot, files),
         protocol: program,
       });
     case "local":

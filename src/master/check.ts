@@ -21,6 +21,7 @@ import { listenerSpecs } from "./listeners.ts";
 import { openSnapshotTables, proveServices, silentLog } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
 import { spawnSpecsHere } from "./spawn-specs.ts";
+import { checkTransportTls } from "./transport-tls.ts";
 
 export interface CheckOptions {
   readonly configDirectory: string;
@@ -47,18 +48,19 @@ export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Pr
   const found = [...checkSnapshot(snapshot)];
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   found.push(...spawnSpecsHere(snapshot, { uid: 0, ipv6: true }).problems); // who will start it is not known yet
-  found.push(...checkReports(snapshot), ...(await checkSmtpd(snapshot)));
+  found.push(...checkReports(snapshot), ...(await checkServices(snapshot)));
   return inOrder(found);
 }
 
-/** All smtpd services, and the proof, over tables that are opened once. */
-async function checkSmtpd(snapshot: ConfigSnapshot): Promise<readonly Problem[]> {
+/** All smtpd services, the TLS of the transports, and the proof, over tables that are opened once. */
+async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem[]> {
   const findings = new TableFindings();
   const tables = readable(() => openSnapshotTables(snapshot, findings.log));
   if (tables === undefined) return [];
   try {
     const services = snapshot.services.filter(({ type, command }) => type === "inet" && command === "smtpd");
     const found = services.flatMap((service) => readable(() => checkService(snapshot, service, tables)) ?? []);
+    found.push(...(readable(() => checkTransportTls(snapshot, tables)) ?? []));
     const proofs = await proveServices(snapshot, tables);
     return [...found, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
   } finally {

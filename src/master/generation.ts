@@ -49,7 +49,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
     ...tableSettings(snapshot),
   });
   const smtp = buildSmtpServices({ snapshot, tables, files, kit });
-  const agents = buildAgents({ snapshot, tables, kit });
+  const agents = buildAgents({ snapshot, tables, files, kit });
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   const { templates } = bounceTemplates(params, files, snapshot.configDirectory);
   return {

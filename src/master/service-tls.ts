@@ -1,30 +1,20 @@
-/** master/service-tls.ts: the TLS context of one smtpd service from its parameters and the snapshot's file images. Names
- *  without a slash in front are looked for in queue_directory, as Postfix does, and then in the configuration directory. */
-import { tlsFileCandidates } from "../config/file-references.ts";
+/** master/service-tls.ts: the TLS context of one smtpd service from its parameters and the snapshot's file images. */
 import type { Parameters } from "../config/parameters.ts";
-import type { ConfigSnapshot, FileImage, Problem, SourceRef } from "../config/snapshot.ts";
+import type { ConfigSnapshot, Problem, SourceRef } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
 import type { TicketKeys } from "../net/ticket-keys.ts";
-import { createServerTls, type FileBytes, type ServerTls, type ServerTlsInput } from "../net/tls-context.ts";
+import { createServerTls, type ServerTls } from "../net/tls-context.ts";
 import { serverTlsInput } from "../smtpd/create.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
+import { type TlsImages, tlsReaders } from "./tls-readers.ts";
 
-export interface ServiceTlsInput {
-  readonly params: Parameters;
-  readonly configDirectory: string;
-  readonly image: (path: string) => FileImage | undefined;
-  /** Paths of all images. */
-  readonly paths: () => Iterable<string>;
+export interface ServiceTlsInput extends TlsImages {
   readonly ticketKeys?: Buffer | undefined;
 }
 
 /** The context, a problem in words, or undefined where the service speaks no TLS. */
 function serviceTls(input: ServiceTlsInput): ServerTls | { readonly problem: string } | undefined {
-  const wanted = serverTlsInput(input.params, {
-    ticketKeys: input.ticketKeys,
-    read: (path) => readImage(input, path),
-    readDirectory: (path) => readDirectory(input, path),
-  });
+  const wanted = serverTlsInput(input.params, { ticketKeys: input.ticketKeys, ...tlsReaders(input) });
   return wanted && createServerTls(wanted);
 }
 
@@ -98,29 +88,4 @@ export function watchedTls(params: Parameters, parts: WatchedTlsParts): { curren
       return current;
     },
   };
-}
-
-function readImage(input: ServiceTlsInput, path: string): FileBytes {
-  const candidates = tlsFileCandidates(input.params, path, input.configDirectory);
-  for (const candidate of candidates) {
-    const image = input.image(candidate);
-    if (image) return "error" in image ? { error: `${candidate}: ${image.error}` } : image;
-  }
-  return { error: `${candidates[0] ?? path}: No such file or directory` };
-}
-
-/** The master has read the files of the directory; where it could not, there is an image that says why. */
-function readDirectory(input: ServiceTlsInput, path: string): ReturnType<NonNullable<ServerTlsInput["readDirectory"]>> {
-  for (const candidate of tlsFileCandidates(input.params, path, input.configDirectory)) {
-    const image = input.image(candidate);
-    if (image && "error" in image) return { error: `${candidate}: ${image.error}` };
-    const inside = [...input.paths()].filter((file) => parentOf(file) === candidate);
-    if (inside.length === 0) continue;
-    return inside.map((file) => input.image(file) ?? { error: "No such file or directory" });
-  }
-  return [];
-}
-
-function parentOf(path: string): string {
-  return path.slice(0, path.lastIndexOf("/"));
 }

@@ -3,9 +3,9 @@
  *
  *  The first failure is kept: lines that came before it can still be read, everything later throws it. */
 import { connect, isIP, type Socket } from "node:net";
-import { connect as connectTls, type TLSSocket } from "node:tls";
+import { connect as connectTls, type SecureContext, type TLSSocket } from "node:tls";
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
-import type { TlsSession } from "../mail/client.ts";
+import { type EstablishedTls, establishedTls } from "./client-tls.ts";
 
 export type ConnectionFailure = "connect" | "lost" | "timeout" | "tls" | "protocol";
 
@@ -29,6 +29,18 @@ export interface ConnectOptions {
   /** 0: the system's limit. */
   readonly timeoutMs: number;
   readonly localAddress?: string | undefined;
+}
+
+export interface StartTlsOptions {
+  /** What is offered and trusted; Node's own choice if not given. */
+  readonly secureContext?: SecureContext | undefined;
+  /** Name in the handshake (RFC 6066 §3); "" or an address: none. */
+  readonly serverName: string;
+  /** An earlier session with this server, to be resumed. */
+  readonly session?: Buffer | undefined;
+  /** Gets sessions that may be resumed, as the server issues them. */
+  readonly onSession?: ((session: Buffer) => void) | undefined;
+  readonly timeoutMs: number;
 }
 
 /** Longest reply line in bytes, line end included (Postfix: line_length_limit). */
@@ -158,28 +170,36 @@ export class ClientConnection {
     this.#deadline.disarm();
   }
 
-  /** TLS over this connection. Bytes that the peer sent in clear behind its reply are an attack: it fails.
-   *  `verify`: the certificate must be valid for `serverName`. Rejects ConnectionError of kind "tls" or "timeout". */
-  async startTls(options: { serverName: string; verify: boolean; timeoutMs: number }): Promise<TlsSession> {
+  /** TLS over this connection. Bytes that the peer sent in clear behind its reply are an attack: it fails. Whatever the
+   *  certificate is, the handshake succeeds: the caller judges it. Rejects ConnectionError of kind "tls" or "timeout". */
+  async startTls(options: StartTlsOptions): Promise<EstablishedTls> {
     if (this.#failure) throw this.#failure;
     if (!this.fresh) throw this.#fail(new ConnectionError("tls", "unexpected plaintext before the TLS handshake"));
     const raw = this.#socket;
     raw.removeAllListeners();
-    const servername = isIP(options.serverName) === 0 ? { servername: options.serverName } : {};
-    const socket = connectTls({ socket: raw, ...servername, rejectUnauthorized: options.verify });
+    const { serverName, secureContext, session, onSession, timeoutMs } = options;
+    const socket = connectTls({
+      socket: raw,
+      ...(serverName !== "" && isIP(serverName) === 0 && { servername: serverName }),
+      ...(secureContext && { secureContext }),
+      ...(session && { session }),
+      rejectUnauthorized: false,
+      checkServerIdentity: () => undefined,
+    });
     this.#socket = socket;
+    if (onSession) socket.on("session", onSession);
     const broken = (error: Error) => this.#fail(new ConnectionError("tls", systemText(error), { cause: error }));
     const closed = () => this.#fail(new ConnectionError("tls", "lost connection"));
     raw.on("error", broken);
     socket.on("error", broken).on("close", closed);
     await new Promise<void>((resolve, reject) => {
       this.#writer = { resolve, reject };
-      this.#deadline.arm(options.timeoutMs);
+      this.#deadline.arm(timeoutMs);
       socket.once("secureConnect", () => this.#resumeWriter());
     });
     socket.off("error", broken).off("close", closed);
     this.#attach(socket);
-    return describeTls(socket, options.serverName);
+    return establishedTls(socket, serverName);
   }
 
   /** Writes the last words, then closes; waits for nothing. */
@@ -277,18 +297,4 @@ export class ClientConnection {
 
 function systemText(error: Error & { code?: string }): string {
   return SYSTEM_TEXTS.get(error.code ?? "") ?? error.code ?? error.message;
-}
-
-function describeTls(socket: TLSSocket, serverName: string): TlsSession {
-  const cipher = socket.getCipher();
-  const name = cipher.standardName ?? cipher.name;
-  const key = socket.getEphemeralKeyInfo() as { name?: string; type?: string } | null;
-  return {
-    protocol: socket.getProtocol() ?? "unknown",
-    cipher: name,
-    bits: /256|CHACHA/.test(name) ? 256 : 128, // Node does not tell the number
-    keyExchange: key?.name ?? key?.type,
-    serverName,
-    reused: socket.isSessionReused(),
-  };
 }

@@ -10,7 +10,8 @@ import { Deadlines } from "../base/deadlines.ts";
 import type { TlsPeer } from "../mail/client.ts";
 import { Connection } from "./connection.ts";
 import { certificatesIn, isDigest } from "./peer-certificate.ts";
-import { type ClientCertificateInput, createServerTls, type FileBytes, type ServerTls } from "./tls-context.ts";
+import { type ClientCertificateInput, createServerTls, type ServerTls } from "./tls-context.ts";
+import type { FileBytes } from "./tls-files.ts";
 
 function read(path: string): FileBytes {
   if (path === "absent.pem") return { error: "No such file or directory" };

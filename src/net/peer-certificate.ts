@@ -49,8 +49,8 @@ export function certificatesIn(pem: string): readonly X509Certificate[] {
   return blocks.map((block) => new X509Certificate(block));
 }
 
-/** Upper-case hex pairs with colons. */
-function fingerprint(der: Uint8Array, digest: string): string {
+/** Upper-case hex pairs with colons, as Postfix writes them. */
+export function fingerprint(der: Uint8Array, digest: string): string {
   const hex = createHash(digest).update(der).digest("hex").toUpperCase();
   return hex.match(/../g)?.join(":") ?? "";
 }
@@ -71,8 +71,18 @@ function issuerName(certificate: X509Certificate): string {
 
 /** Why the chain is not trusted; undefined: it is. */
 function distrustOf(socket: TLSSocket, certificate: X509Certificate, rules: PeerRules): string | undefined {
-  const code = verifyCode(socket);
-  if (code === undefined) return depthOf(certificate, rules) > rules.verifyDepth ? tooLong(rules) : undefined;
+  const depth = () => depthOf(certificate, rules.authorities);
+  const code = verifyCode(socket) ?? (depth() > rules.verifyDepth ? "CERT_CHAIN_TOO_LONG" : undefined);
+  return code === undefined
+    ? undefined
+    : distrustText(code, { issuer: issuerName(certificate), verifyDepth: rules.verifyDepth, purpose: "client" });
+}
+
+/** OpenSSL's code in Postfix's words. */
+export function distrustText(
+  code: string,
+  { issuer, verifyDepth, purpose }: { issuer: string; verifyDepth: number; purpose: "client" | "server" },
+): string {
   switch (code) {
     case "DEPTH_ZERO_SELF_SIGNED_CERT":
     case "SELF_SIGNED_CERT_IN_CHAIN":
@@ -80,22 +90,18 @@ function distrustOf(socket: TLSSocket, certificate: X509Certificate, rules: Peer
     case "UNABLE_TO_GET_ISSUER_CERT":
     case "UNABLE_TO_GET_ISSUER_CERT_LOCALLY":
     case "UNABLE_TO_VERIFY_LEAF_SIGNATURE":
-      return `untrusted issuer ${issuerName(certificate)}`;
+      return `untrusted issuer ${issuer}`;
     case "CERT_HAS_EXPIRED":
       return "certificate has expired";
     case "CERT_NOT_YET_VALID":
       return "certificate not yet valid";
     case "INVALID_PURPOSE":
-      return "not designated for use as a client certificate";
+      return `not designated for use as a ${purpose} certificate`;
     case "CERT_CHAIN_TOO_LONG":
-      return tooLong(rules);
+      return `certificate chain longer than limit(${verifyDepth})`;
     default:
       return code.toLowerCase().replaceAll("_", " ");
   }
-}
-
-function tooLong({ verifyDepth }: PeerRules): string {
-  return `certificate chain longer than limit(${verifyDepth})`;
 }
 
 /** OpenSSL's verdict on the chain; undefined: it is good. Node gives it on the server's side only to sockets of its own
@@ -107,8 +113,8 @@ function verifyCode(socket: TLSSocket): string | undefined {
   return error ? (error.code ?? "verification failed") : undefined;
 }
 
-/** CA certificates above the client's, as far up as those sent and our own tell. */
-function depthOf(certificate: X509Certificate, { authorities }: PeerRules): number {
+/** CA certificates above the peer's, as far up as those sent and our own tell. */
+export function depthOf(certificate: X509Certificate, authorities: readonly X509Certificate[]): number {
   let depth = 0;
   for (let current = certificate; depth < MAX_CHAIN; depth++) {
     if (current.checkIssued(current)) break;

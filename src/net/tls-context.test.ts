@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { createServerTls, type FileBytes, parseTlsProtocols, type ServerTlsInput } from "./tls-context.ts";
+import { createServerTls, parseTlsProtocols, type ServerTlsInput } from "./tls-context.ts";
+import type { FileBytes } from "./tls-files.ts";
 
 const protocols = [
   { in: ">=TLSv1", want: "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", why: "Postfix's default" },
@@ -11,6 +12,7 @@ const protocols = [
   { in: "!SSLv2, !SSLv3, !TLSv1, !TLSv1.1", want: "TLSv1.2 TLSv1.3", why: "exclusions, the old way" },
   { in: "tlsv1.2 TLSv1.3", want: "TLSv1.2 TLSv1.3", why: "a list, in any case" },
   { in: ">=0303", want: "TLSv1.2 TLSv1.3", why: "hexadecimal" },
+  { in: "SSLv3 TLSv1.2", want: "TLSv1.2", why: "a list with a version that is gone" },
   { in: ">=SSLv3", want: "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", why: "bound by a version that is gone" },
   { in: "", want: "TLSv1 TLSv1.1 TLSv1.2 TLSv1.3", why: "empty: all" },
   { in: "TLSv1.9", want: 'Invalid TLS protocol "TLSv1.9" in "TLSv1.9"', why: "unknown version" },

@@ -1,29 +1,25 @@
 /** net/tls-context.ts: server keys and certificates from bytes, TLS versions and ciphers in Postfix's words, and the
  *  facts of a session. Reads no file: the master has read them (design §4). What a peer's certificate says is
  *  peer-certificate.ts. */
-import { constants, createPrivateKey, X509Certificate } from "node:crypto";
+import { constants } from "node:crypto";
 import {
   createSecureContext,
   DEFAULT_CIPHERS,
-  rootCertificates,
   type SecureContext,
   type TLSSocket,
   type TLSSocketOptions,
 } from "node:tls";
 import type { TlsSession } from "../mail/client.ts";
-import { certificatesIn, isDigest, type PeerRules, peerOf } from "./peer-certificate.ts";
+import { isDigest, type PeerRules, peerOf } from "./peer-certificate.ts";
+import { type FileReaders, type OwnCertificateFiles, readAuthorities, readMaterial, textOf } from "./tls-files.ts";
 
-/** A file's bytes, or why there are none. */
-export type FileBytes = { readonly bytes: Uint8Array } | { readonly error: string };
+/** Least strength of ciphers below TLSv1.3, in Postfix's words. */
+export type CipherGrade = "high" | "medium" | "low" | "export" | "null";
 
-export interface ServerTlsInput {
-  /** Each file holds a key and its chain; if not empty, `pairs` are not used (smtpd_tls_chain_files). */
-  readonly chainFiles: readonly string[];
-  /** Certificate and key files, unset ones left out. */
-  readonly pairs: readonly { readonly certFile: string; readonly keyFile: string }[];
+export interface ServerTlsInput extends OwnCertificateFiles, FileReaders {
   /** `>=TLSv1.2`, `!SSLv3, !TLSv1`, `TLSv1.2 TLSv1.3`. */
   readonly protocols: string;
-  readonly grade: "high" | "medium" | "low" | "export" | "null";
+  readonly grade: CipherGrade;
   readonly excludeCiphers: readonly string[];
   readonly preferServerOrder: boolean;
   /** OpenSSL ciphers below TLSv1.3 instead of the library's own list; undefined: that list. */
@@ -34,10 +30,6 @@ export interface ServerTlsInput {
   readonly clientCertificates?: ClientCertificateInput | undefined;
   /** 48 secret bytes shared by all workers, so that a session can be resumed at any of them. */
   readonly ticketKeys?: Buffer | undefined;
-  /** Bytes of a file as named in the configuration. */
-  readonly read: (path: string) => FileBytes;
-  /** The certificates of a directory; without it a directory is an error. */
-  readonly readDirectory?: (path: string) => readonly FileBytes[] | { readonly error: string };
 }
 
 /** Which client certificates are trusted. "" is unset. */
@@ -68,6 +60,12 @@ const NO_VERSION: Readonly<Record<TlsVersion, number>> = {
   "TLSv1.2": constants.SSL_OP_NO_TLSv1_2,
   "TLSv1.3": constants.SSL_OP_NO_TLSv1_3,
 };
+
+/** OpenSSL option bits that leave out what is between the lowest and the highest version. */
+export function withoutVersions(versions: readonly TlsVersion[]): number {
+  return VERSIONS.filter((v) => !versions.includes(v)).reduce((bits, v) => bits | NO_VERSION[v], 0);
+}
+
 /** Names that only occur to be excluded. */
 const GONE = new Set(["sslv2", "sslv3"]);
 
@@ -75,15 +73,15 @@ const GONE = new Set(["sslv2", "sslv3"]);
 export function createServerTls(input: ServerTlsInput): ServerTls | { readonly problem: string } {
   const versions = parseTlsProtocols(input.protocols);
   if ("problem" in versions) return versions;
-  const material = readMaterial(input);
+  const material = readMaterial(input, input);
   if ("problem" in material) return material;
+  if (material.keys.length === 0) return { problem: "No server certificate is configured (smtpd_tls_chain_files)" };
   const peers = input.clientCertificates && readPeerRules(input, input.clientCertificates);
   if (peers && "problem" in peers) return peers;
   const lowest = versions.versions[0];
   const highest = versions.versions.at(-1);
   if (lowest === undefined || highest === undefined)
     return { problem: `No TLS protocol is left by "${input.protocols}"` };
-  const holes = VERSIONS.filter((v) => !versions.versions.includes(v)).reduce((bits, v) => bits | NO_VERSION[v], 0);
   // Resumption would carry a verdict on a certificate to services, and to times, with other CAs.
   const noTickets = peers ? constants.SSL_OP_NO_TICKET : 0;
   try {
@@ -94,7 +92,11 @@ export function createServerTls(input: ServerTlsInput): ServerTls | { readonly p
       ca: peers ? peers.authorities.map((authority) => authority.toString()) : [],
       minVersion: lowest,
       maxVersion: highest,
-      secureOptions: holes | constants.SSL_OP_NO_RENEGOTIATION | constants.SSL_OP_NO_COMPRESSION | noTickets,
+      secureOptions:
+        withoutVersions(versions.versions) |
+        constants.SSL_OP_NO_RENEGOTIATION |
+        constants.SSL_OP_NO_COMPRESSION |
+        noTickets,
       ciphers: cipherList(input),
       honorCipherOrder: input.preferServerOrder,
       sessionIdContext: "smtpd",
@@ -136,6 +138,7 @@ export function parseTlsProtocols(
 ): { readonly versions: readonly TlsVersion[] } | { readonly problem: string } {
   const excluded = new Set<TlsVersion>();
   const included = new Set<TlsVersion>();
+  let listed = false; // also by a version that no longer exists
   let from = 0;
   let to = VERSIONS.length - 1;
   for (const word of text.split(/[\s,:]+/).filter(Boolean)) {
@@ -143,13 +146,12 @@ export function parseTlsProtocols(
     const index = versionIndex(name);
     if (index === undefined) return { problem: `Invalid TLS protocol "${word}" in "${text}"` };
     const version = VERSIONS[index];
+    listed ||= operator === "";
     if (operator === ">=") from = Math.max(0, index);
     else if (operator === "<=") to = index;
     else if (version !== undefined) (operator === "!" ? excluded : included).add(version);
   }
-  const allowed = VERSIONS.filter(
-    (v, i) => i >= from && i <= to && !excluded.has(v) && (included.size === 0 || included.has(v)),
-  );
+  const allowed = VERSIONS.filter((v, i) => i >= from && i <= to && !excluded.has(v) && (!listed || included.has(v)));
   return allowed.length === 0 ? { problem: `No TLS protocol is left by "${text}"` } : { versions: allowed };
 }
 
@@ -162,95 +164,25 @@ function versionIndex(name: string): number | undefined {
   return index < 0 ? undefined : index;
 }
 
-interface Material {
-  readonly keys: Buffer[];
-  readonly certs: Buffer[];
-}
-
-function readMaterial(input: ServerTlsInput): Material | { readonly problem: string } {
-  const pairs = input.chainFiles.length > 0 ? input.chainFiles.map((f) => ({ certFile: f, keyFile: f })) : input.pairs;
-  if (pairs.length === 0) return { problem: "No server certificate is configured (smtpd_tls_chain_files)" };
-  const keys: Buffer[] = [];
-  const certs: Buffer[] = [];
-  for (const { certFile, keyFile } of pairs) {
-    const cert = input.read(certFile);
-    if ("error" in cert) return { problem: `Cannot read certificate "${certFile}": ${cert.error}` };
-    const key = input.read(keyFile);
-    if ("error" in key) return { problem: `Cannot read private key "${keyFile}": ${key.error}` };
-    const problem = mismatch({ certFile, keyFile, cert: Buffer.from(cert.bytes), key: Buffer.from(key.bytes) });
-    if (problem !== undefined) return { problem };
-    certs.push(Buffer.from(cert.bytes));
-    keys.push(Buffer.from(key.bytes));
-  }
-  return { keys, certs };
-}
-
-/** Why a key and a certificate cannot be used together, or undefined. */
-function mismatch(pair: { certFile: string; keyFile: string; cert: Buffer; key: Buffer }): string | undefined {
-  let certificate: X509Certificate;
-  try {
-    certificate = new X509Certificate(pair.cert);
-  } catch (cause) {
-    return `Cannot use certificate "${pair.certFile}": ${textOf(cause)}`;
-  }
-  try {
-    const key = createPrivateKey(pair.key);
-    if (certificate.checkPrivateKey(key)) return undefined;
-    return `Private key "${pair.keyFile}" does not belong to certificate "${pair.certFile}"`;
-  } catch (cause) {
-    return `Cannot use private key "${pair.keyFile}": ${textOf(cause)}`;
-  }
-}
-
-/** The CAs, each certificate once. A file must hold good ones; in a directory others are passed over, as OpenSSL does. */
 function readPeerRules(
-  { read, readDirectory }: ServerTlsInput,
-  wanted: ClientCertificateInput,
+  source: FileReaders,
+  { authorityFile, authorityDirectory, appendPublic, digest, verifyDepth }: ClientCertificateInput,
 ): PeerRules | { readonly problem: string } {
-  const { authorityFile, authorityDirectory, digest, verifyDepth } = wanted;
   if (!isDigest(digest)) return { problem: `Digest algorithm "${digest}" is not supported` };
-  const found: X509Certificate[] = [];
-  if (authorityFile !== "") {
-    const file = read(authorityFile);
-    if ("error" in file) return { problem: `Cannot read CA certificates "${authorityFile}": ${file.error}` };
-    try {
-      found.push(...certificatesIn(Buffer.from(file.bytes).toString("latin1")));
-    } catch (cause) {
-      return { problem: `Cannot use CA certificates "${authorityFile}": ${textOf(cause)}` };
-    }
-    if (found.length === 0) return { problem: `Cannot use CA certificates "${authorityFile}": no certificate in it` };
-  }
-  if (authorityDirectory !== "") {
-    const files = readDirectory?.(authorityDirectory) ?? { error: "directories cannot be read here" };
-    if ("error" in files) return { problem: `Cannot read CA directory "${authorityDirectory}": ${files.error}` };
-    found.push(...files.flatMap((file) => ("error" in file ? [] : readableIn(file.bytes))));
-  }
-  if (wanted.appendPublic && found.length > 0) found.push(...rootCertificates.map((pem) => new X509Certificate(pem)));
-  const authorities = [...new Map(found.map((authority) => [authority.fingerprint512, authority])).values()];
-  return { digest, verifyDepth, authorities };
-}
-
-function readableIn(bytes: Uint8Array): readonly X509Certificate[] {
-  try {
-    return certificatesIn(Buffer.from(bytes).toString("latin1"));
-  } catch {
-    return []; // a file of some other kind in the directory
-  }
+  const found = readAuthorities({ file: authorityFile, directory: authorityDirectory, appendPublic }, source);
+  return "problem" in found ? found : { digest, verifyDepth, authorities: found.authorities };
 }
 
 /** Node's list has nothing below Postfix's "high"; lower grades would only add broken ciphers. The suites of TLSv1.3 are
  *  no part of Postfix's lists. Anonymous ciphers are never used: there always is a certificate. */
-function cipherList(input: ServerTlsInput): string {
+export function cipherList(input: Pick<ServerTlsInput, "cipherList" | "excludeCiphers">): string {
   const suites = DEFAULT_CIPHERS.split(":").filter((name) => name.startsWith("TLS_"));
   const own = input.cipherList === undefined ? [DEFAULT_CIPHERS] : [...suites, input.cipherList, "!aNULL"];
   return [...own, ...input.excludeCiphers.map((c) => `!${c}`)].join(":");
 }
 
-function bitsOf(cipher: string): number {
+/** Bits of the key of a cipher, by its standard name: Node does not tell. 0: unknown. */
+export function bitsOf(cipher: string): number {
   if (/256|CHACHA20/.test(cipher.replace(/_SHA\d+$/, ""))) return 256;
   return /128/.test(cipher) ? 128 : 0;
-}
-
-function textOf(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -180,9 +180,31 @@ const ROWS: readonly Row[] = [
     want: [SENT],
   },
   {
-    why: "TLS if offered, handshake fails: second try in clear",
+    why: "TLS if offered, handshake fails: new mail waits",
     script: { features: ["STARTTLS"], brokenTls: true, settings: { smtp_tls_security_level: "may" } },
+    words: { queuedMs: 299_999 },
+    want: ["deferred 4.7.5 Cannot start TLS: handshake failure"],
+  },
+  {
+    why: "TLS if offered, handshake fails: mail older than minimal_backoff_time goes in clear",
+    script: { features: ["STARTTLS"], brokenTls: true, settings: { smtp_tls_security_level: "may" } },
+    words: { queuedMs: 300_000 },
     want: [SENT],
+  },
+  {
+    why: "TLS if offered, handshake fails: a login is never tried in clear",
+    script: {
+      features: ["STARTTLS"],
+      brokenTls: true,
+      settings: {
+        smtp_tls_security_level: "may",
+        smtp_sasl_auth_enable: "yes",
+        smtp_sasl_password_maps: "inline:pw",
+      },
+      tables: { "inline:pw": { "127.0.0.1": "user:secret" } },
+    },
+    words: { queuedMs: 300_000 },
+    want: ["deferred 4.7.5 Cannot start TLS: handshake failure"],
   },
   {
     why: "TLS required, handshake fails",
@@ -207,7 +229,7 @@ const ROWS: readonly Row[] = [
   {
     why: "level verify refuses a self-signed certificate",
     script: { features: ["STARTTLS"], settings: { smtp_tls_security_level: "verify" } },
-    want: ["deferred 4.7.5 Cannot start TLS: handshake failure"],
+    want: ["deferred 4.7.5 Server certificate not verified"],
   },
   {
     why: "a policy table that cannot be read defers",

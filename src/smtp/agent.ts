@@ -18,12 +18,14 @@ import { ownVerdict, type Verdict } from "./outcome.ts";
 import { formatRelay, type Session, type Target } from "./session.ts";
 import { SessionCache } from "./session-cache.ts";
 import type { Settings } from "./settings.ts";
+import type { TlsEngine } from "./tls-engine.ts";
 import { transmit } from "./transaction.ts";
 
 export interface AgentParts {
   readonly settings: Settings;
   readonly dns: Dns;
   readonly tables: TableOpener;
+  readonly engine: TlsEngine;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly log: Log;
@@ -143,7 +145,9 @@ export class SmtpAgent implements DeliveryAgent {
       return;
     }
     delivery.startedMs = this.#parts.clock.monotonic();
-    const opened = await openSession(target, { ...this.#parts, sender: request.envelope.sender, signal });
+    const { sender, arrivalMs } = request.envelope;
+    const queuedMs = request.activeMs - arrivalMs;
+    const opened = await openSession(target, { ...this.#parts, sender, queuedMs, signal });
     if ("refusal" in opened) {
       if (opened.refusal.reached) delivery.sessions++;
       else this.#parts.log.info(opened.refusal.verdict.text);
@@ -203,7 +207,7 @@ export class SmtpAgent implements DeliveryAgent {
 
   #mayReuse(session: Session, delivery: Delivery): boolean {
     const { cache } = this.#parts.settings;
-    if (this.#closed || delivery.signal.aborted) return false;
+    if (this.#closed || delivery.signal.aborted || session.reuse === false) return false;
     if (!cache.onDemand && !cache.destinations.has(delivery.request.nexthop)) return false;
     if (session.uses >= cache.uses) return false;
     return this.#parts.clock.monotonic() - session.openedMs < cache.lifeMs;

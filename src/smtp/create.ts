@@ -5,11 +5,13 @@ import type { Parameters } from "../config/parameters.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
+import type { FileReaders } from "../net/tls-files.ts";
 import { type AddressMap, createAddressMap } from "../rewrite/address-map.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { SmtpAgent } from "./agent.ts";
 import { type Protocol, settingsOf } from "./settings.ts";
+import { TlsEngine } from "./tls-engine.ts";
 
 export interface SmtpAgentOptions {
   /** The scope of the transport's line in master.cf. */
@@ -21,16 +23,23 @@ export interface SmtpAgentOptions {
   readonly log: Log;
   /** IP addresses this machine receives mail on, to see mail loops. */
   readonly myAddresses: readonly string[];
+  /** Files with keys and certificates; by default there are none. */
+  readonly tlsFiles?: (FileReaders & { onChange?(run: () => void): void }) | undefined;
   /** "smtp" if undefined. */
   readonly protocol?: Protocol | undefined;
 }
 
 /** The agent. Throws ParameterError for a bad parameter. */
 export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
-  const { params, protocol = "smtp" } = options;
+  const { params, protocol = "smtp", tlsFiles } = options;
+  const settings = settingsOf(params, protocol);
+  const noFile = { read: () => ({ error: "No such file or directory" }) };
+  const engine = new TlsEngine(settings.tls, tlsFiles ?? noFile, options.clock);
+  tlsFiles?.onChange?.(() => engine.forget());
   return new SmtpAgent({
     ...options,
-    settings: settingsOf(params, protocol),
+    settings,
+    engine,
     generic: genericMap(options, protocol),
     myAddresses: new Set(options.myAddresses),
     random: Math.random,

@@ -1,9 +1,9 @@
-/** smtp/credentials.ts: which password and which TLS level belong to a next hop (postfix.md §5.8 key orders). */
+/** smtp/credentials.ts: which password belongs to a next hop (postfix.md §5.8 key orders). */
 import type { Address } from "../mail/address.ts";
 import { domainOf } from "../mail/address.ts";
-import { TableError, type TableOpener } from "../tables/table.ts";
+import type { TableOpener } from "../tables/table.ts";
 import type { Target } from "./session.ts";
-import type { Settings, TlsLevel } from "./settings.ts";
+import type { Settings } from "./settings.ts";
 
 export interface Credentials {
   readonly username: string;
@@ -40,24 +40,4 @@ export async function findCredentials(
   const colon = value.indexOf(":");
   if (colon < 0) return { username: value, password: "" };
   return { username: value.slice(0, colon), password: value.slice(colon + 1) };
-}
-
-const LEVELS: ReadonlySet<string> = new Set(["none", "may", "encrypt", "verify", "secure"]);
-
-/** TLS level for a target: policy table by next hop, host, parent domains; else the level for all. Rejects TableError,
- *  also for a level that we cannot keep: mail then waits, it is never sent with less. */
-export async function findTlsLevel(tables: TableOpener, settings: Settings, target: Target): Promise<TlsLevel> {
-  const { level, policyMaps } = settings.tls;
-  if (policyMaps.length === 0 || target.port === undefined) return level;
-  const bare = target.nexthop.replace(/^\[|\](?=:|$)|:\d+$/g, "").toLowerCase();
-  const parents: string[] = [];
-  for (let dot = bare.indexOf("."); dot >= 0; dot = bare.indexOf(".", dot + 1)) parents.push(bare.slice(dot));
-  const value = await lookUp(tables, policyMaps, [target.nexthop, bare, ...parents]);
-  if (value === undefined) return level;
-  const [word = "", ...attributes] = value.toLowerCase().split(/[\s,]+/);
-  if (!LEVELS.has(word)) throw new TableError(`TLS level "${word}" of "${target.nexthop}" is not supported`);
-  if (attributes.some((attribute) => attribute.startsWith("match="))) {
-    throw new TableError(`TLS policy attribute match= of "${target.nexthop}" is not supported`);
-  }
-  return word as TlsLevel;
 }

@@ -7,19 +7,25 @@ import type { Address } from "../mail/address.ts";
 import { ClientConnection, ConnectionError } from "../net/client-connection.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import { authenticate } from "./authentication.ts";
-import { findCredentials, findTlsLevel } from "./credentials.ts";
+import { findCredentials } from "./credentials.ts";
 import { brokenVerdict, fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
 import { formatHost, formatRelay, Session, type Target } from "./session.ts";
-import type { Settings, TlsLevel } from "./settings.ts";
+import type { Settings } from "./settings.ts";
+import type { TlsEngine } from "./tls-engine.ts";
+import { type PreparedTls, startTls, startTlsIfWanted, TLS_PHASE } from "./tls-handshake.ts";
+import { findTlsPolicy } from "./tls-policy.ts";
 
 export interface HandshakeOptions {
   readonly settings: Settings;
   readonly tables: TableOpener;
+  readonly engine: TlsEngine;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
   readonly log: Log;
   readonly sender: Address;
+  /** Milliseconds that the message waited in the queue before this delivery. */
+  readonly queuedMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -31,14 +37,15 @@ export interface Refusal {
 
 export type Opened = { readonly session: Session } | { readonly refusal: Refusal };
 
-/** Opens a session; at level "may" a failed TLS handshake is followed by a second try in clear. Never rejects for
- *  anything the peer does. */
+/** Opens a session; at level "may" a failed TLS handshake is followed by a second try in clear, as from Postfix only for
+ *  mail that has waited and where no password is known. Never rejects for anything the peer does. */
 export async function openSession(target: Target, options: HandshakeOptions): Promise<Opened> {
   try {
-    const level = await findTlsLevel(options.tables, options.settings, target);
-    const first = await attempt(target, level, options);
-    const again = "refusal" in first && first.tlsFailed && level === "may" && !options.signal.aborted;
-    return again ? await attempt(target, "none", options) : first;
+    const tls = await prepareTls(target, options);
+    if (tls !== undefined && "refusal" in tls) return tls;
+    const first = await attempt(target, tls, options);
+    const again = "refusal" in first && first.tlsFailed && (await mayTryInClear(target, tls, options));
+    return again ? await attempt(target, undefined, options) : first;
   } catch (cause) {
     if (!(cause instanceof TableError)) throw cause;
     options.log.warning(`${cause.message}`);
@@ -47,9 +54,43 @@ export async function openSession(target: Target, options: HandshakeOptions): Pr
   }
 }
 
+/** The policy and its context; undefined where TLS is not used. Rejects TableError. */
+async function prepareTls(
+  target: Target,
+  { settings, tables, engine, log }: HandshakeOptions,
+): Promise<PreparedTls | { readonly refusal: Refusal } | undefined> {
+  const found = await findTlsPolicy(tables, settings.tls, target);
+  if ("problem" in found) return misconfigured(found.problem, log);
+  const { policy } = found;
+  const { wrapper } = settings.tls;
+  if (wrapper && (policy.level === "none" || policy.level === "may")) {
+    return misconfigured(`${settings.protocol}_tls_wrappermode requires level encrypt (or stronger)`, log);
+  }
+  // A UNIX-domain socket needs no encryption that is not demanded.
+  const unneeded = policy.level === "may" && target.port === undefined;
+  if (policy.level === "none" || unneeded) return undefined;
+  const context = engine.context(policy);
+  return "problem" in context ? misconfigured(context.problem, log) : { policy, context };
+}
+
+function misconfigured(problem: string, log: Log): { readonly refusal: Refusal } {
+  log.warning(problem);
+  return { refusal: { verdict: ownVerdict("4.7.5", "client TLS configuration problem"), reached: false } };
+}
+
+async function mayTryInClear(
+  target: Target,
+  tls: PreparedTls | undefined,
+  options: HandshakeOptions,
+): Promise<boolean> {
+  const { settings, tables, sender, queuedMs, signal } = options;
+  if (tls?.policy.level !== "may" || queuedMs < settings.minimalBackoffMs || signal.aborted) return false;
+  return (await findCredentials(tables, settings, { target, sender })) === undefined;
+}
+
 type Attempt = { readonly session: Session } | { readonly refusal: Refusal; readonly tlsFailed: boolean };
 
-async function attempt(target: Target, level: TlsLevel, options: HandshakeOptions): Promise<Attempt> {
+async function attempt(target: Target, tls: PreparedTls | undefined, options: HandshakeOptions): Promise<Attempt> {
   let connection: ClientConnection;
   try {
     connection = await connectTo(target, options);
@@ -62,22 +103,23 @@ async function attempt(target: Target, level: TlsLevel, options: HandshakeOption
   const abort = () => connection.destroy();
   options.signal.addEventListener("abort", abort, { once: true });
   try {
-    const verdict = options.signal.aborted ? aborted() : await prepare(session, level, options);
+    const verdict = options.signal.aborted ? aborted() : await prepare(session, tls, options);
     if (!verdict) return { session };
     session.quit();
     return { refusal: { verdict, reached: true }, tlsFailed: false };
   } catch (cause) {
     connection.destroy();
     if (!(cause instanceof ConnectionError)) throw cause;
-    if (cause.kind === "tls") options.log.info(`SSL_connect error to ${session.relay}: ${cause.message}`);
-    const verdict = brokenVerdict(session.host, cause, session.phase);
-    return { refusal: { verdict, reached: true }, tlsFailed: session.phase === TLS_PHASE };
+    const tlsFailed = session.phase === TLS_PHASE;
+    if (tlsFailed) options.log.info(`SSL_connect error to ${session.relay}: ${cause.message}`);
+    const verdict = tlsFailed ? HANDSHAKE_FAILURE : brokenVerdict(session.host, cause, session.phase);
+    return { refusal: { verdict, reached: true }, tlsFailed };
   } finally {
     options.signal.removeEventListener("abort", abort);
   }
 }
 
-const TLS_PHASE = "performing the TLS handshake";
+const HANDSHAKE_FAILURE = ownVerdict("4.7.5", "Cannot start TLS: handshake failure");
 
 function aborted(): Verdict {
   return ownVerdict("4.3.2", "delivery interrupted by shutdown");
@@ -95,14 +137,32 @@ function connectTo(target: Target, { settings, deadlines }: HandshakeOptions): P
 }
 
 /** Greeting to AUTH; undefined when mail may follow. Rejects ConnectionError. */
-async function prepare(session: Session, level: TlsLevel, options: HandshakeOptions): Promise<Verdict | undefined> {
+async function prepare(
+  session: Session,
+  tls: PreparedTls | undefined,
+  options: HandshakeOptions,
+): Promise<Verdict | undefined> {
   const { settings } = options;
-  if (settings.tls.wrapper) await startTls(session, level, options);
+  if (settings.tls.wrapper && tls) {
+    const unverified = await startTls(session, tls, options);
+    if (unverified) return unverified;
+  }
   const greeting = await session.reply("receiving the initial server greeting", settings.timeouts.heloMs);
   if (replyClass(greeting) !== 2) return unfriendly(session, greeting, settings.skip5xxGreeting);
   return (
-    (await sayHello(session, settings)) ?? (await secure(session, level, options)) ?? (await logIn(session, options))
+    (await sayHello(session, settings)) ?? (await secure(session, tls, options)) ?? (await logIn(session, options))
   );
+}
+
+/** STARTTLS as the policy demands, then EHLO again. */
+async function secure(
+  session: Session,
+  tls: PreparedTls | undefined,
+  options: HandshakeOptions,
+): Promise<Verdict | undefined> {
+  session.reuse = tls?.policy.reuse;
+  const result = await startTlsIfWanted(session, tls, options);
+  return result === "started" ? sayHello(session, options.settings) : result;
 }
 
 function unfriendly(session: Session, reply: PeerReply, soften: boolean): Verdict {
@@ -140,44 +200,6 @@ function featuresOf(reply: PeerReply, discard: ReadonlySet<string>): ReadonlyMap
     features.set(keyword, before === undefined ? (m?.[2] ?? "") : `${before} ${m?.[2] ?? ""}`);
   }
   return features;
-}
-
-/** STARTTLS as the level demands, then EHLO again. */
-async function secure(session: Session, level: TlsLevel, options: HandshakeOptions): Promise<Verdict | undefined> {
-  const { settings } = options;
-  if (level === "none" || session.tls || session.target.port === undefined) return undefined;
-  const required = level !== "may";
-  if (!session.features.has("STARTTLS")) {
-    if (!required) return undefined;
-    return ownVerdict("4.7.4", `TLS is required, but was not offered by host ${session.host}`);
-  }
-  const reply = await session.command("STARTTLS", "performing the STARTTLS handshake", settings.timeouts.startTlsMs);
-  if (replyClass(reply) !== 2) {
-    if (!required) return undefined;
-    const text = `TLS is required, but host ${session.host} refused to start TLS: ${reply.text}`;
-    return softened(fromReply(reply, text));
-  }
-  await startTls(session, level, options);
-  return sayHello(session, settings);
-}
-
-/** The handshake itself. Rejects ConnectionError. */
-async function startTls(session: Session, level: TlsLevel, options: HandshakeOptions): Promise<void> {
-  const { settings, log } = options;
-  session.phase = TLS_PHASE;
-  session.features = new Map();
-  const verify = level === "verify" || level === "secure";
-  session.tls = await session.connection.startTls({
-    serverName: session.target.host,
-    verify,
-    timeoutMs: settings.timeouts.startTlsMs,
-  });
-  if (!settings.tls.log) return;
-  const { protocol, cipher, bits } = session.tls;
-  const trust = verify ? "Verified" : "Untrusted";
-  log.info(
-    `${trust} TLS connection established to ${session.relay}: ${protocol} with cipher ${cipher} (${bits}/${bits} bits)`,
-  );
 }
 
 async function logIn(session: Session, options: HandshakeOptions): Promise<Verdict | undefined> {

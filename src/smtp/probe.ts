@@ -103,8 +103,8 @@ class Probe {
   /** The certificate does not matter: nothing is sent that would have to be kept from this server. */
   async #handshake(): Promise<void> {
     const { helo } = this.#options;
-    const { protocol } = await this.#connection.startTls({ serverName: helo, verify: false, timeoutMs: TIMEOUT_MS });
-    this.#dialogue.push(`   (${protocol})`);
+    const { session } = await this.#connection.startTls({ serverName: helo, timeoutMs: TIMEOUT_MS });
+    this.#dialogue.push(`   (${session.protocol})`);
   }
 
   async #authenticate(): Promise<PeerReply> {

@@ -35,6 +35,8 @@ export class Session {
   /** Extensions by upper-case keyword, parameters behind it; empty after HELO. */
   features: ReadonlyMap<string, string> = new Map();
   tls: TlsSession | undefined;
+  /** connection_reuse= of the TLS policy; undefined: as other settings say. */
+  reuse: boolean | undefined;
   /** Deliveries carried, the present one included. */
   uses = 0;
   /** What is being done, for "lost connection … while …". */

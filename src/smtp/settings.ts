@@ -1,8 +1,8 @@
 /** smtp/settings.ts: the parameters of one client transport, read once, under the names of its protocol. */
 import type { Parameters } from "../config/parameters.ts";
+import { type TlsSettings, tlsSettingsOf } from "./tls-settings.ts";
 
 export type Protocol = "smtp" | "lmtp";
-export type TlsLevel = "none" | "may" | "encrypt" | "verify" | "secure";
 
 export interface Settings {
   readonly protocol: Protocol;
@@ -51,12 +51,9 @@ export interface Settings {
     readonly tlsOptions: ReadonlySet<string>;
     readonly bySender: boolean;
   };
-  readonly tls: {
-    readonly level: TlsLevel;
-    readonly policyMaps: readonly string[];
-    readonly wrapper: boolean;
-    readonly log: boolean;
-  };
+  /** How long mail waits at least between two tries. */
+  readonly minimalBackoffMs: number;
+  readonly tls: TlsSettings;
 }
 
 /** Reads the settings. Throws ParameterError; check and reload have done so before. */
@@ -88,12 +85,8 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
       lifeMs: params.get(`${protocol}_connection_reuse_time_limit`),
     },
     sasl: saslOf(params, protocol),
-    tls: {
-      level: levelOf(params, protocol),
-      policyMaps: params.get(`${protocol}_tls_policy_maps`),
-      wrapper: params.get(`${protocol}_tls_wrappermode`),
-      log: Number(params.get(`${protocol}_tls_loglevel`)) >= 1,
-    },
+    minimalBackoffMs: params.get("minimal_backoff_time"),
+    tls: tlsSettingsOf(params, protocol),
   };
 }
 
@@ -122,14 +115,6 @@ function timeoutsOf(params: Parameters, protocol: Protocol): Settings["timeouts"
     rsetMs: params.get(`${protocol}_rset_timeout`),
     startTlsMs: params.get(`${protocol}_starttls_timeout`),
   };
-}
-
-/** The level for all next hops; the old spellings count only while it is empty. */
-function levelOf(params: Parameters, protocol: Protocol): TlsLevel {
-  const level = params.get(`${protocol}_tls_security_level`);
-  if (level !== "") return level;
-  if (params.get(`${protocol}_enforce_tls`)) return "encrypt";
-  return params.get(`${protocol}_use_tls`) ? "may" : "none";
 }
 
 function unlimited(limit: number): number {

@@ -1,8 +1,7 @@
-/** config/params/smtp.ts: the parameters of the relay client, each declared once. Postfix has nearly every one twice, as
+/** config/params/smtp.ts: the parameters of the relay client, each declared once; TLS is in smtp-tls.ts. Postfix has nearly every one twice, as
  *  smtp_… and as lmtp_… with a few different defaults; twice() declares both names from one text. */
-import { bool, type Declaration, int, list, text, time, word } from "../declare.ts";
+import { bool, type Declaration, int, list, text, time } from "../declare.ts";
 
-const LEVELS = ["", "none", "may", "encrypt", "verify", "secure"] as const;
 const SINCE_ZERO = { min: 0 };
 const SECOND = { min: 1000 };
 
@@ -49,16 +48,6 @@ function shared(p: "smtp" | "lmtp", d: Differences) {
     sasl_security_options: list("noplaintext, noanonymous", "Mechanisms not to use: noplaintext, noanonymous."),
     sasl_tls_security_options: list(`$${p}_sasl_security_options`, `${p}_sasl_security_options for TLS sessions.`),
     sender_dependent_authentication: bool("no", "Look passwords up by sender first."),
-    tls_security_level: word(
-      "",
-      LEVELS,
-      "TLS policy: none, may (if offered), encrypt, verify, secure (certificate must match).",
-    ),
-    tls_policy_maps: list("", "Tables of TLS levels by next hop; they override the level for all."),
-    tls_wrappermode: bool("no", "Begin with TLS instead of STARTTLS, as port 465 wants it; needs level encrypt."),
-    tls_loglevel: text("0", "1 logs each TLS connection."),
-    use_tls: bool("no", "Old spelling of level may."),
-    enforce_tls: bool("no", "Old spelling of level encrypt."),
     host_lookup: list("dns", "How the addresses of hosts are looked up: dns, native."),
   };
 }

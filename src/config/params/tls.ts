@@ -1,4 +1,4 @@
-/** config/params/tls.ts: TLS of the SMTP server, each parameter declared once. The relay client's are in smtp.ts. */
+/** config/params/tls.ts: TLS of the SMTP server, each parameter declared once. The relay client's are in smtp-tls.ts. */
 import { bool, type Declaration, file, int, list, text, time, word } from "../declare.ts";
 
 const GRADES = ["high", "medium", "low", "export", "null"] as const;
@@ -66,7 +66,8 @@ export const TLS_PARAMETERS = {
   ),
   tls_append_default_CA: bool(
     "no",
-    "Trust public CAs too, where smtpd_tls_CAfile or smtpd_tls_CApath is set: the list that Node.js carries.",
+    "Trust the public CAs that Node.js carries: for clients' certificates where smtpd_tls_CAfile or smtpd_tls_CApath is set, " +
+      "for servers that mail is relayed to in any case.",
   ),
   smtpd_tls_ccert_verifydepth: int(
     "9",

@@ -1,7 +1,7 @@
 /** smtp/testdata/fake-peer.ts: a scriptable SMTP server on loopback, the network edge of the client's tests. Without a
  *  script it takes everything; the script replaces single replies, drops the connection, or cuts replies into bytes. */
 import { createServer, type Server, type Socket } from "node:net";
-import { TLSSocket } from "node:tls";
+import { createSecureContext, type SecureContext, TLSSocket } from "node:tls";
 import { TEST_CERT, TEST_KEY } from "./certificate.ts";
 
 /** "drop" closes the connection; text is sent as it is, CRLF added; undefined: the usual reply. */
@@ -17,6 +17,11 @@ export interface PeerScript {
   readonly slow?: boolean;
   /** Closes without an answer to the handshake. */
   readonly brokenTls?: boolean;
+  /** PEM with the key and chain to show instead of the self-signed one for "localhost". */
+  readonly certificate?: Uint8Array;
+  readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  /** Begins with TLS. */
+  readonly wrapper?: boolean;
   readonly lmtp?: boolean;
   /** Closes after so many bytes of content. */
   readonly dropAfterBytes?: number;
@@ -30,9 +35,12 @@ export interface Seen {
 export class FakePeer {
   readonly #server: Server;
   readonly #sockets = new Set<Socket>();
+  #context: SecureContext | undefined;
   readonly script: PeerScript;
   readonly seen: Seen[] = [];
   readonly messages: Buffer[] = [];
+  /** What each finished handshake was: the name asked for, whether it was resumed, the client's certificate. */
+  readonly handshakes: { readonly serverName: string; readonly resumed: boolean; readonly client: string }[] = [];
   connections = 0;
 
   private constructor(script: PeerScript) {
@@ -56,6 +64,18 @@ export class FakePeer {
     const address = this.#server.address();
     if (address === null || typeof address === "string") throw new Error("Not listening");
     return address.port;
+  }
+
+  /** One for all connections, so that sessions can be resumed. */
+  contextOf(certificate: Uint8Array | undefined): SecureContext {
+    const pem = certificate && Buffer.from(certificate);
+    this.#context ??= createSecureContext({
+      key: pem ?? TEST_KEY,
+      cert: pem ?? TEST_CERT,
+      sessionIdContext: "peer",
+      ...(this.script.maxVersion && { maxVersion: this.script.maxVersion }),
+    });
+    return this.#context;
   }
 
   /** Commands of one connection, or of all. */
@@ -90,7 +110,8 @@ class Conversation {
   }
 
   start(): void {
-    this.#listen(this.#socket);
+    if (this.#peer.script.wrapper) this.#secure();
+    else this.#listen(this.#socket);
     if (this.#peer.script.greeting === "drop") this.#socket.destroy();
     else this.#send(this.#peer.script.greeting ?? "220 peer.test ESMTP");
   }
@@ -165,7 +186,22 @@ class Conversation {
       return;
     }
     this.#socket.removeAllListeners("data");
-    const secure = new TLSSocket(this.#socket, { isServer: true, key: TEST_KEY, cert: TEST_CERT });
+    const { certificate } = this.#peer.script;
+    const secure = new TLSSocket(this.#socket, {
+      isServer: true,
+      secureContext: this.#peer.contextOf(certificate),
+      requestCert: true,
+      rejectUnauthorized: false,
+      SNICallback: (_name, done) => done(null, undefined),
+    });
+    secure.once("secure", () => {
+      const { servername } = secure as { servername?: string | false };
+      this.#peer.handshakes.push({
+        serverName: servername || "",
+        resumed: secure.isSessionReused(),
+        client: secure.getPeerX509Certificate()?.subject ?? "",
+      });
+    });
     secure.on("error", () => secure.destroy());
     this.#socket = secure;
     this.#listen(secure);

@@ -9,7 +9,7 @@ import { asAddress } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
 import { type LookupTable, TableError } from "../../tables/table.ts";
-import { createSmtpAgent } from "../create.ts";
+import { createSmtpAgent, type SmtpAgentOptions } from "../create.ts";
 
 export type Zone = Readonly<Record<string, { mx?: readonly MxRecord[]; a?: readonly string[]; temporary?: boolean }>>;
 
@@ -45,6 +45,8 @@ export interface RequestWords {
   readonly smtputf8: boolean;
   /** Only asks. */
   readonly probe: true;
+  /** How long the message was in the queue. */
+  readonly queuedMs: number;
   readonly signal: AbortSignal;
 }
 
@@ -55,6 +57,7 @@ export function createWorld(options: {
   readonly tables?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   readonly myAddresses?: readonly string[];
   readonly protocol?: "smtp" | "lmtp";
+  readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
 }): World {
   const lines: string[] = [];
   const log = new Log({ sink: (r) => lines.push(r.text), now: () => 0, tag: "postfix/smtp", id: 1 });
@@ -67,6 +70,7 @@ export function createWorld(options: {
     log,
     myAddresses: options.myAddresses ?? [],
     protocol: options.protocol,
+    tlsFiles: options.tlsFiles,
   });
   const never = new AbortController().signal;
   return {
@@ -104,7 +108,7 @@ function requestOf(words: Partial<RequestWords> & { nexthop: string }): Delivery
     nexthop: words.nexthop,
     recipients: recipients.map((r, i) => ({ id: i + 1, address: asAddress(r), original: asAddress(r) })),
     content: { sizeBytes: chunks.reduce((n, c) => n + c.length, 0), chunks: () => chunks },
-    activeMs: 0,
+    activeMs: words.queuedMs ?? 0,
     probe: words.probe,
   };
 }
