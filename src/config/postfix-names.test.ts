@@ -20,6 +20,7 @@ import { SMTP_PARAMETERS } from "./params/smtp.ts";
 import { SMTP_TLS_PARAMETERS } from "./params/smtp-tls.ts";
 import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
 import { TLS_PARAMETERS } from "./params/tls.ts";
+import { VERIFY_PARAMETERS } from "./params/verify.ts";
 import { POSTFIX_NAMES } from "./postfix-names.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 
@@ -50,6 +51,7 @@ test("REGISTRY: every parameter is declared in one file", () => {
     SMTP_TLS_PARAMETERS,
     SMTPD_PARAMETERS,
     TLS_PARAMETERS,
+    VERIFY_PARAMETERS,
   };
   const owners = new Map<string, string>();
   const twice: string[] = [];
