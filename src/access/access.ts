@@ -1,4 +1,5 @@
 /** access/access.ts: what the restriction language decides about, and what it answers (design §8). Values only. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
@@ -103,16 +104,16 @@ export interface Verdict {
 
 /** One transaction-spanning evaluation: keeps defer_if_permit state and the delayed stages (postfix.md §2.1). */
 export interface AccessSession {
-  atConnect(facts: Facts): Promise<Verdict>;
-  atHelo(facts: Facts): Promise<Verdict>;
+  atConnect(facts: Facts): Awaitable<Verdict>;
+  atHelo(facts: Facts): Awaitable<Verdict>;
   /** A new transaction begins: per-message state is dropped first. */
-  atMail(facts: Facts): Promise<Verdict>;
-  atRcpt(facts: Facts): Promise<Verdict>;
-  atVrfy(facts: Facts): Promise<Verdict>;
-  atData(facts: Facts): Promise<Verdict>;
-  atEndOfData(facts: Facts): Promise<Verdict>;
+  atMail(facts: Facts): Awaitable<Verdict>;
+  atRcpt(facts: Facts): Awaitable<Verdict>;
+  atVrfy(facts: Facts): Awaitable<Verdict>;
+  atData(facts: Facts): Awaitable<Verdict>;
+  atEndOfData(facts: Facts): Awaitable<Verdict>;
   /** ETRN: client, helo and etrn lists (postfix.md §2.1). */
-  atEtrn(facts: Facts): Promise<Verdict>;
+  atEtrn(facts: Facts): Awaitable<Verdict>;
 }
 
 /** The compiled lists of one service in one config generation. */

@@ -1,6 +1,7 @@
 /** access/evaluator.ts: which lists run at which command, and what is carried from one to the next (postfix.md §2.1).
  *  smtpd_delay_reject = yes runs client, helo and sender lists at every RCPT; `no` runs each at its own command.
  *  States of a session: open → denied (a refusal at connect without delay is repeated for every later command). */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Log } from "../log/log.ts";
 import { formatClient } from "../mail/client.ts";
 import { printableAscii } from "../mail/printable.ts";
@@ -69,51 +70,54 @@ class Evaluator implements AccessSession {
     this.#traceMode = trace;
   }
 
-  async atConnect(facts: Facts): Promise<Verdict> {
+  atConnect(facts: Facts): Awaitable<Verdict> {
     if (this.#lists.delayReject || this.#isIdle("client")) return LET_THROUGH;
     const walk = this.#walk(facts, undefined);
-    const result = await this.#runClient(walk);
-    this.#afterClient = walk.deferIfPermit;
-    this.#afterHelo = walk.deferIfPermit;
-    const verdict = this.#verdict(walk, result);
-    if (isRefused(result)) this.#denied = verdict.decision;
-    return verdict;
+    return whenKnown(this.#runClient(walk), (result) => {
+      this.#afterClient = walk.deferIfPermit;
+      this.#afterHelo = walk.deferIfPermit;
+      const verdict = this.#verdict(walk, result);
+      if (isRefused(result)) this.#denied = verdict.decision;
+      return verdict;
+    });
   }
 
-  async atHelo(facts: Facts): Promise<Verdict> {
+  atHelo(facts: Facts): Awaitable<Verdict> {
     if (this.#denied) return this.#stillDenied(this.#denied);
     if (this.#lists.delayReject || this.#isIdle("helo")) return LET_THROUGH;
     const walk = this.#walk(facts, this.#afterClient);
-    const result = await this.#runHelo(walk);
-    this.#afterHelo = walk.deferIfPermit;
-    return this.#verdict(walk, result);
+    return whenKnown(this.#runHelo(walk), (result) => {
+      this.#afterHelo = walk.deferIfPermit;
+      return this.#verdict(walk, result);
+    });
   }
 
-  async atMail(facts: Facts): Promise<Verdict> {
+  atMail(facts: Facts): Awaitable<Verdict> {
     this.#message = { held: false, discarded: false };
     this.#afterSender = this.#afterHelo;
     if (this.#denied) return this.#stillDenied(this.#denied);
     if (this.#lists.delayReject) return LET_THROUGH;
     const walk = this.#walk(facts, this.#afterHelo);
-    const result = await this.#runSender(walk);
-    this.#afterSender = walk.deferIfPermit;
-    return this.#verdict(walk, result);
+    return whenKnown(this.#runSender(walk), (result) => {
+      this.#afterSender = walk.deferIfPermit;
+      return this.#verdict(walk, result);
+    });
   }
 
-  atRcpt(facts: Facts): Promise<Verdict> {
+  atRcpt(facts: Facts): Awaitable<Verdict> {
     return this.#recipient(facts);
   }
 
   /** VRFY asks what RCPT would say. */
-  atVrfy(facts: Facts): Promise<Verdict> {
+  atVrfy(facts: Facts): Awaitable<Verdict> {
     return this.#recipient(facts);
   }
 
-  atData(facts: Facts): Promise<Verdict> {
+  atData(facts: Facts): Awaitable<Verdict> {
     return this.#afterRecipients("data", facts, { name: "DATA", replyClass: "Data command" });
   }
 
-  atEndOfData(facts: Facts): Promise<Verdict> {
+  atEndOfData(facts: Facts): Awaitable<Verdict> {
     return this.#afterRecipients("end_of_data", facts, { name: "END-OF-MESSAGE", replyClass: "End-of-data" });
   }
 
@@ -134,59 +138,68 @@ class Evaluator implements AccessSession {
     return this.#verdict(walk, isRefused(deferred) ? deferred : end);
   }
 
-  async #recipient(facts: Facts): Promise<Verdict> {
+  #recipient(facts: Facts): Awaitable<Verdict> {
     if (this.#denied) return this.#stillDenied(this.#denied);
     // RFC 5321 §4.5.1: <postmaster> without a domain is always reachable.
     if (facts.recipient?.toLowerCase() === "postmaster") return LET_THROUGH;
-    const { delayReject, relayFirst } = this.#lists;
+    const { delayReject } = this.#lists;
     const walk = this.#walk(facts, delayReject ? undefined : this.#afterSender);
-    if (delayReject) {
-      const delayed = await this.#runDelayed(walk);
+    return whenKnown(delayReject ? this.#runDelayed(walk) : "next", (delayed) => {
       if (isRefused(delayed)) return this.#verdict(walk, delayed);
-    }
-    walk.beginStage();
-    const subject: Subject = { name: facts.recipient ?? "", replyClass: "Recipient address" };
-    let result: ListResult = "next";
-    const order = relayFirst && !this.#lists.relayPermits ? RELAY_FIRST : RECIPIENT_FIRST;
-    for (const stage of order) {
-      const step = stage === "relay" ? this.#runRelay(walk, subject) : this.#runList(walk, stage, subject);
-      const end = step instanceof Promise ? await step : step;
-      if (isRefused(end)) {
-        if (stage === "recipient") this.#noteOldOrder(walk);
-        return this.#verdict(walk, end);
-      }
-      if (end !== "next") result = end;
-    }
-    const deferred = walk.takeDeferIfPermit();
-    if (isRefused(deferred)) return this.#verdict(walk, deferred);
-    const unlisted = this.#runUnlisted(walk, "recipient");
-    const last = unlisted instanceof Promise ? await unlisted : unlisted;
-    return this.#verdict(walk, isRefused(last) ? last : result);
+      walk.beginStage();
+      return whenKnown(this.#runRecipient(walk), (end) => this.#verdict(walk, end));
+    });
   }
 
   /** The lists of the commands before RCPT. A permit ends only its own list. */
-  async #runDelayed(walk: Walk): Promise<ListResult> {
-    for (const run of [this.#runClient, this.#runHelo, this.#runSender]) {
-      const step = run.call(this, walk);
-      const end = step instanceof Promise ? await step : step;
-      if (isRefused(end)) return end;
-    }
-    return "next";
+  #runDelayed(walk: Walk): Awaitable<ListResult> {
+    return whenKnown(this.#runClient(walk), (client) => {
+      if (isRefused(client)) return client;
+      return whenKnown(this.#runHelo(walk), (helo) => {
+        if (isRefused(helo)) return helo;
+        return whenKnown(this.#runSender(walk), (sender) => (isRefused(sender) ? sender : "next"));
+      });
+    });
   }
 
-  #runClient(walk: Walk): ListResult | Promise<ListResult> {
+  /** The relay and the recipient list, and what stands behind them. */
+  #runRecipient(walk: Walk): Awaitable<ListResult> {
+    const { relayFirst, relayPermits } = this.#lists;
+    const subject: Subject = { name: walk.facts.recipient ?? "", replyClass: "Recipient address" };
+    const [first, second] = relayFirst && !relayPermits ? RELAY_FIRST : RECIPIENT_FIRST;
+    return whenKnown(this.#runEither(walk, first, subject), (one) => {
+      if (isRefused(one)) return one;
+      return whenKnown(this.#runEither(walk, second, subject), (other) => {
+        if (isRefused(other)) return other;
+        const deferred = walk.takeDeferIfPermit();
+        if (isRefused(deferred)) return deferred;
+        const result = other === "next" ? one : other;
+        return whenKnown(this.#runUnlisted(walk, "recipient"), (last) => (isRefused(last) ? last : result));
+      });
+    });
+  }
+
+  #runEither(walk: Walk, stage: "relay" | "recipient", subject: Subject): Awaitable<ListResult> {
+    if (stage === "relay") return this.#runRelay(walk, subject);
+    return whenKnown(this.#runList(walk, stage, subject), (end) => {
+      if (isRefused(end)) this.#noteOldOrder(walk);
+      return end;
+    });
+  }
+
+  #runClient(walk: Walk): Awaitable<ListResult> {
     walk.beginStage();
     return this.#runList(walk, "client", { name: formatClient(walk.facts.client), replyClass: "Client host" });
   }
 
-  #runHelo(walk: Walk): ListResult | Promise<ListResult> {
+  #runHelo(walk: Walk): Awaitable<ListResult> {
     const { helo } = walk.facts;
     walk.beginStage();
     if (helo === undefined) return "next";
     return this.#runList(walk, "helo", { name: helo, replyClass: "Helo command" });
   }
 
-  #runSender(walk: Walk): ListResult | Promise<ListResult> {
+  #runSender(walk: Walk): Awaitable<ListResult> {
     const { sender } = walk.facts;
     walk.beginStage();
     if (sender === undefined) return "next";
@@ -195,13 +208,13 @@ class Evaluator implements AccessSession {
     return isRefused(step) ? step : this.#runUnlisted(walk, "sender");
   }
 
-  #runList(walk: Walk, stage: Stage, subject: Subject): ListResult | Promise<ListResult> {
+  #runList(walk: Walk, stage: Stage, subject: Subject): Awaitable<ListResult> {
     const rules = this.#lists.rules[stage];
     return rules.length === 0 ? "next" : walk.run({ stage, rules, subject });
   }
 
   /** The relay list, or the rules that tell whether its old default, empty, lets a stranger through. */
-  #runRelay(walk: Walk, subject: Subject): ListResult | Promise<ListResult> {
+  #runRelay(walk: Walk, subject: Subject): Awaitable<ListResult> {
     const { relayPermits } = this.#lists;
     if (!relayPermits) return this.#runList(walk, "relay", subject);
     const step = walk.run({ stage: "relay", rules: relayPermits, subject });
@@ -231,7 +244,7 @@ class Evaluator implements AccessSession {
   }
 
   /** The check that stands behind the list unless the list made it itself or the message is discarded. */
-  #runUnlisted(walk: Walk, who: "sender" | "recipient"): ListResult | Promise<ListResult> {
+  #runUnlisted(walk: Walk, who: "sender" | "recipient"): Awaitable<ListResult> {
     const { rejectUnlistedSender, rejectUnlistedRecipient, services } = this.#lists;
     if (!(who === "sender" ? rejectUnlistedSender : rejectUnlistedRecipient)) return "next";
     if (walk.checked[who]) return "next";
@@ -250,17 +263,17 @@ class Evaluator implements AccessSession {
     return walk.run({ stage: who, rules: [rule], subject });
   }
 
-  async #afterRecipients(stage: "data" | "end_of_data", facts: Facts, subject: Subject): Promise<Verdict> {
+  #afterRecipients(stage: "data" | "end_of_data", facts: Facts, subject: Subject): Awaitable<Verdict> {
     if (this.#denied) return this.#stillDenied(this.#denied);
     if (this.#isIdle(stage)) return LET_THROUGH;
     // With several recipients none of them stands for the message.
     const seen = facts.recipientCount > 1 ? { ...facts, recipient: undefined } : facts;
     const walk = this.#walk(seen, undefined);
-    const step = this.#runList(walk, stage, subject);
-    const end = step instanceof Promise ? await step : step;
-    if (isRefused(end)) return this.#verdict(walk, end);
-    const deferred = walk.takeDeferIfPermit();
-    return this.#verdict(walk, isRefused(deferred) ? deferred : end);
+    return whenKnown(this.#runList(walk, stage, subject), (end) => {
+      if (isRefused(end)) return this.#verdict(walk, end);
+      const deferred = walk.takeDeferIfPermit();
+      return this.#verdict(walk, isRefused(deferred) ? deferred : end);
+    });
   }
 
   #walk(facts: Facts, deferral: Deferral | undefined): Walk {

@@ -1,6 +1,7 @@
 /** access/golden-script.ts: the line language of testdata/*.in, for golden.test.ts only. It sets parameters, tables and
  *  facts, runs the commands of a session, and prints every verdict. Tables, addresses and networks are fakes at the edge;
  *  the restrictions, the compiler and the evaluator are the real ones. Lines are listed in testdata/README.md. */
+import type { Awaitable } from "../base/awaitable.ts";
 import { systemClock } from "../base/clock.ts";
 import { Parameters } from "../config/parameters.ts";
 import type { Assignment } from "../config/snapshot.ts";
@@ -90,7 +91,7 @@ class Script {
     this.#print(await this.#command(this.#session, verb, rest));
   }
 
-  #command(session: AccessSession, verb: string, rest: string): Promise<Verdict> {
+  #command(session: AccessSession, verb: string, rest: string): Awaitable<Verdict> {
     const address = asAddress(rest === "<>" ? "" : rest);
     const count = rest === "" ? 1 : Number(rest);
     switch (verb) {

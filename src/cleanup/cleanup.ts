@@ -1,4 +1,5 @@
 /** cleanup/cleanup.ts: the interface between smtpd and the room that makes messages (design §5 steps 7-8). */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Address } from "../mail/address.ts";
 import type { TlsSession } from "../mail/client.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
@@ -39,4 +40,4 @@ export interface Cleanup {
 }
 
 /** Tells qmgr about a committed message; given to cleanup by the worker. */
-export type RouteLane = (recipient: Address, sender: Address, filter?: string | undefined) => Promise<string>;
+export type RouteLane = (recipient: Address, sender: Address, filter?: string | undefined) => Awaitable<string>;

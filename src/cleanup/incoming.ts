@@ -118,7 +118,8 @@ export class Incoming implements IncomingMessage {
   async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {
     const complete = this.#completeFields(fields, mapped.sender);
     try {
-      const body = await this.#body.finish();
+      const finished = this.#body.finish();
+      const body = finished instanceof Promise ? await finished : finished;
       const { claimed, message } = await this.#append(complete, body, { mapped, hold });
       this.#logMessageId(complete);
       if (claimed) this.#deps.arrived(claimed);
@@ -136,7 +137,8 @@ export class Incoming implements IncomingMessage {
     const envelope = { ...this.#filteredEnvelope(), sender };
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
-      const lane = await this.#deps.laneOf(recipient.address, envelope.sender, envelope.filter);
+      const routed = this.#deps.laneOf(recipient.address, envelope.sender, envelope.filter);
+      const lane = typeof routed === "string" ? routed : await routed;
       rows.push({ ...recipient, lane, dueMs: envelope.arrivalMs });
     }
     const message: NewMessage = { envelope, header: this.#headerBlock(fields), body, recipients: rows, hold };

@@ -1,5 +1,6 @@
 /** cleanup/map-envelope.ts: the sender and the recipients as they are queued: mapped, aliases expanded, automatic copies added,
  *  duplicates left out (cleanup_addr(3), cleanup_out_recipient(3)). */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress } from "../mail/address.ts";
 import type { Recipient } from "../mail/envelope.ts";
@@ -20,7 +21,18 @@ export interface EnvelopeMapping {
 }
 
 /** Rejects MappingError. */
-export async function mapEnvelope(given: MappedEnvelope, mapping: EnvelopeMapping): Promise<MappedEnvelope> {
+export function mapEnvelope(given: MappedEnvelope, mapping: EnvelopeMapping): Awaitable<MappedEnvelope> {
+  const { mappings, params, warn } = mapping;
+  if (!mappings.idle) return mapAll(given, mapping);
+  const kept = new UniqueRecipients(params);
+  for (const recipient of given.recipients) kept.add(recipient);
+  return whenKnown(mappings.map(given.sender, "envelope_sender", warn), (sender) => ({
+    sender,
+    recipients: kept.recipients,
+  }));
+}
+
+async function mapAll(given: MappedEnvelope, mapping: EnvelopeMapping): Promise<MappedEnvelope> {
   const { mappings, params, warn } = mapping;
   const kept = new UniqueRecipients(params);
   const sender = await mappings.map(given.sender, "envelope_sender", warn);

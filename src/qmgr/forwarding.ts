@@ -1,12 +1,13 @@
 /** qmgr/forwarding.ts: mail that an agent forwards, as the copies that the store is to add: who gets it is the agent's to say,
  *  the lanes are ours. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Address } from "../mail/address.ts";
 import type { ForwardedMessage } from "../mail/delivery.ts";
 import type { ForwardedCopy, NewRecipient } from "../queue/store.ts";
 
 export interface ForwardingOptions {
-  readonly laneOf: (recipient: Address, sender: Address) => Promise<string>;
+  readonly laneOf: (recipient: Address, sender: Address) => Awaitable<string>;
   readonly clock: Clock;
 }
 

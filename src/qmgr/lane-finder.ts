@@ -1,5 +1,6 @@
 /** qmgr/lane-finder.ts: which lane a recipient waits in: where double bounces end, where a content filter is, where the
  *  resolver says. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import { type Address, domainOf, localPartOf } from "../mail/address.ts";
@@ -25,20 +26,30 @@ export class LaneFinder {
   }
 
   /** The key; RETRY_LANE, and a log line, where a table does not answer. Rejects for bugs only. */
-  async laneOf(recipient: Address, sender: Address, filter: string | undefined): Promise<string> {
+  laneOf(recipient: Address, sender: Address, filter: string | undefined): Awaitable<string> {
     if (filter !== undefined) return this.#filterLane(filter, recipient);
-    const { resolver, log } = this.#parts;
     try {
-      if (this.#looksLikeDoubleBounce(recipient) && (await resolver.classOf(recipient)) === "local") {
-        return formatLaneKey("discard", DOUBLE_BOUNCE);
-      }
-      const route = await resolver.route(recipient, sender);
-      return formatLaneKey(route.transport, route.nexthop);
+      const lane = this.#routedLane(recipient, sender);
+      return lane instanceof Promise ? lane.catch((cause: unknown) => this.#unresolved(cause)) : lane;
     } catch (cause) {
-      if (!(cause instanceof TableError)) throw cause;
-      log.warning(`cannot resolve a recipient: ${printableUtf8(cause.message)}`);
-      return RETRY_LANE;
+      return this.#unresolved(cause);
     }
+  }
+
+  #routedLane(recipient: Address, sender: Address): Awaitable<string> {
+    const { resolver } = this.#parts;
+    const byRoute = () =>
+      whenKnown(resolver.route(recipient, sender), ({ transport, nexthop }) => formatLaneKey(transport, nexthop));
+    if (!this.#looksLikeDoubleBounce(recipient)) return byRoute();
+    return whenKnown(resolver.classOf(recipient), (addressClass) =>
+      addressClass === "local" ? formatLaneKey("discard", DOUBLE_BOUNCE) : byRoute(),
+    );
+  }
+
+  #unresolved(cause: unknown): string {
+    if (!(cause instanceof TableError)) throw cause;
+    this.#parts.log.warning(`cannot resolve a recipient: ${printableUtf8(cause.message)}`);
+    return RETRY_LANE;
   }
 
   /** Whether it may be the sender of notices to the postmaster, where bounces come to an end (qmgr_message.c). */

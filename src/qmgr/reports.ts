@@ -1,6 +1,7 @@
 /** qmgr/reports.ts: delivery reports as messages to append to the queue, each with the log line that goes with it. Which
  *  reports are due, and what they say, is bounce's. */
 
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Clock } from "../base/clock.ts";
 import type { BounceComposer } from "../bounce/compose.ts";
 import type { Log } from "../log/log.ts";
@@ -15,7 +16,7 @@ export interface ReporterOptions {
   readonly store: Pick<QueueStore, "delayed">;
   readonly bounces: BounceComposer;
   readonly nextQueueId: () => QueueId;
-  readonly laneOf: (recipient: Address, sender: Address) => Promise<string>;
+  readonly laneOf: (recipient: Address, sender: Address) => Awaitable<string>;
   readonly clock: Clock;
   readonly logFor: (program: string) => Log;
 }

@@ -1,6 +1,7 @@
 /** qmgr/scheduler.ts: decides what is delivered when (SCHEDULER_README; design §4 Lanes, §5 steps 10-13). Knows no SMTP:
  *  delivery agents are injected. New mail goes straight from its commit into a lane; what finds no room is given back to
  *  the store and read again when there is room (due-reader.ts). */
+import type { Awaitable } from "../base/awaitable.ts";
 import { ParameterError, type Parameters } from "../config/parameters.ts";
 import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
@@ -71,7 +72,7 @@ export class Scheduler implements QueueManager {
     this.#settler = this.#createSettler();
   }
 
-  laneOf(recipient: Address, sender: Address, filter?: string): Promise<string> {
+  laneOf(recipient: Address, sender: Address, filter?: string): Awaitable<string> {
     return this.#finder.laneOf(recipient, sender, filter);
   }
 

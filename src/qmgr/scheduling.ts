@@ -1,4 +1,5 @@
 /** qmgr/scheduling.ts: the scheduler as the worker sees it; scheduler.ts implements it, create.ts makes it. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Clock } from "../base/clock.ts";
 import type { BounceComposer } from "../bounce/compose.ts";
 import type { Parameters } from "../config/parameters.ts";
@@ -52,7 +53,7 @@ export interface QueueStatus {
 
 export interface QueueManager {
   /** Lane key of a recipient, for the store; "retry:" when it cannot be found out now. Rejects for bugs only. */
-  laneOf(recipient: Address, sender: Address, filter?: string | undefined): Promise<string>;
+  laneOf(recipient: Address, sender: Address, filter?: string | undefined): Awaitable<string>;
   /** Takes a message that was committed and claimed. Never throws. */
   arrived(message: ClaimedMessage): void;
   /** Reads the queue again and gives dead destinations another chance: after flush, release, requeue. */

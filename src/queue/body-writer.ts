@@ -2,6 +2,7 @@
  *  moment it passes the limit, so memory per session is constant. File and directory are synced before finish() resolves. */
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
+import type { Awaitable } from "../base/awaitable.ts";
 import { DirectorySync } from "../base/durable.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { asQueueError } from "./faults.ts";
@@ -52,7 +53,7 @@ export class SpillingBody implements BodyWriter {
   #chunks: Uint8Array[] = [];
   #file: { readonly name: string; readonly handle: ContentHandle } | undefined;
   #spilling = false;
-  #tail: Promise<void> = Promise.resolve();
+  #tail: Promise<void> | undefined;
   #error: QueueError | undefined;
   #closed = false;
 
@@ -73,13 +74,16 @@ export class SpillingBody implements BodyWriter {
     this.#chunks.push(chunk);
     if (!this.#spilling && this.#sizeBytes <= this.#inlineLimit) return;
     this.#spilling = true;
-    this.#tail = this.#tail.then(() => this.#drain());
+    this.#tail = this.#tail?.then(() => this.#drain()) ?? this.#drain();
     return this.#tail;
   }
 
-  async finish(): Promise<StoredBody> {
+  finish(): Awaitable<StoredBody> {
+    return this.#spilling ? this.#finishFile() : { kind: "inline", bytes: this.#joined() };
+  }
+
+  async #finishFile(): Promise<StoredBody> {
     await this.#tail;
-    if (!this.#spilling) return { kind: "inline", bytes: this.#joined() };
     if (this.#file && !this.#error) await this.#attempt(() => this.#seal());
     if (this.#error) {
       await this.abort();

@@ -276,7 +276,7 @@ for (const { failAt, code, full } of [
     };
     const body = new SpillingBody(new ContentDirectory(directory, fs), { queueId: ids.next(), inlineLimit: 10 });
     for (let i = 0; i < 5; i++) await body.write(new Uint8Array(20));
-    await assert.rejects(body.finish(), { name: "QueueError", full });
+    await assert.rejects(async () => body.finish(), { name: "QueueError", full });
     assert.equal(removed.length, failAt === "open" ? 0 : 1);
     writeFileSync(join(directory, "probe"), "");
     await body.abort();

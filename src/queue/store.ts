@@ -1,5 +1,6 @@
 /** queue/store.ts: the interface of the durable queue (design §9). Implemented by the SQLite shards behind a store thread.
  *  All promises resolve after the group commit that holds the change has been synced. A shard number is in each queue id. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Address } from "../mail/address.ts";
 import type { MessageContent, RcptOutcome } from "../mail/delivery.ts";
 import type { RecipientDsn } from "../mail/dsn.ts";
@@ -23,7 +24,7 @@ export interface BodyWriter {
   /** Takes ownership of the chunk. A promise means: wait for it before the next write (back-pressure). */
   write(chunk: Uint8Array): void | Promise<void>;
   /** Synced on disk if it went to a file; in memory, to ride in the commit, if it stayed small. */
-  finish(): Promise<StoredBody>;
+  finish(): Awaitable<StoredBody>;
   /** Forgets the body; also after finish() if the message is not appended. */
   abort(): Promise<void>;
 }

@@ -1,9 +1,11 @@
 /** rewrite/create.ts: the address resolver of one configuration scope: canonical form, address class, transport and next
  *  hop, as trivial-rewrite(8) finds them. Expanding aliases is not done here. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import { canonicalIp } from "../base/cidr.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
 import { lookupTables, mailAddrFindKeys } from "../tables/keys.ts";
+import type { LookupTrace } from "../tables/lookup-trace.ts";
 import type { LookupTable, TableOpener } from "../tables/table.ts";
 import { type RewriteRules, rewriteAddress, rewriteRules, swapRouting } from "./canonical.ts";
 import { createDomainClasses, type DomainClasses, literalAddress } from "./domains.ts";
@@ -54,13 +56,14 @@ export function createResolver(
   const settings = readSettings(params, deps);
   return {
     rewrite: (address) => rewriteAddress(address, settings.rules),
-    classOf: async (address) => (await resolve(address, settings)).addressClass,
+    classOf: (address) => whenKnown(resolve(address, settings), ({ addressClass }) => addressClass),
     route: (recipient, sender) => route(recipient, sender, settings),
-    async unlistedIn(address) {
-      const resolved = await resolve(address, settings);
-      if (await settings.recipients.isMapped(resolved, "recipient")) return undefined;
-      return settings.recipients.unlistedIn(resolved);
-    },
+    unlistedIn: (address) =>
+      whenKnown(resolve(address, settings), (resolved) =>
+        whenKnown(settings.recipients.isMapped(resolved, "recipient"), (mapped) =>
+          mapped ? undefined : settings.recipients.unlistedIn(resolved),
+        ),
+      ),
     undeliverable: (address, query) => undeliverable(address, query, settings),
     // Whatever the switches say: the next host may know these forms even where we do not.
     hasSenderRouting: (address) => address.includes("@") && /[@%!]/.test(localPartOf(address)),
@@ -107,21 +110,31 @@ function unknownAlias(params: Parameters): string {
 }
 
 /** Peels local domains off as long as the local part names another one, then finds the class. */
-async function resolve(given: Address, settings: Settings): Promise<Resolved> {
-  let address = rewriteAddress(given === "" ? settings.emptyRecipient : given, settings.rules);
-  for (let turn = 0; turn < MAX_ROUTING_TURNS; turn++) {
-    const domain = plainDomain(address);
-    if (domain === "") return { address, addressClass: "local", invalid: false };
-    if (!(await settings.domains.isLocal(domain))) {
-      if (isBadDomain(domain, settings.numericDomain)) return { address, addressClass: "default", invalid: true };
-      return { address, addressClass: await settings.domains.classOfRemote(domain), invalid: false };
-    }
+function resolve(given: Address, settings: Settings): Awaitable<Resolved> {
+  return peel(given === "" ? settings.emptyRecipient : given, MAX_ROUTING_TURNS, settings);
+}
+
+function peel(given: Address, turns: number, settings: Settings): Awaitable<Resolved> {
+  const address = rewriteAddress(given, settings.rules);
+  if (turns === 0) return { address, addressClass: "default", invalid: true };
+  const domain = plainDomain(address);
+  if (domain === "") return { address, addressClass: "local", invalid: false };
+  return whenKnown(settings.domains.isLocal(domain), (isLocal) => {
+    if (!isLocal) return resolveRemote(address, domain, settings);
     const local = localPartOf(address);
     const inner = local.includes("@") ? local : swapRouting(local, settings.rules);
-    if (!inner.includes("@")) return { address, addressClass: "local", invalid: localPartOf(address) === "" };
-    address = rewriteAddress(asAddress(inner), settings.rules);
-  }
-  return { address, addressClass: "default", invalid: true };
+    if (!inner.includes("@")) return { address, addressClass: "local", invalid: local === "" };
+    return peel(asAddress(inner), turns - 1, settings);
+  });
+}
+
+function resolveRemote(address: Address, domain: string, settings: Settings): Awaitable<Resolved> {
+  if (isBadDomain(domain, settings.numericDomain)) return { address, addressClass: "default", invalid: true };
+  return whenKnown(settings.domains.classOfRemote(domain), (addressClass) => ({
+    address,
+    addressClass,
+    invalid: false,
+  }));
 }
 
 /** Literals that are none, and addresses without brackets. */
@@ -130,55 +143,76 @@ function isBadDomain(domain: string, numericDomain: boolean): boolean {
   return !numericDomain && canonicalIp(domain) !== undefined;
 }
 
-async function route(recipient: Address, sender: Address, settings: Settings): Promise<Route> {
-  return routeResolved(await resolve(recipient, settings), sender, settings);
+function route(recipient: Address, sender: Address, settings: Settings): Awaitable<Route> {
+  return whenKnown(resolve(recipient, settings), (resolved) => routeResolved(resolved, sender, settings));
 }
 
-async function routeResolved(resolved: Resolved, sender: Address, settings: Settings): Promise<Route> {
-  const { address, addressClass, invalid } = resolved;
+function routeResolved(resolved: Resolved, sender: Address, settings: Settings): Awaitable<Route> {
+  const { address, invalid } = resolved;
   if (invalid) return { transport: "error", nexthop: "5.1.3 bad address syntax", recipient: address };
-  const domain = domainOf(address) ?? settings.rules.myorigin;
-  const relocated = await lookupTables(
+  const relocated = lookupTables(
     settings.relocatedMaps,
     mailAddrFindKeys(address, {
       delimiter: settings.delimiter,
       localDomain: settings.isLocalDomain(resolved),
     }),
   );
-  if (relocated) {
-    return { transport: "error", nexthop: `5.1.6 User has moved to ${relocated.value}`, recipient: address };
-  }
-  const byClass = await routeOfClass(addressClass, { domain, sender, settings });
-  const found = await lookupTransport(settings.transportMaps, address, {
-    delimiter: settings.delimiter,
-    parentMatches: settings.transportParents,
+  return whenKnown(relocated, (moved) => {
+    if (moved === undefined) return routeByTables(resolved, sender, settings);
+    return { transport: "error", nexthop: `5.1.6 User has moved to ${moved.value}`, recipient: address };
   });
-  return { ...(found ? overrideRoute(found, byClass, domain) : byClass), recipient: address };
+}
+
+function routeByTables(resolved: Resolved, sender: Address, settings: Settings): Awaitable<Route> {
+  const { address: recipient, addressClass } = resolved;
+  const { delimiter, transportMaps, transportParents: parentMatches } = settings;
+  const domain = domainOf(recipient) ?? settings.rules.myorigin;
+  return whenKnown(routeOfClass(addressClass, { domain, sender, settings }), (byClass) =>
+    whenKnown(lookupTransport(transportMaps, recipient, { delimiter, parentMatches }), (found) => {
+      const { transport, nexthop } = found ? overrideRoute(found, byClass, domain) : byClass;
+      return { transport, nexthop, recipient };
+    }),
+  );
 }
 
 /** What would become of mail to the address: what an alias leads to is not asked. */
-async function undeliverable(
+function undeliverable(
   address: Address,
-  { who, sender, trace }: UndeliverableQuery,
+  query: UndeliverableQuery,
   settings: Settings,
-): Promise<Undeliverable | undefined> {
-  const resolved = await resolve(address, settings);
-  const { addressClass } = resolved;
-  trace?.lookup("address class of", resolved.address, addressClass);
-  if (await settings.recipients.isMapped(resolved, who, trace)) return undefined;
-  const { transport, nexthop } = await routeResolved(resolved, sender, settings);
-  if (transport === "error" || transport === "retry")
-    trace?.lookup("transport of", resolved.address, `${transport}:${nexthop}`);
-  if (transport === "error" || transport === "retry") return { kind: transport, text: nexthop, addressClass };
-  const table = await settings.recipients.unlistedIn(resolved, trace);
-  if (table !== undefined) return { kind: "unlisted", table };
-  return addressClass === "relay" ? { kind: "relayed" } : undefined;
+): Awaitable<Undeliverable | undefined> {
+  return whenKnown(resolve(address, settings), (resolved) => {
+    const { who, sender, trace } = query;
+    trace?.lookup("address class of", resolved.address, resolved.addressClass);
+    return whenKnown(settings.recipients.isMapped(resolved, who, trace), (mapped) => {
+      if (mapped) return undefined;
+      const routed = routeResolved(resolved, sender, settings);
+      return whenKnown(routed, (found) => undeliverableBy(found, resolved, trace, settings));
+    });
+  });
 }
 
-async function routeOfClass(
+function undeliverableBy(
+  { transport, nexthop }: Route,
+  resolved: Resolved,
+  trace: LookupTrace | undefined,
+  settings: Settings,
+): Awaitable<Undeliverable | undefined> {
+  const { address, addressClass } = resolved;
+  if (transport === "error" || transport === "retry") {
+    trace?.lookup("transport of", address, `${transport}:${nexthop}`);
+    return { kind: transport, text: nexthop, addressClass };
+  }
+  return whenKnown(settings.recipients.unlistedIn(resolved, trace), (table) => {
+    if (table !== undefined) return { kind: "unlisted", table };
+    return addressClass === "relay" ? { kind: "relayed" } : undefined;
+  });
+}
+
+function routeOfClass(
   addressClass: AddressClass,
   { domain, sender, settings }: { readonly domain: string; readonly sender: Address; readonly settings: Settings },
-): Promise<TransportValue> {
+): Awaitable<TransportValue> {
   if (addressClass === "virtualAlias") {
     return { transport: "error", nexthop: settings.unknownAlias };
   }
@@ -187,12 +221,17 @@ async function routeOfClass(
     return { transport: configured.transport, nexthop: configured.nexthop || domain };
   }
   const { delimiter, senderTransport, senderRelayhost } = settings;
-  const bySender =
-    addressClass === "default"
-      ? await lookupBySender(senderTransport.tables, sender, { delimiter, emptyKey: senderTransport.emptyKey })
-      : undefined;
-  const chosen = bySender === undefined ? configured : overrideRoute(parseTransport(bySender), configured, "");
-  if (chosen.nexthop !== "") return chosen;
-  const relay = await lookupBySender(senderRelayhost.tables, sender, { delimiter, emptyKey: senderRelayhost.emptyKey });
-  return { transport: chosen.transport, nexthop: relay || settings.relayhost || domain };
+  const transports = addressClass === "default" ? senderTransport.tables : [];
+  return whenKnown(
+    lookupBySender(transports, sender, { delimiter, emptyKey: senderTransport.emptyKey }),
+    (bySender) => {
+      const chosen = bySender === undefined ? configured : overrideRoute(parseTransport(bySender), configured, "");
+      if (chosen.nexthop !== "") return chosen;
+      const options = { delimiter, emptyKey: senderRelayhost.emptyKey };
+      return whenKnown(lookupBySender(senderRelayhost.tables, sender, options), (relay) => ({
+        transport: chosen.transport,
+        nexthop: relay || settings.relayhost || domain,
+      }));
+    },
+  );
 }

@@ -1,15 +1,18 @@
 /** rewrite/domains.ts: which domains are ours and in which way (ADDRESS_CLASS_README): one list for each address class. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import { canonicalIp } from "../base/cidr.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { compileDomainList, compileNameList, type DomainList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 
 export interface DomainClasses {
-  /** In $mydestination, or `[address]` of our own. Rejects TableError, as all of these. */
-  isLocal(domain: string): Promise<boolean>;
+  /** In $mydestination, or `[address]` of our own. Throws or rejects TableError, as all of these. */
+  isLocal(domain: string): Awaitable<boolean>;
   /** The class of a domain that is not local. */
-  classOfRemote(domain: string): Promise<"virtualAlias" | "virtualMailbox" | "relay" | "default">;
+  classOfRemote(domain: string): Awaitable<RemoteClass>;
 }
+
+type RemoteClass = "virtualAlias" | "virtualMailbox" | "relay" | "default";
 
 /** Compiles the lists of one scope. */
 export function createDomainClasses(
@@ -25,18 +28,29 @@ export function createDomainClasses(
   const own = new Set(
     [...deps.ownAddresses, ...params.get("proxy_interfaces")].map((a) => canonicalIp(a) ?? a).filter(known),
   );
-  return {
-    isLocal: async (domain) => {
-      if (await inList(mydestination, domain)) return true;
-      const literal = literalAddress(domain);
-      return literal !== undefined && own.has(literal);
-    },
-    async classOfRemote(domain) {
-      if (await inList(virtualAlias, domain)) return "virtualAlias";
-      if (await inList(virtualMailbox, domain)) return "virtualMailbox";
-      return (await inList(relay, domain)) ? "relay" : "default";
-    },
+  const isOwnLiteral = (domain: string): boolean => {
+    const literal = literalAddress(domain);
+    return literal !== undefined && own.has(literal);
   };
+  const lists: readonly ListOfClass[] = [
+    { list: virtualAlias, name: "virtualAlias" },
+    { list: virtualMailbox, name: "virtualMailbox" },
+    { list: relay, name: "relay" },
+  ];
+  return {
+    isLocal: (domain) => whenKnown(mydestination.matches(domain), (listed) => listed || isOwnLiteral(domain)),
+    classOfRemote: (domain) => firstListed(lists, domain),
+  };
+}
+
+interface ListOfClass {
+  readonly list: DomainList;
+  readonly name: RemoteClass;
+}
+
+function firstListed([first, ...rest]: readonly ListOfClass[], domain: string): Awaitable<RemoteClass> {
+  if (first === undefined) return "default";
+  return whenKnown(first.list.matches(domain), (listed) => (listed ? first.name : firstListed(rest, domain)));
 }
 
 /** Canonical address of `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3); undefined for anything else. */
@@ -54,10 +68,6 @@ function familyFilter(params: Parameters): (address: string) => boolean {
   const takes = (protocol: "ipv4" | "ipv6") => protocols.includes("all") || protocols.includes(protocol);
   const [ipv4, ipv6] = [takes("ipv4"), takes("ipv6")];
   return (address) => (address.includes(":") ? ipv6 : ipv4);
-}
-
-async function inList(list: DomainList, domain: string): Promise<boolean> {
-  return list.matches(domain);
 }
 
 function relayParents(params: Parameters): boolean {

@@ -1,5 +1,6 @@
 /** rewrite/mappings.ts: the address mappings of one scope, in cleanup(8)'s order: canonical maps, masquerading, then virtual aliases
  *  and automatic copies. Addresses go in and come out in canonical form. All methods reject MappingError. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress, localPartOf, NULL_ADDRESS } from "../mail/address.ts";
 import { compileNameList } from "../tables/pattern-list.ts";
@@ -11,10 +12,12 @@ import { masquerade } from "./masquerade.ts";
 export type AddressPlace = "envelope_sender" | "envelope_recipient" | "header_sender" | "header_recipient";
 
 export interface AddressMappings {
+  /** Nothing is configured: map() gives its answer at once, expand() and copies need not be asked. */
+  readonly idle: boolean;
   /** Whether map() can change an address at this place. */
   changes(place: AddressPlace): boolean;
   /** Canonical maps and masquerading; the null address stays. `warn` takes log lines without queue id. */
-  map(address: Address, place: AddressPlace, warn: (text: string) => void): Promise<Address>;
+  map(address: Address, place: AddressPlace, warn: (text: string) => void): Awaitable<Address>;
   /** What a recipient's aliases lead to; itself if it is none. */
   expand(recipient: Address): Promise<readonly Address[]>;
   /** The automatic copy for a sender or recipient, as the table says it. */
@@ -38,13 +41,13 @@ export function createMappings(params: Parameters, deps: AddressMapDeps): Addres
   };
   const always = params.get("always_bcc");
   const daemon = deps.resolver.rewrite(asAddress("MAILER-DAEMON")).toLowerCase();
+  const maps = [aliases, copies.sender, copies.recipient];
   return {
+    idle: Object.values(steps).every(({ length }) => length === 0) && maps.every((map) => !map) && always === "",
     changes: (place) => steps[place].length > 0,
-    async map(address, place, warn) {
+    map(address, place, warn) {
       if (place === "envelope_sender" && address.toLowerCase() === daemon) return NULL_ADDRESS;
-      let current = address;
-      if (current !== "") for (const step of steps[place]) current = await step(current, warn);
-      return current;
+      return address === "" || steps[place].length === 0 ? address : inTurn(steps[place], address, warn);
     },
     expand: async (recipient) => (aliases ? expandAliases(recipient, aliases, limits) : [recipient]),
     copyFor: async (who, address) => (address === "" ? undefined : copyOf(copies[who], address)),
@@ -55,6 +58,12 @@ export function createMappings(params: Parameters, deps: AddressMapDeps): Addres
 /** Postfix leaves the address out of this one log line. */
 async function copyOf(map: AddressMap | undefined, address: Address): Promise<Address | undefined> {
   return map && (await askedFor(map.name, "", () => map.lookup(address)))?.[0];
+}
+
+async function inTurn(steps: readonly Step[], address: Address, warn: (text: string) => void): Promise<Address> {
+  let current = address;
+  for (const step of steps) current = await step(current, warn);
+  return current;
 }
 
 type Step = (address: Address, warn: (text: string) => void) => Promise<Address>;

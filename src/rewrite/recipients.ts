@@ -1,5 +1,6 @@
 /** rewrite/recipients.ts: which addresses exist: the recipient table of each address class (LOCAL_RECIPIENT_README).
  *  Says only whether an address is listed; what becomes of one that is not is access/'s business. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, domainOf, localPartOf } from "../mail/address.ts";
 import { lookupTables, mailAddrFindKeys, mailboxKeys } from "../tables/keys.ts";
@@ -23,9 +24,9 @@ export interface ResolvedAddress {
 
 export interface RecipientTables {
   /** True if an alias or canonical table names the address: where it leads is found out later. */
-  isMapped(resolved: ResolvedAddress, who: "sender" | "recipient", trace?: LookupTrace): Promise<boolean>;
+  isMapped(resolved: ResolvedAddress, who: "sender" | "recipient", trace?: LookupTrace): Awaitable<boolean>;
   /** The table that should list the address and does not; undefined if it is listed or there is nothing to check. */
-  unlistedIn(resolved: ResolvedAddress, trace?: LookupTrace): Promise<string | undefined>;
+  unlistedIn(resolved: ResolvedAddress, trace?: LookupTrace): Awaitable<string | undefined>;
 }
 
 /** Opens the recipient tables of one scope. */
@@ -47,20 +48,21 @@ export function createRecipientTables(params: Parameters, tables: TableOpener): 
   const reserved = new Set(["postmaster", "mailer-daemon"]);
   reserved.add((params.text("double_bounce_sender") || "double-bounce").toLowerCase());
   return {
-    async isMapped(resolved, who, trace) {
+    isMapped(resolved, who, trace) {
       const options = { delimiter, localDomain: isLocalDomain(resolved, params) };
       const asked = who === "sender" ? [...mapped, ...sender] : mapped;
-      return (await lookupTables(asked, mailAddrFindKeys(resolved.address, options), trace)) !== undefined;
+      const keys = mailAddrFindKeys(resolved.address, options);
+      return whenKnown(lookupTables(asked, keys, trace), (hit) => hit !== undefined);
     },
-    async unlistedIn({ address, addressClass }, trace) {
+    unlistedIn({ address, addressClass }, trace) {
       if (addressClass === "default") return undefined;
       if (addressClass === "virtualAlias") return TABLE_NAMES.virtualAlias;
       // RFC 5321 §4.5.1 for postmaster; bounces come from the others.
       if (addressClass === "local" && reserved.has(localPartOf(address).toLowerCase())) return undefined;
       const own = byClass[addressClass];
       if (addressClass === "local" ? !checked.local : own.length === 0) return undefined;
-      const listed = await lookupTables(own, mailboxKeys(address, { delimiter }), trace);
-      return listed ? undefined : TABLE_NAMES[addressClass];
+      const listed = lookupTables(own, mailboxKeys(address, { delimiter }), trace);
+      return whenKnown(listed, (hit) => (hit ? undefined : TABLE_NAMES[addressClass]));
     },
   };
 }

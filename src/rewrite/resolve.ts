@@ -1,4 +1,5 @@
 /** rewrite/resolve.ts: address class and next hop (ADDRESS_CLASS_README, trivial-rewrite(8)). */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Address } from "../mail/address.ts";
 import type { LookupTrace } from "../tables/lookup-trace.ts";
 
@@ -32,14 +33,14 @@ export interface AddressResolver {
   /** Canonical form: append @$myorigin, .$mydomain if configured, swap bangpath/percent hack as Postfix does. */
   rewrite(address: Address): Address;
   /** Class by mydestination, inet_interfaces literals, virtual_*_domains, relay_domains. Rejects TableError. */
-  classOf(address: Address): AddressClass | Promise<AddressClass>;
+  classOf(address: Address): Awaitable<AddressClass>;
   /** Transport and next hop of a recipient. Rejects TableError: the caller defers. */
-  route(recipient: Address, sender: Address): Route | Promise<Route>;
+  route(recipient: Address, sender: Address): Awaitable<Route>;
   /** Name of the table that does not list this address ("local recipient"), or undefined if it is listed or not checked. */
-  unlistedIn(address: Address): string | undefined | Promise<string | undefined>;
+  unlistedIn(address: Address): Awaitable<string | undefined>;
   /** Whether to take mail for the address, or from it (`who`): aliases, then error transports, then recipient tables.
    *  Rejects TableError. Resolvers without it are asked with unlistedIn(). */
-  undeliverable?(address: Address, query: UndeliverableQuery): Promise<Undeliverable | undefined>;
+  undeliverable?(address: Address, query: UndeliverableQuery): Awaitable<Undeliverable | undefined>;
   /** Sender-specified routing (`a%b@c`, `a@b@c`, `b!a`) that must not count as an authorised destination. */
   hasSenderRouting(address: Address): boolean;
 }

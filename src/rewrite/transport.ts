@@ -1,4 +1,5 @@
 /** rewrite/transport.ts: `transport:nexthop` values of transport(5), transport_maps, and the sender dependent tables. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Address } from "../mail/address.ts";
 import { lookupTables, senderKeys, transportKeys } from "../tables/keys.ts";
 import type { LookupTable } from "../tables/table.ts";
@@ -25,23 +26,23 @@ export function overrideRoute(found: TransportValue, resolved: TransportValue, d
   return { transport: found.transport, nexthop: found.nexthop === "" ? domain : found.nexthop };
 }
 
-/** The transport_maps answer for a recipient. Rejects TableError. */
-export async function lookupTransport(
+/** The transport_maps answer for a recipient. Throws or rejects TableError. */
+export function lookupTransport(
   tables: readonly LookupTable[],
   recipient: Address,
   options: { readonly delimiter: string; readonly parentMatches: boolean },
-): Promise<TransportValue | undefined> {
-  const hit = await lookupTables(tables, transportKeys(recipient, options));
-  return hit && parseTransport(hit.value);
+): Awaitable<TransportValue | undefined> {
+  return whenKnown(lookupTables(tables, transportKeys(recipient, options)), (hit) => hit && parseTransport(hit.value));
 }
 
-/** The answer of a sender dependent table; undefined for none and for DUNNO. Rejects TableError. */
-export async function lookupBySender(
+/** The answer of a sender dependent table; undefined for none and for DUNNO. Throws or rejects TableError. */
+export function lookupBySender(
   tables: readonly LookupTable[],
   sender: Address,
   options: { readonly delimiter: string; readonly emptyKey: string },
-): Promise<string | undefined> {
+): Awaitable<string | undefined> {
   const keys = sender === "" ? [options.emptyKey] : senderKeys(sender, options);
-  const hit = await lookupTables(tables, keys);
-  return hit === undefined || /^dunno$/i.test(hit.value) ? undefined : hit.value;
+  return whenKnown(lookupTables(tables, keys), (hit) =>
+    hit === undefined || /^dunno$/i.test(hit.value) ? undefined : hit.value,
+  );
 }

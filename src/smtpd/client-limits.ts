@@ -6,6 +6,7 @@
  *  events are counted for whoever session.client is. */
 import type { Anvil, AnvilEvent } from "../anvil/anvil.ts";
 import { clientKey } from "../anvil/client-key.ts";
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import type { ClientEndpoint } from "../mail/client.ts";
@@ -92,7 +93,11 @@ export class ClientLimits {
   }
 
   /** Counts the connection, for this client only. The reply refuses it; the session is over then. */
-  async connect(visitor: Visitor): Promise<Reply | undefined> {
+  connect(visitor: Visitor): Awaitable<Reply | undefined> {
+    return this.counted || this.#parts.limits.any ? this.#connect(visitor) : undefined;
+  }
+
+  async #connect(visitor: Visitor): Promise<Reply | undefined> {
     const { limits, counting, hostname } = this.#parts;
     await this.disconnect();
     const key = limits.any ? await this.#keyOf(visitor) : undefined;
@@ -115,15 +120,17 @@ export class ClientLimits {
   }
 
   /** Counts a MAIL command. The reply refuses it. */
-  async mail(visitor: Visitor): Promise<Reply | undefined> {
-    if (!(await this.#exceeds("mail", visitor))) return undefined;
-    return reply(450, "4.7.1", `Error: too much mail from ${visitor.client.address}`);
+  mail(visitor: Visitor): Awaitable<Reply | undefined> {
+    return whenKnown(this.#exceeds("mail", visitor), (tooMuch) =>
+      tooMuch ? reply(450, "4.7.1", `Error: too much mail from ${visitor.client.address}`) : undefined,
+    );
   }
 
   /** Counts a RCPT command. The reply refuses it. */
-  async rcpt(visitor: Visitor): Promise<Reply | undefined> {
-    if (!(await this.#exceeds("rcpt", visitor))) return undefined;
-    return reply(450, "4.7.1", `Error: too many recipients from ${visitor.client.address}`);
+  rcpt(visitor: Visitor): Awaitable<Reply | undefined> {
+    return whenKnown(this.#exceeds("rcpt", visitor), (tooMany) =>
+      tooMany ? reply(450, "4.7.1", `Error: too many recipients from ${visitor.client.address}`) : undefined,
+    );
   }
 
   /** Counts an AUTH command. The reply refuses it. */
@@ -150,10 +157,14 @@ export class ClientLimits {
     return true;
   }
 
-  async #exceeds(event: AnvilEvent, visitor: Visitor): Promise<boolean> {
-    const { limits, counting } = this.#parts;
-    const limit = limits.events[event];
-    const key = limit > 0 ? await this.#keyOf(visitor) : undefined;
+  #exceeds(event: AnvilEvent, visitor: Visitor): Awaitable<boolean> {
+    const limit = this.#parts.limits.events[event];
+    return limit > 0 && this.#count(event, limit, visitor);
+  }
+
+  async #count(event: AnvilEvent, limit: number, visitor: Visitor): Promise<boolean> {
+    const { counting } = this.#parts;
+    const key = await this.#keyOf(visitor);
     if (key === undefined || counting === undefined) return false;
     const rate = await counting.anvil.count(event, key);
     if (rate <= limit) return false;

@@ -1,5 +1,6 @@
 /** smtpd/dialogue.ts: the course of one session: connect, greeting, commands until the end, disconnect. What a command
  *  does is in commands/. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import { escapeControls } from "../mail/printable.ts";
 import { reply } from "../mail/reply.ts";
 import { hideCredentials, hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
@@ -53,19 +54,22 @@ async function open(session: Session): Promise<boolean> {
 /** The greeting, or why there is none. False: the session is over. */
 export async function welcome(session: Session): Promise<boolean> {
   // As in Postfix: who speaks for other clients is not counted, they are.
-  const tooMany = session.xclientAllowed ? undefined : await session.limits.connect(session);
+  const counted = session.xclientAllowed ? undefined : session.limits.connect(session);
+  const tooMany = counted instanceof Promise ? await counted : counted;
   if (tooMany) {
     await session.respond(tooMany);
     return false;
   }
-  const refused = applyVerdict(session, await session.access.atConnect(session.facts("CONNECT")));
+  const decided = session.access.atConnect(session.facts("CONNECT"));
+  const refused = applyVerdict(session, decided instanceof Promise ? await decided : decided);
   session.denied = refused !== undefined;
   if (refused) {
     session.errors++;
     return !(await deliver(session, { kind: "reply", reply: refused }));
   }
   if (isOutOfTurn(session, "CONNECT")) return false;
-  await session.respond(reply(220, undefined, session.settings.banner));
+  const greeted = session.respond(reply(220, undefined, session.settings.banner));
+  if (greeted instanceof Promise) await greeted;
   return true;
 }
 
@@ -80,9 +84,11 @@ async function serve(session: Session): Promise<void> {
     if (session.draining && session.transaction === undefined && !session.connection.inputPending) {
       return endSession(session, "interrupted");
     }
-    const line = await session.readLine();
+    const read = session.readLine();
+    const line = read instanceof Promise ? await read : read;
     if (line.kind === "lost") return endSession(session, line.why);
-    if (await handle(session, line)) return;
+    const handled = handle(session, line);
+    if (handled instanceof Promise ? await handled : handled) return;
     if (session.connection.writeBlocked) {
       const result = await session.connection.drained(settings.timeoutMs);
       if (result !== "ready") return endSession(session, result);
@@ -91,7 +97,7 @@ async function serve(session: Session): Promise<void> {
 }
 
 /** One line of the client. True: the session is over. */
-export async function handle(session: Session, line: ClientLine): Promise<boolean> {
+export function handle(session: Session, line: ClientLine): Awaitable<boolean> {
   const { settings } = session;
   const text = limitLength(session, line);
   session.logInput(hideInitialResponse(text));
@@ -103,13 +109,14 @@ export async function handle(session: Session, line: ClientLine): Promise<boolea
   }
   if (line.truncated && /^AUTH\s/i.test(text)) return deliver(session, LIMIT_EXCEEDED);
   const filter = session.options.commandFilter;
-  const filtered = filter === undefined ? text : await filter(text, session);
-  if (filtered === undefined) return deliver(session, dataError(session));
-  return dispatch(session, filtered);
+  if (filter === undefined) return dispatch(session, text);
+  return filter(text, session).then((filtered) =>
+    filtered === undefined ? deliver(session, dataError(session)) : dispatch(session, filtered),
+  );
 }
 
 /** A line that may be a command. True: the session is over. */
-async function dispatch(session: Session, text: string): Promise<boolean> {
+function dispatch(session: Session, text: string): Awaitable<boolean> {
   const { settings } = session;
   const [, verb = "", rest = ""] = /^[ \t]*([^ \t]+)[ \t]*(.*)$/s.exec(text) ?? [];
   if (verb === "" || text.includes("\0")) {
@@ -131,7 +138,7 @@ interface Command {
 }
 
 /** Tests in Postfix's order (smtpd_proto), then the command. True: the session is over. */
-async function execute(session: Session, command: Command): Promise<boolean> {
+function execute(session: Session, command: Command): Awaitable<boolean> {
   const { settings, tally } = session;
   const spec = command.known ?? UNKNOWN_COMMAND;
   tally.count(spec.tally);
@@ -151,32 +158,44 @@ async function execute(session: Session, command: Command): Promise<boolean> {
   }
   session.where = command.known === undefined ? "UNKNOWN" : command.verb;
   if ((session.protocol !== "ESMTP" || spec.endsGroup) && isOutOfTurn(session, session.where)) return true;
-  const result = await spec.run(session, command.args);
+  return whenKnown(spec.run(session, command.args), (result) => conclude(session, spec, result));
+}
+
+/** What the command's result means for the counters, and its reply. True: the session is over. */
+function conclude(session: Session, spec: CommandSpec, result: HandlerResult): Awaitable<boolean> {
+  const { settings, tally } = session;
   const good = "reply" in result && (result.reply.code < 400 || (result.kind === "reply" && result.tolerated));
   if (good && result.kind !== "startTls") tally.succeed(spec.tally);
   if (spec.junk && session.junk++ > settings.junkLimit) session.errors++;
-  const over = await deliver(session, result);
-  // A handshake that fails is a STARTTLS that failed, as in Postfix.
-  if (result.kind === "startTls" && !over) tally.succeed(spec.tally);
-  if (spec.endsGroup) session.connection.flush(); // PIPE-03
-  return over;
+  return whenKnown(deliver(session, result), (over) => {
+    // A handshake that fails is a STARTTLS that failed, as in Postfix.
+    if (result.kind === "startTls" && !over) tally.succeed(spec.tally);
+    if (spec.endsGroup) session.connection.flush(); // PIPE-03
+    return over;
+  });
 }
 
+type Answered = Extract<HandlerResult, { readonly reply: unknown }>;
+
 /** Sends the reply and does what else the result asks for. True: the session is over. */
-async function deliver(session: Session, result: HandlerResult): Promise<boolean> {
+function deliver(session: Session, result: HandlerResult): Awaitable<boolean> {
   if (result.kind === "lost") {
     endSession(session, result.why);
     return true;
   }
-  if (result.kind === "greetAgain") return !(await welcome(session));
+  if (result.kind === "greetAgain") return welcome(session).then((served) => !served);
   if (session.hangup) {
     session.connection.destroy();
     return true;
   }
-  await session.respond(result.reply);
+  return whenKnown(session.respond(result.reply), () => afterReply(session, result));
+}
+
+/** Counts the error, begins TLS. True: the session is over. */
+function afterReply(session: Session, result: Answered): Awaitable<boolean> {
   const answer = session.settings.softBounce ? softened(result.reply) : result.reply;
   if (answer.code >= 400 && !(result.kind === "reply" && result.tolerated)) session.errors++;
-  if (result.kind === "startTls") return !(await secure(session));
+  if (result.kind === "startTls") return secure(session).then((secured) => !secured);
   return result.kind === "close" || answer.code === 421 || answer.code === 521;
 }
 

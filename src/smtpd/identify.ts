@@ -1,6 +1,9 @@
 /** smtpd/identify.ts: who the client is, before anything is said to it: the PROXY header, the name, and what follows from
  *  being that client. XCLIENT makes it another one later: recognise() is for both. */
+import type { Awaitable } from "../base/awaitable.ts";
 import { reply } from "../mail/reply.ts";
+import type { ListAnswer } from "./client-matcher.ts";
+import type { DiscardedKeywords } from "./discarded-keywords.ts";
 import { clientFields } from "./log-fields.ts";
 import { lookUpClient, unnamedClient } from "./peer-name.ts";
 import type { Session } from "./session.ts";
@@ -14,7 +17,8 @@ export async function identify(session: Session): Promise<boolean> {
     session.client = client;
     if (warning !== undefined) log.warning(session.printable(warning));
   }
-  await recognise(session);
+  const recognised = recognise(session);
+  if (recognised instanceof Promise) await recognised;
   // Kept when XCLIENT changes the client, as in Postfix: XFORWARD is between this host and us.
   session.xforwardAllowed = options.xforwardHosts ? await options.xforwardHosts(session.client) : false;
   log.info(`connect from ${session.peer}`, () => clientFields(session, "connect"));
@@ -22,14 +26,26 @@ export async function identify(session: Session): Promise<boolean> {
 }
 
 /** What is granted to this client. */
-export async function recognise(session: Session): Promise<void> {
+export function recognise(session: Session): Awaitable<void> {
   const { options, client, settings } = session;
   const discarded = options.discardedByAddress?.(client.address);
-  session.discarded = discarded === undefined ? settings.discarded : await discarded;
-  session.debug = (await options.debugPeers(client)) === true;
-  session.bareNewlineExcluded = (await options.bareNewlineExclusions(client)) === true;
-  session.xclientAllowed = options.xclientHosts ? await options.xclientHosts(client) : false;
-  session.saslExcepted = options.saslExceptions ? await options.saslExceptions(client) : false;
+  const lists = [options.debugPeers, options.bareNewlineExclusions, options.xclientHosts, options.saslExceptions];
+  const answers = lists.map((list) => (list ? list(client) : false));
+  const isKnown = (answer: Awaitable<ListAnswer>): answer is ListAnswer => !(answer instanceof Promise);
+  if (discarded === undefined && answers.every(isKnown)) {
+    return grant(session, settings.discarded, answers);
+  }
+  return Promise.all([discarded ?? settings.discarded, Promise.all(answers)]).then((known) => grant(session, ...known));
+}
+
+/** The answers in the order of recognise(). */
+function grant(session: Session, discarded: DiscardedKeywords | undefined, answers: readonly ListAnswer[]): void {
+  const [debug, bareNewlineExcluded, xclientAllowed, saslExcepted] = answers;
+  session.discarded = discarded;
+  session.debug = debug === true;
+  session.bareNewlineExcluded = bareNewlineExcluded === true;
+  session.xclientAllowed = xclientAllowed;
+  session.saslExcepted = saslExcepted;
 }
 
 /** The balancer's word for who the client is. Without a good one nobody is served: its own address may be trusted. */

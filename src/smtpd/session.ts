@@ -2,6 +2,7 @@
  *  reply, ask the access policy. The order of a session is dialogue.ts; each command is a file in commands/. */
 import { isUtf8 } from "node:buffer";
 import type { AccessSession, Facts } from "../access/access.ts";
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Log } from "../log/log.ts";
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
@@ -32,6 +33,12 @@ export interface ClientLine {
   readonly bareLf: boolean;
   /** Longer than the splitter's limit; the rest is gone. */
   readonly truncated: boolean;
+}
+
+/** Why there is no further line. */
+interface NoLine {
+  readonly kind: "lost";
+  readonly why: Lost;
 }
 
 export class Session {
@@ -137,33 +144,43 @@ export class Session {
   }
 
   /** The next line, or why there is none. */
-  async readLine(
-    timeoutMs = this.settings.timeoutMs,
-  ): Promise<ClientLine | { readonly kind: "lost"; readonly why: Lost }> {
+  readLine(timeoutMs = this.settings.timeoutMs): Awaitable<ClientLine | NoLine> {
+    return this.#takeLine() ?? this.#waitForLine(timeoutMs);
+  }
+
+  #takeLine(): ClientLine | undefined {
+    const line = this.connection.takeLine();
+    if (line === undefined) return undefined;
+    if (line.bareLf) this.sawBareLf = true;
+    const { text, validUtf8 } = this.#decode(line.text);
+    return { kind: "line", text, validUtf8, bareLf: line.bareLf, truncated: line.truncated };
+  }
+
+  async #waitForLine(timeoutMs: number): Promise<ClientLine | NoLine> {
     const until = this.settings.perRequestDeadline ? this.options.clock.monotonic() + timeoutMs : undefined;
     for (;;) {
-      const line = this.connection.takeLine();
-      if (line !== undefined) {
-        if (line.bareLf) this.sawBareLf = true;
-        const decoded = this.#decode(line.text);
-        return { kind: "line", ...decoded, bareLf: line.bareLf, truncated: line.truncated };
-      }
       const left = until === undefined ? timeoutMs : Math.max(1, until - this.options.clock.monotonic());
       const result = await this.connection.wait(left);
       if (result === "interrupted" && this.transaction !== undefined && !this.mustEnd) {
         this.connection.clearInterrupt();
       } else if (result !== "ready") return { kind: "lost", why: result };
+      const line = this.#takeLine();
+      if (line !== undefined) return line;
     }
   }
 
   /** Gathers a reply; slows clients down that make many errors. */
-  async respond(reply: Reply): Promise<void> {
+  respond(reply: Reply): Awaitable<void> {
     const { errorSleepMs, softErrorLimit } = this.settings;
-    if (this.errors >= softErrorLimit && errorSleepMs > 0) {
-      this.connection.flush();
-      await this.options.clock.sleep(errorSleepMs);
-    }
-    this.#emit((await this.options.rejectFooter?.add(reply, this.#footerFacts)) ?? reply);
+    if (this.errors < softErrorLimit || errorSleepMs <= 0) return this.#answer(reply);
+    this.connection.flush();
+    return this.options.clock.sleep(errorSleepMs).then(() => this.#answer(reply));
+  }
+
+  #answer(reply: Reply): Awaitable<void> {
+    const { rejectFooter } = this.options;
+    if (rejectFooter === undefined) return this.#emit(reply);
+    return whenKnown(rejectFooter.add(reply, this.#footerFacts), (whole) => this.#emit(whole));
   }
 
   /** Gathers a reply at once. */

@@ -118,6 +118,6 @@ test("lookupTables() stops at a table that cannot answer", async () => {
     get: () => Promise.reject(new TableError("down")),
   };
   const good: LookupTable = { ref: "g:", partialKeys: true, get: () => "found" };
-  await assert.rejects(keys.lookupTables([broken, good], ["a"]), TableError);
+  await assert.rejects(async () => keys.lookupTables([broken, good], ["a"]), TableError);
   assert.equal((await keys.lookupTables([good, broken], ["a"]))?.value, "found");
 });

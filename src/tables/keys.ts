@@ -1,5 +1,6 @@
 /** tables/keys.ts: which keys are asked, in which order, for an address, a host or a domain (postfix.md §5.8). The full key
  *  always comes first, and tables without partial keys (regexp, cidr …) are asked for that one only: lookupFirst(). */
+import type { Awaitable } from "../base/awaitable.ts";
 import { type Address, domainOf, localPartOf } from "../mail/address.ts";
 import type { LookupTrace } from "./lookup-trace.ts";
 import type { LookupTable } from "./table.ts";
@@ -50,23 +51,42 @@ function ask(
 }
 
 /** Each key is asked of every table before the next key, as maps_find(3postfix) does: a whole address in the last table comes
- *  before a domain in the first. Tables without partial keys are asked for the first key only. Rejects TableError. */
-export async function lookupTables(
+ *  before a domain in the first. Tables without partial keys are asked for the first key only. A promise only if a table
+ *  gives promises; throws or rejects TableError. */
+export function lookupTables(
   tables: readonly LookupTable[],
   keys: Iterable<string>,
   trace?: LookupTrace,
-): Promise<Hit | undefined> {
+): Awaitable<Hit | undefined> {
   if (tables.length === 0) return undefined; // most lists are empty, and the keys need not be made
+  return firstHit(questions(tables, keys), trace);
+}
+
+interface Question {
+  readonly table: LookupTable;
+  readonly key: string;
+}
+
+function* questions(tables: readonly LookupTable[], keys: Iterable<string>): Generator<Question, undefined> {
   let whole = true;
   for (const key of keys) {
-    for (const table of tables) {
-      if (!whole && !table.partialKeys) continue;
-      const answer = table.get(key);
-      const value = answer instanceof Promise ? await answer : answer;
-      trace?.lookup(table.ref, key, value);
-      if (value !== undefined) return { key, value };
-    }
+    for (const table of tables) if (whole || table.partialKeys) yield { table, key };
     whole = false;
+  }
+}
+
+function firstHit(asked: Iterator<Question, undefined>, trace: LookupTrace | undefined): Awaitable<Hit | undefined> {
+  for (let next = asked.next(); !next.done; next = asked.next()) {
+    const { table, key } = next.value;
+    const answer = table.get(key);
+    if (answer instanceof Promise) {
+      return answer.then((value) => {
+        trace?.lookup(table.ref, key, value);
+        return value === undefined ? firstHit(asked, trace) : { key, value };
+      });
+    }
+    trace?.lookup(table.ref, key, answer);
+    if (answer !== undefined) return { key, value: answer };
   }
   return undefined;
 }

@@ -96,7 +96,7 @@ export async function measureAccess(): Promise<AccessCost> {
   }
   times.sort((a, b) => a - b);
   const [least = 0, median = 0] = [times[0], times[ROUNDS >> 1]];
-  return { restrictions: RESTRICTIONS.length, median, least, bytes: await heapOf(() => session.atRcpt(FACTS)) };
+  return { restrictions: RESTRICTIONS.length, median, least, bytes: await heapOf(async () => session.atRcpt(FACTS)) };
 }
 
 function compile() {

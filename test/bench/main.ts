@@ -1,6 +1,7 @@
 /** test/bench/main.ts: `npm run bench`: Postern and Postfix side by side in one run on one machine: generator → server → sink,
  *  durable on both sides. Only ratios mean anything. `--write` puts the table into docs/benchmark.md. Needs root, Postfix
- *  and Dovecot (scripts/install-peers.sh). Usage: main.ts [--messages N] [--sessions 20,100] [--write] */
+ *  and Dovecot (scripts/install-peers.sh). Usage: main.ts [cpu] [--messages N] [--sessions 20,100] [--write]
+ *  `cpu`: processor time of one worker per message instead, which other work on the machine hardly changes. */
 import { writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
@@ -10,9 +11,11 @@ import { generateLoad, type LoadOptions } from "../load/generator.ts";
 import { type Sink, startSink } from "../load/sink.ts";
 import { hasPostfix } from "../testbed/postfix.ts";
 import { formatAccessCost, measureAccess } from "./access.ts";
+import { CPU_HEADING, formatCpu, measureCpu } from "./cpu.ts";
 import { LOGIN, type Load, PASSWORD, type Subject, Surroundings, startPostern, startPostfix } from "./subjects.ts";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     messages: { type: "string", default: "4000" },
     sessions: { type: "string", default: "20,100" },
@@ -39,6 +42,10 @@ interface Row {
 if (!hasPostfix()) throw new Error("The benchmark needs root and a Postfix beside it: scripts/install-peers.sh");
 const sink = await startSink();
 const around = await Surroundings.start(sink.port);
+if (positionals[0] === "cpu") {
+  await reportCpu();
+  process.exit(0);
+}
 const rows: Row[] = [];
 for (const sessions of values.sessions.split(",").map(Number)) {
   rows.push(await measureSink(sessions));
@@ -50,6 +57,15 @@ await sink.close();
 const results = `${formatTable(rows)}\n${formatAccessCost(await measureAccess())}`;
 process.stdout.write(results);
 if (values.write) writeFileSync(join(import.meta.dirname, "../../docs/benchmark.md"), page(results));
+
+async function reportCpu(): Promise<void> {
+  process.stdout.write(CPU_HEADING);
+  for (const sessions of values.sessions.split(",").map(Number)) {
+    process.stdout.write(formatCpu(sessions, await measureCpu("hold", { messages: MESSAGES, sessions, around })));
+  }
+  await around.stop();
+  await sink.close();
+}
 
 /** What the generator reaches against a sink that stores nothing: the ceiling of this machine. */
 async function measureSink(sessions: number): Promise<Row> {

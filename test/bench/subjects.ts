@@ -76,12 +76,21 @@ export async function startPostfix(load: Load, around: Surroundings): Promise<Su
   return { name: `Postfix ${version}`, port, stop: async () => postfix.stop() };
 }
 
-export async function startPostern(workers: number, load: Load, around: Surroundings): Promise<Subject> {
+export async function startPostern(
+  workers: number,
+  load: Load,
+  around: Surroundings,
+): Promise<Subject & Pick<TestServer, "workerPids">> {
   const port = await freePort();
   const server = new TestServer({
     mainCf: `compatibility_level = 3.10\npostern_workers = ${workers}\n${around.settings(load)}`,
     masterCf: `${port} inet n - n - - smtpd\n`,
   });
   await server.start();
-  return { name: `Postern, workers ${workers}`, port, stop: () => server[Symbol.asyncDispose]() };
+  return {
+    name: `Postern, workers ${workers}`,
+    port,
+    stop: () => server[Symbol.asyncDispose](),
+    workerPids: () => server.workerPids(),
+  };
 }

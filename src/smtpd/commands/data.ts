@@ -1,4 +1,5 @@
 /** smtpd/commands/data.ts: DATA (RFC 5321 §4.1.1.4): streams the content to cleanup; 250 only after it is stored. */
+import type { Awaitable } from "../../base/awaitable.ts";
 import type { IncomingMessage } from "../../cleanup/cleanup.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { TableError } from "../../tables/table.ts";
@@ -24,12 +25,14 @@ export async function runData(session: Session, args: string): Promise<HandlerRe
   const only = transaction.onlyRecipient?.original;
   session.recipient = only;
   const facts = session.facts("DATA", only === undefined ? {} : { recipient: only });
-  const denied = applyVerdict(session, await session.access.atData(facts));
+  const decided = session.access.atData(facts);
+  const denied = applyVerdict(session, decided instanceof Promise ? await decided : decided);
   if (denied) {
     session.recipient = undefined;
     return replyWith(denied);
   }
-  const role = await headerRole(session);
+  const found = headerRole(session);
+  const role = found instanceof Promise ? await found : found;
   if (role === undefined) {
     session.recipient = undefined;
     return replyWith(reply(451, "4.3.0", "Temporary lookup failure"));
@@ -59,9 +62,15 @@ async function take(session: Session, message: IncomingMessage): Promise<Handler
 }
 
 /** How the header is completed; undefined: it cannot be known now, and the log says why. */
-async function headerRole(session: Session): Promise<"submission" | "mx" | undefined> {
+function headerRole(session: Session): Awaitable<"submission" | "mx" | undefined> {
   const { headerClients, role } = session.options;
-  if (headerClients === undefined) return role;
+  return headerClients === undefined ? role : roleFrom(headerClients, session);
+}
+
+async function roleFrom(
+  headerClients: NonNullable<Session["options"]["headerClients"]>,
+  session: Session,
+): Promise<"submission" | "mx" | undefined> {
   try {
     return (await headerClients(session)) ? "submission" : "mx";
   } catch (error) {
@@ -176,7 +185,8 @@ async function finish(
   const { sizeBytes } = message;
   const only = transaction?.onlyRecipient?.original;
   const facts = session.facts("END-OF-MESSAGE", { sizeBytes, ...(only !== undefined && { recipient: only }) });
-  const refused = applyVerdict(session, await session.access.atEndOfData(facts));
+  const decided = session.access.atEndOfData(facts);
+  const refused = applyVerdict(session, decided instanceof Promise ? await decided : decided);
   if (refused) {
     await message.abort();
     return replyWith(refused);

@@ -1,5 +1,6 @@
 /** smtpd/commands/ehlo.ts: EHLO: which extensions are announced, in Postfix's order (postfix.md §3.2). Announces only what
  *  works: no CHUNKING. */
+import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import type { Reply } from "../../mail/reply.ts";
 import { dataError } from "../data-error.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
@@ -9,10 +10,12 @@ import { greet } from "./helo.ts";
 import { XCLIENT_KEYWORD } from "./xclient.ts";
 import { XFORWARD_KEYWORD } from "./xforward.ts";
 
-export async function runEhlo(session: Session, args: string): Promise<HandlerResult> {
+export function runEhlo(session: Session, args: string): Awaitable<HandlerResult> {
   if (args === "") return answer(501, undefined, "Syntax: EHLO hostname");
-  const refused = await greet(session, args, "ESMTP");
-  if (refused) return replyWith(refused);
+  return whenKnown(greet(session, args, "ESMTP"), (refused) => (refused ? replyWith(refused) : announce(session)));
+}
+
+function announce(session: Session): HandlerResult {
   const doubtful = doubtfulKeyword(session);
   if (doubtful !== undefined) {
     session.log.warning(`don't know if EHLO feature ${doubtful} should be announced to ${session.peer}`);

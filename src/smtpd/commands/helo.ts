@@ -1,28 +1,32 @@
 /** smtpd/commands/helo.ts: HELO (RFC 5321 §4.1.1.1), and what it shares with EHLO. */
+import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { applyVerdict } from "../verdict.ts";
 
-export async function runHelo(session: Session, args: string): Promise<HandlerResult> {
+export function runHelo(session: Session, args: string): Awaitable<HandlerResult> {
   if (args === "") return answer(501, undefined, "Syntax: HELO hostname");
-  const refused = await greet(session, args, "SMTP");
-  return refused ? replyWith(refused) : answer(250, undefined, session.settings.hostname);
+  return whenKnown(greet(session, args, "SMTP"), (refused) =>
+    refused ? replyWith(refused) : answer(250, undefined, session.settings.hostname),
+  );
 }
 
 /** Takes the name, resets the transaction (RFC 5321 §4.1.4). A refusal leaves the state unchanged. */
-export async function greet(session: Session, name: string, protocol: "SMTP" | "ESMTP"): Promise<Reply | undefined> {
+export function greet(session: Session, name: string, protocol: "SMTP" | "ESMTP"): Awaitable<Reply | undefined> {
   const before = session.helo;
   session.helo = session.printable(name);
-  const verdict = await session.access.atHelo(session.facts(protocol === "ESMTP" ? "EHLO" : "HELO"));
-  const refused = applyVerdict(session, verdict);
-  if (refused) {
-    session.helo = before;
-    return refused;
-  }
-  session.resetTransaction();
-  session.protocol = protocol;
-  return undefined;
+  const decided = session.access.atHelo(session.facts(protocol === "ESMTP" ? "EHLO" : "HELO"));
+  return whenKnown(decided, (verdict) => {
+    const refused = applyVerdict(session, verdict);
+    if (refused) {
+      session.helo = before;
+      return refused;
+    }
+    session.resetTransaction();
+    session.protocol = protocol;
+    return undefined;
+  });
 }
 
 /** MAIL and AUTH want a greeting first where smtpd_helo_required says so. */

@@ -1,4 +1,5 @@
 /** smtpd/commands/mail.ts: MAIL FROM (RFC 5321 §4.1.1.2, RFC 6409). Order of tests as Postfix (postfix.md §3.5). */
+import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import { type Address, domainOf } from "../../mail/address.ts";
 import { isUnclosedPath, parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
@@ -17,14 +18,18 @@ function checkMail(session: Session): Reply | undefined {
   return undefined;
 }
 
-export async function runMail(session: Session, args: string): Promise<HandlerResult> {
+export function runMail(session: Session, args: string): Awaitable<HandlerResult> {
   const refused = checkMail(session);
   if (refused) return replyWith(refused);
-  const { settings } = session;
   const text = /^FROM:(.*)$/is.exec(args)?.[1];
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
-  const tooMuch = await session.limits.mail(session);
-  if (tooMuch) return replyWith(tooMuch);
+  return whenKnown(session.limits.mail(session), (tooMuch) =>
+    tooMuch ? replyWith(tooMuch) : takeSender(session, text),
+  );
+}
+
+function takeSender(session: Session, text: string): Awaitable<HandlerResult> {
+  const { settings } = session;
   const path = parsePath(text, { ...settings.pathSyntax, nullAllowed: true });
   if (path === undefined || (hasUtf8Domain(path.address) && !/(?:^|\s)SMTPUTF8(?:\s|$)/i.test(path.rest))) {
     logBadAddress(session, "MAIL", text);
@@ -38,14 +43,16 @@ export async function runMail(session: Session, args: string): Promise<HandlerRe
   return begin(session, path.address, parameters.value);
 }
 
-async function begin(session: Session, sender: Address, parameters: MailParameters): Promise<HandlerResult> {
+function begin(session: Session, sender: Address, parameters: MailParameters): Awaitable<HandlerResult> {
   const { size, body, smtputf8, auth, dsn } = parameters;
   session.transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth, dsn });
-  const refused = checkSize(session, size) ?? (await checkSender(session)) ?? checkSpace(session);
-  if (!refused && !session.settings.delayOpen) session.openQueueFile();
-  if (!refused) return answer(250, "2.1.0", "Ok");
-  session.resetTransaction();
-  return replyWith(refused);
+  return whenKnown(checkSize(session, size) ?? checkSender(session), (denied) => {
+    const refused = denied ?? checkSpace(session);
+    if (!refused && !session.settings.delayOpen) session.openQueueFile();
+    if (!refused) return answer(250, "2.1.0", "Ok");
+    session.resetTransaction();
+    return replyWith(refused);
+  });
 }
 
 function checkSize(session: Session, size: number | undefined): Reply | undefined {
@@ -54,11 +61,13 @@ function checkSize(session: Session, size: number | undefined): Reply | undefine
   return refuse(session, reply(552, "5.3.4", "Message size exceeds fixed limit")); // SIZE-02
 }
 
-async function checkSender(session: Session): Promise<Reply | undefined> {
-  const refused = applyVerdict(session, await session.access.atMail(session.facts("MAIL")));
-  const transaction = session.transaction;
-  if (refused || transaction === undefined) return refused;
-  return checkSmtputf8(session, transaction.sender);
+function checkSender(session: Session): Awaitable<Reply | undefined> {
+  return whenKnown(session.access.atMail(session.facts("MAIL")), (verdict) => {
+    const refused = applyVerdict(session, verdict);
+    const transaction = session.transaction;
+    if (refused || transaction === undefined) return refused;
+    return checkSmtputf8(session, transaction.sender);
+  });
 }
 
 /** EAI-04, only where strict_smtputf8 asks for it: Postfix else lets 8-bit addresses pass. */

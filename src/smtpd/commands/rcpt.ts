@@ -1,4 +1,5 @@
 /** smtpd/commands/rcpt.ts: RCPT TO (RFC 5321 §4.1.1.3). Order of tests as Postfix (postfix.md §3.5). */
+import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import type { Address } from "../../mail/address.ts";
 import type { RecipientDsn } from "../../mail/dsn.ts";
 import { parsePath } from "../../mail/path.ts";
@@ -11,14 +12,18 @@ import type { Transaction } from "../transaction.ts";
 import { applyVerdict } from "../verdict.ts";
 import { checkSmtputf8, hasUtf8Domain, logBadAddress } from "./mail.ts";
 
-export async function runRcpt(session: Session, args: string): Promise<HandlerResult> {
+export function runRcpt(session: Session, args: string): Awaitable<HandlerResult> {
   const transaction = session.transaction;
   if (transaction === undefined) return answer(503, "5.5.1", "Error: need MAIL command"); // SMTP-22
-  const { settings } = session;
   const text = /^TO:(.*)$/is.exec(args)?.[1];
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: RCPT TO:<address>");
-  const tooMany = await session.limits.rcpt(session);
-  if (tooMany) return replyWith(tooMany);
+  return whenKnown(session.limits.rcpt(session), (tooMany) =>
+    tooMany ? replyWith(tooMany) : takeRecipient(session, transaction, text),
+  );
+}
+
+function takeRecipient(session: Session, transaction: Transaction, text: string): Awaitable<HandlerResult> {
+  const { settings } = session;
   const path = parsePath(text, { ...settings.pathSyntax, nullAllowed: false });
   if (path === undefined || (hasUtf8Domain(path.address) && !transaction.start.smtputf8)) {
     logBadAddress(session, "RCPT", text);
@@ -40,22 +45,24 @@ function overLimit(session: Session, transaction: Transaction): HandlerResult {
   return { kind: "reply", reply: reply(452, "4.5.3", "Error: too many recipients"), tolerated };
 }
 
-async function decide(session: Session, address: Address): Promise<Reply | undefined> {
-  const verdict = await session.access.atRcpt(session.facts("RCPT", { recipient: address }));
-  recordDecision(session, address, verdict);
-  return applyVerdict(session, verdict);
+function decide(session: Session, address: Address): Awaitable<Reply | undefined> {
+  return whenKnown(session.access.atRcpt(session.facts("RCPT", { recipient: address })), (verdict) => {
+    recordDecision(session, address, verdict);
+    return applyVerdict(session, verdict);
+  });
 }
 
-async function offer(
+function offer(
   session: Session,
   transaction: Transaction,
   { address, dsn }: { readonly address: Address; readonly dsn: RecipientDsn | undefined },
-): Promise<HandlerResult> {
+): Awaitable<HandlerResult> {
   session.recipient = address;
-  const refused = checkSmtputf8(session, address) ?? (await decide(session, address));
-  session.recipient = undefined;
-  if (refused) return replyWith(refused);
-  session.openQueueFile();
-  transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address, dsn });
-  return answer(250, "2.1.5", "Ok");
+  return whenKnown(checkSmtputf8(session, address) ?? decide(session, address), (refused) => {
+    session.recipient = undefined;
+    if (refused) return replyWith(refused);
+    session.openQueueFile();
+    transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address, dsn });
+    return answer(250, "2.1.5", "Ok");
+  });
 }
