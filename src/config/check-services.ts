@@ -1,6 +1,5 @@
 /** config/check-services.ts: master.cf lines that cannot run here, or run otherwise than written. */
 import { parseInetService } from "./inet-name.ts";
-import { scopeOf } from "./scope.ts";
 import { servicesText } from "./services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "./snapshot.ts";
 
@@ -50,16 +49,7 @@ export function checkServices(snapshot: ConfigSnapshot): Problem[] {
     const text = `pipe and virtual deliver nothing here yet: mail routed to these transports is deferred: ${names}`;
     problems.push({ severity: "warning", at: agentless[0].at, text, hint: "route it to an smtp or lmtp transport" });
   }
-  return [...problems, ...checkAliases(snapshot)];
-}
-
-/** RCPT takes what alias_maps lists; nothing expands it yet. */
-function checkAliases(snapshot: ConfigSnapshot): Problem[] {
-  const params = scopeOf(snapshot);
-  const at = params.source("alias_maps");
-  if (at === undefined || params.text("alias_maps").trim() === "") return [];
-  const text = "alias_maps says only which names exist: mail to an alias is accepted and deferred";
-  return [{ severity: "warning", at, text, hint: "put aliases into virtual_alias_maps and leave alias_maps empty" }];
+  return problems;
 }
 
 function checkService(service: ServiceEntry, ports: string): Problem[] {

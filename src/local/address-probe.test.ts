@@ -1,17 +1,14 @@
 /** local/address-probe.test.ts: the local agents find out whether they would deliver, and write nothing. */
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { readdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { test } from "node:test";
-import { systemClock } from "../base/clock.ts";
-import { parametersOf } from "../config/parameters.ts";
 import { asAddress } from "../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest } from "../mail/delivery.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { createDiscardAgent } from "./discard.ts";
 import { createErrorAgent } from "./error.ts";
-import { createLocalAgent } from "./local.ts";
+import { Site } from "./testdata/site.ts";
 
 function probe(address: string, nexthop = ""): DeliveryRequest {
   const none = "none";
@@ -40,16 +37,16 @@ async function answer(agent: DeliveryAgent, request: DeliveryRequest): Promise<s
 }
 
 test("the local agent: a user exists or not, and no maildir is made", async () => {
-  const root = await mkdtemp(join(tmpdir(), "address-probe-"));
-  const params = parametersOf({ home_mailbox: "Maildir/" });
-  const passwd = () => `alice:x:1:1::${root}/alice:/bin/sh\n`;
-  const agent = createLocalAgent({ params, clock: systemClock, hostname: "mail.example.org", pid: 1, passwd });
+  const site = new Site({ settings: { alias_maps: "inline:{ {list = a@x.test} }" } });
   try {
-    assert.equal(await answer(agent, probe("alice@mail.example.org")), "sent 2.0.0 delivers to maildir");
-    assert.equal(await answer(agent, probe("bob@mail.example.org")), 'bounced 5.1.1 unknown user: "bob"');
-    assert.deepEqual(await readdir(root), []);
+    assert.equal(await answer(site.agent, probe("alice@here.test")), "sent 2.0.0 delivers to maildir");
+    assert.equal(await answer(site.agent, probe("bob@here.test")), 'bounced 5.1.1 unknown user: "bob"');
+    assert.equal(await answer(site.agent, probe("list@here.test")), "sent 2.0.0 aliased to a@x.test");
+    await writeFile(join(site.home("alice"), ".forward"), "b@x.test\n");
+    assert.equal(await answer(site.agent, probe("alice@here.test")), "sent 2.0.0 forwards to b@x.test");
+    assert.deepEqual(await readdir(site.home("alice")), [".forward"]);
   } finally {
-    await rm(root, { recursive: true });
+    site.remove();
   }
 });
 

@@ -2,11 +2,14 @@
  *  line, so that a master.cf with inet services only can deliver. */
 import { readFileSync } from "node:fs";
 import { scopeOf } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
 import { createDiscardAgent } from "../local/discard.ts";
 import { createErrorAgent } from "../local/error.ts";
 import { createLocalAgent } from "../local/local.ts";
+import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { openAliases } from "../rewrite/recipients.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
@@ -20,6 +23,8 @@ export interface AgentsInput {
   readonly tables: TableOpener;
   readonly files: SnapshotFiles;
   readonly kit: WorkerKit;
+  /** Where mail to an address that an alias names goes. Rejects MappingError. */
+  readonly mapRecipient: (address: Address) => Promise<readonly Address[]>;
 }
 
 /** Transport name → program, where master.cf is silent. */
@@ -36,11 +41,12 @@ const BUILT_IN: ReadonlyMap<string, string> = new Map([
 /** By transport name. Programs that have no agent here are left out; their mail is deferred with that reason. */
 export function buildAgents(input: AgentsInput): ReadonlyMap<string, DeliveryAgent> {
   const agents = new Map<string, DeliveryAgent>();
-  for (const [name, program] of BUILT_IN) add(agents, name, makeAgent(program, undefined, input));
+  const agentOf = (transport: string) => agents.get(transport);
+  for (const [name, program] of BUILT_IN) add(agents, name, makeAgent(program, undefined, { ...input, agentOf }));
   for (const service of input.snapshot.services) {
     if (service.type !== "unix") continue;
     const program = service.name === "retry" && service.command === "error" ? "retry" : service.command;
-    add(agents, service.name, makeAgent(program, service, input));
+    add(agents, service.name, makeAgent(program, service, { ...input, agentOf }));
   }
   return agents;
 }
@@ -49,7 +55,12 @@ function add(agents: Map<string, DeliveryAgent>, name: string, agent: DeliveryAg
   if (agent) agents.set(name, agent);
 }
 
-function makeAgent(program: string, service: ServiceEntry | undefined, input: AgentsInput): DeliveryAgent | undefined {
+interface MakingInput extends AgentsInput {
+  /** The agents, once all are made. */
+  readonly agentOf: (transport: string) => DeliveryAgent | undefined;
+}
+
+function makeAgent(program: string, service: ServiceEntry | undefined, input: MakingInput): DeliveryAgent | undefined {
   const { kit, tables, snapshot, files } = input;
   const params = scopeOf(snapshot, service);
   switch (program) {
@@ -67,15 +78,7 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ag
         protocol: program,
       });
     case "local":
-      return createLocalAgent({
-        params,
-        clock: kit.clock,
-        hostname: kit.hostname,
-        pid: kit.pid,
-        passwd: readPasswd,
-        resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
-        aliases: openAliases(params, tables),
-      });
+      return makeLocalAgent(params, input);
     case "discard":
       return createDiscardAgent();
     case "error":
@@ -85,6 +88,26 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ag
     default:
       return undefined;
   }
+}
+
+function makeLocalAgent(params: Parameters, { kit, tables, mapRecipient, agentOf }: MakingInput): DeliveryAgent {
+  const open = (refs: readonly string[]) => refs.map((ref) => tables.open(ref));
+  const log = kit.logFor(`${params.get("syslog_name")}/local`);
+  return createLocalAgent({
+    ...{ params, mapRecipient, agentOf },
+    clock: kit.clock,
+    hostname: kit.hostname,
+    pid: kit.pid,
+    passwd: readPasswd,
+    resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
+    tables: {
+      aliases: openAliases(params, tables),
+      mailboxTransports: open(params.get("mailbox_transport_maps")),
+      fallbackTransports: open(params.get("fallback_transport_maps")),
+    },
+    nextQueueId: kit.nextQueueId,
+    warn: (text) => log.warning(printableUtf8(text)),
+  });
 }
 
 function readPasswd(): string {

@@ -15,6 +15,7 @@ import { checkSasl } from "../sasl/select.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { checkReports } from "./bounce-templates.ts";
+import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
@@ -62,7 +63,8 @@ async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem
     const found = services.flatMap((service) => readable(() => checkService(snapshot, service, tables)) ?? []);
     found.push(...(readable(() => checkTransportTls(snapshot, tables)) ?? []));
     const proofs = await proveServices(snapshot, tables);
-    return [...found, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
+    const local = checkLocal(snapshot, tables);
+    return [...found, ...local, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
   } finally {
     await tables.close?.();
   }

@@ -31,8 +31,8 @@ export interface Generation {
   close(): Promise<void>;
 }
 
-/** Reports are mapped as mail from clients is, but nobody gets copies of them. */
-function reportRecipients(mappings: AddressMappings, log: Log): (address: Address) => Promise<readonly Address[]> {
+/** Reports and forwarded mail are mapped as mail from clients is, but nobody gets copies of them. */
+function recipientMapping(mappings: AddressMappings, log: Log): (address: Address) => Promise<readonly Address[]> {
   return async (address) =>
     mappings.expand(await mappings.map(address, "envelope_recipient", (text) => log.warning(printableUtf8(text))));
 }
@@ -49,8 +49,9 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
     ...tableSettings(snapshot),
   });
   const smtp = buildSmtpServices({ snapshot, tables, files, kit });
-  const agents = buildAgents({ snapshot, tables, files, kit });
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
+  const mapRecipient = recipientMapping(createMappings(params, { tables, resolver }), log);
+  const agents = buildAgents({ snapshot, tables, files, kit, mapRecipient });
   const { templates } = bounceTemplates(params, files, snapshot.configDirectory);
   return {
     snapshot,
@@ -61,7 +62,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
       clock: kit.clock,
       templates,
       rewrite: (address) => resolver.rewrite(address),
-      expand: reportRecipients(createMappings(params, { tables, resolver }), log),
+      expand: mapRecipient,
     }),
     smtp,
     agents,

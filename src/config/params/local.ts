@@ -1,5 +1,7 @@
 /** config/params/local.ts: the parameters of local, each declared once. */
-import { type Declaration, text } from "../declare.ts";
+import { bool, type Declaration, int, list, text, words } from "../declare.ts";
+
+const SAFE_CHARACTERS = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
 export const LOCAL_PARAMETERS = {
   home_mailbox: text(
@@ -16,7 +18,64 @@ export const LOCAL_PARAMETERS = {
   postern_local_maildir: text(
     "",
     "Maildir of a local user, e.g. /var/mail/$user/; $user is the name without extension, in lower case, $domain the " +
-      "recipient's domain. If set, it comes before $home_mailbox, and /etc/passwd is not asked who is a user.",
+      "recipient's domain. If set, it comes before $home_mailbox, and /etc/passwd is not asked who is a user; no .forward file is read.",
     { origin: "postern", raw: true },
+  ),
+  mailbox_size_limit: int(
+    "51200000",
+    { min: 0 },
+    "The most bytes of a message that local writes into a maildir; larger ones are returned. 0: no limit.",
+  ),
+  expand_owner_alias: bool(
+    "no",
+    "The envelope sender that an alias NAME with a companion owner-NAME gives to what it forwards is the first address of that " +
+      "companion, instead of the address owner-NAME.",
+  ),
+  owner_request_special: bool("yes", "owner-NAME beside an alias NAME gets the failures of what the alias forwards."),
+  reset_owner_alias: bool(
+    "no",
+    "An alias without an owner- companion that stands in one that has it does not keep that owner.",
+  ),
+  duplicate_filter_limit: int(
+    "1000",
+    { min: 0 },
+    "The most addresses of one expansion of aliases that are remembered, so that nobody gets the mail twice; 0: no limit.",
+  ),
+  forward_path: text(
+    "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
+    "Files in which a user says where his mail goes; the first that exists counts. $home, $user, $shell, $local, $domain, " +
+      "$recipient, $extension and $recipient_delimiter are his. They are read as the server's user. Empty: none.",
+    { raw: true },
+  ),
+  forward_expansion_filter: text(
+    SAFE_CHARACTERS,
+    "Characters that names may bring into $forward_path; each other one becomes _.",
+  ),
+  prepend_delivered_header: words(
+    "command, file, forward",
+    ["command", "file", "forward"],
+    "Where a Delivered-To header goes on top: forwarded mail (forward), mailboxes (file), commands (command). It stops loops.",
+  ),
+  mailbox_transport: text(
+    "",
+    "transport:nexthop that delivers the mail of all local users, known or not, e.g. lmtp:unix:private/dovecot-lmtp. Aliases and " +
+      ".forward files come before it.",
+  ),
+  mailbox_transport_maps: list("", "Tables user name → transport:nexthop, asked before $mailbox_transport."),
+  mailbox_command: text("", "Commands for mailboxes are not run here: while this is set, mail to local users waits.", {
+    raw: true,
+  }),
+  mailbox_command_maps: text("", "As mailbox_command.", { raw: true }),
+  fallback_transport: text(
+    "",
+    "transport:nexthop for local names that are neither aliases nor users. RCPT must take them: see local_recipient_maps.",
+  ),
+  fallback_transport_maps: list("", "Tables user name → transport:nexthop, asked before $fallback_transport."),
+  luser_relay: text(
+    "",
+    "Address that gets the mail of local names that are neither aliases nor users, e.g. $user@other.example.org; $user, $local, " +
+      "$domain, $extension, $recipient and $recipient_delimiter are the unknown recipient's. RCPT must take them: see " +
+      "local_recipient_maps.",
+    { raw: true },
   ),
 } satisfies Record<string, Declaration<unknown>>;

@@ -1,22 +1,27 @@
-/** local/delivered-to.ts: finds mail that comes round again: whether a header names the recipient in Delivered-To.
- *  Reads the header block only, and not more than a bounded part of it. */
+/** local/header-block.ts: what the agents read of a message's header block: whether it was delivered to an address before, and
+ *  its Message-Id. Not more than a bounded part of it is read. */
 import type { MessageContent } from "../mail/delivery.ts";
 
 /** Loops show within the newest headers, which stand on top. */
 const MAX_HEADER_BYTES = 256 * 1024;
 
 /** True if a Delivered-To header holds the address, case apart (as local(8)). */
-export async function wasDeliveredTo(content: MessageContent, address: string): Promise<boolean> {
+export function wasDeliveredTo(header: string, address: string): boolean {
   const wanted = address.toLowerCase();
-  for (const line of (await readHeader(content)).split("\r\n")) {
+  for (const line of header.split("\r\n")) {
     const m = /^delivered-to:[ \t]*(.*?)[ \t]*$/i.exec(line);
     if (m?.[1]?.toLowerCase() === wanted) return true;
   }
   return false;
 }
 
+/** `<…>`; "<>" if there is none. */
+export function messageIdOf(header: string): string {
+  return /^message-id:\s*(<[^\r\n]*>)\s*$/im.exec(header)?.[1] ?? "<>";
+}
+
 /** Text up to the empty line, decoded as UTF-8. */
-async function readHeader(content: MessageContent): Promise<string> {
+export async function readHeader(content: MessageContent): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of content.chunks()) {

@@ -1,0 +1,74 @@
+/** What `check` says about the local agent's settings. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { formatProblem } from "../config/check.ts";
+import { checkConfiguration } from "./check.ts";
+
+const MAIN = "compatibility_level = 3.10\nmyhostname = mail.example.org\n";
+
+async function check(mainCf: string, aliases: string): Promise<readonly string[]> {
+  const files: Readonly<Record<string, string>> = {
+    "/c/main.cf": MAIN + mainCf,
+    "/c/master.cf": "smtp inet n - n - - smtpd\n",
+    "/a": aliases,
+  };
+  const problems = await checkConfiguration({
+    configDirectory: "/c",
+    hostname: "mail.example.org",
+    mailVersion: "0",
+    readFile: async (path) => {
+      const text = files[path];
+      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
+      return Buffer.from(text);
+    },
+  });
+  return problems
+    .map(formatProblem)
+    .filter((line) => line.includes("mailbox") || line.includes("/a: ") || line.includes("names that"));
+}
+
+const CASES: readonly { main: string; aliases?: string; want: readonly RegExp[]; why: string }[] = [
+  { main: "alias_maps = hash:/a\n", aliases: "root: a@b.test\nnull: /dev/null\n", want: [], why: "aliases that work" },
+  {
+    main: "alias_maps = hash:/a\n",
+    aliases: 'one: "|/bin/x"\ntwo: a, /file\nthree: a@b.test\n',
+    want: [
+      /^main\.cf:3: warning: hash:\/a: mail to commands and files is returned: one, two; route it to a pipe service$/,
+    ],
+    why: "commands and files",
+  },
+  {
+    main: "alias_maps =\nmailbox_command = /usr/bin/procmail\n",
+    want: [/^main\.cf:4: warning: mailbox_command runs nothing here: mail to local users waits; /],
+    why: "mailbox_command",
+  },
+  {
+    main: "alias_maps =\nhome_mailbox = Mailbox\n",
+    want: [/^main\.cf:4: warning: home_mailbox names a mailbox file: .*; let the name end in \/$/],
+    why: "a mailbox file",
+  },
+  {
+    main: "alias_maps =\nhome_mailbox =\n",
+    want: [/warning: mail_spool_directory names a mailbox file: /],
+    why: "the spool, if home_mailbox is empty",
+  },
+  { main: "alias_maps =\nhome_mailbox =\nmail_spool_directory = /var/mail/\n", want: [], why: "a spool of maildirs" },
+  {
+    main: "alias_maps =\nmessage_size_limit = 0\n",
+    want: [/^main\.cf:4: warning: mailbox_size_limit is smaller than message_size_limit/],
+    why: "messages larger than mailboxes may hold",
+  },
+  {
+    main: "alias_maps =\nluser_relay = a@b.test\n",
+    want: [/^main\.cf:4: warning: luser_relay gets no mail for names that local_recipient_maps does not list/],
+    why: "luser_relay behind local_recipient_maps",
+  },
+  { main: "alias_maps =\nluser_relay = a@b.test\nlocal_recipient_maps =\n", want: [], why: "every name is taken" },
+];
+for (const c of CASES) {
+  test(`check of local: ${c.why}`, async () => {
+    const found = await check(c.main, c.aliases ?? "");
+    assert.equal(found.length, c.want.length, found.join("\n"));
+    for (const [i, want] of c.want.entries()) assert.match(found[i] ?? "", want);
+  });
+}
