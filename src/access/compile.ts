@@ -5,6 +5,7 @@ import type { Parameters } from "../config/parameters.ts";
 import type { Problem } from "../config/snapshot.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
+import type { AddressProber } from "../mail/address-prober.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { AddressList } from "../tables/pattern-list.ts";
@@ -29,6 +30,7 @@ export interface AccessDeps {
   readonly dns?: Dns | undefined;
   readonly clock?: Clock | undefined;
   readonly policy?: PolicyServers | undefined;
+  readonly prober?: AddressProber | undefined;
 }
 
 export interface CompiledAccess {

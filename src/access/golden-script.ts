@@ -7,6 +7,7 @@ import { Parameters } from "../config/parameters.ts";
 import type { Assignment } from "../config/snapshot.ts";
 import { Log } from "../log/log.ts";
 import { type Address, asAddress, domainOf, localPartOf } from "../mail/address.ts";
+import type { AddressProber, AddressStatus } from "../mail/address-prober.ts";
 import { replyText } from "../mail/reply.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { AddressClass, AddressResolver } from "../rewrite/resolve.ts";
@@ -182,6 +183,7 @@ class World {
   readonly #classes = new Map<string, AddressClass>();
   readonly #users = new Set<string>();
   readonly #networks = new Set<string>();
+  readonly #verified = new Map<string, AddressStatus>();
   readonly #dns = new GoldenDns();
   #networksBroken = false;
   /** Addresses are judged by the parameters and tables of the script, instead of by its domain and user lines. */
@@ -202,6 +204,9 @@ class World {
         return true;
       case "resolver":
         this.#realResolver = first === "real";
+        return true;
+      case "verified":
+        this.#verified.set(first, { kind: second as AddressStatus["kind"], text: rest.split(" ").slice(2).join(" ") });
         return true;
       case "domain":
         this.#classes.set(first, second as AddressClass);
@@ -247,7 +252,9 @@ class World {
     const tables = this.#opener();
     const ownAddresses = [START.server.address];
     const resolver = this.#realResolver ? createResolver(params, { tables, ownAddresses }) : this.#resolver();
-    return { tables, resolver, log, mynetworks, dns: this.#dns.service, clock };
+    const unknown: AddressStatus = { kind: "pending", text: "Address verification in progress" };
+    const prober: AddressProber = { query: (address) => this.#verified.get(address) ?? unknown };
+    return { tables, resolver, log, mynetworks, dns: this.#dns.service, clock, prober };
   }
 
   /** regexp: tables match whole keys only; async: tables answer by promise. */

@@ -119,11 +119,6 @@ export class ListCompiler {
 
   #rule(token: string, next: string | undefined, place: Place): { readonly rule: Rule; readonly used: number } {
     const found = findWord(token);
-    if (found.kind === "unsupported") {
-      const text = found.takesArgument && next !== undefined ? `${token} ${next}` : token;
-      const reason = `restriction "${token}" is not supported yet`;
-      return { rule: this.#broken(text, place, reason), used: found.takesArgument ? 2 : 1 };
-    }
     if (found.kind === "removed") {
       const reason = `support for restriction "${token}" has been removed in Postfix 3.9; instead, use ${found.instead}`;
       return { rule: this.#broken(token, place, reason), used: 1 };
@@ -148,7 +143,7 @@ export class ListCompiler {
 
   #make(name: string, argument: string, place: Place): Rule {
     const found = findWord(name);
-    if (found.kind !== "word") return this.#broken(name, place, `restriction "${name}" is not supported yet`);
+    if (found.kind !== "word") return this.#broken(name, place, `unknown smtpd restriction: "${name}"`);
     const ref = refOf(argument === "" ? name : `${name} ${argument}`, place);
     try {
       const evaluate = found.word.build(this.#services, { argument, ref });

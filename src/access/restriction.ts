@@ -5,6 +5,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
+import type { AddressProber } from "../mail/address-prober.ts";
 import type { Reply } from "../mail/reply.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
@@ -110,6 +111,8 @@ export interface Services {
   readonly clock?: Clock | undefined;
   /** Policy servers; undefined in tests without them: the rule then answers as if the server were unreachable. */
   readonly policy?: PolicyServers | undefined;
+  /** Finds out which addresses are deliverable; undefined: nobody does, and they are refused for now. */
+  readonly prober?: AddressProber | undefined;
   /** For tables that take partial keys, and for those that do not. */
   readonly lookupKeys: { readonly partial: LookupKeys; readonly whole: LookupKeys };
   /** A table's right-hand side that is a restriction list; compiled once and kept. */

@@ -1,5 +1,5 @@
-/** access/words.ts: all restriction words: those that work here, one file each, those that Postfix knows but that are not
- *  here yet, and those that it has removed. Words are compared without regard to case. */
+/** access/words.ts: all restriction words: those that work here, one file each, and those that
+ *  Postfix has removed. Words are compared without regard to case. */
 
 import type { Word } from "./restriction.ts";
 import { checkCcertAccess } from "./restrictions/check-ccert-access.ts";
@@ -51,6 +51,7 @@ import {
 } from "./restrictions/reject-unknown-client-hostname.ts";
 import { rejectUnknownHeloHostname } from "./restrictions/reject-unknown-helo-hostname.ts";
 import { rejectUnlistedRecipient, rejectUnlistedSender } from "./restrictions/reject-unlisted.ts";
+import { rejectUnverifiedRecipient, rejectUnverifiedSender } from "./restrictions/reject-unverified.ts";
 import { sleep } from "./restrictions/sleep.ts";
 import { warnIfReject } from "./restrictions/warn-if-reject.ts";
 
@@ -78,6 +79,8 @@ export const WORDS: readonly Word[] = [
   rejectUnauthenticatedSenderLoginMismatch,
   rejectUnlistedSender,
   rejectUnlistedRecipient,
+  rejectUnverifiedSender,
+  rejectUnverifiedRecipient,
   rejectUnauthPipelining,
   rejectPlaintextSession,
   checkClientAccess,
@@ -112,12 +115,6 @@ export const WORDS: readonly Word[] = [
 
 const BY_NAME: ReadonlyMap<string, Word> = new Map(WORDS.flatMap((word) => word.names.map((name) => [name, word])));
 
-/** Postfix words that are not here yet, and whether an argument follows: it must not be read as a word of its own. */
-const UNSUPPORTED: ReadonlyMap<string, boolean> = new Map([
-  ["reject_unverified_sender", false],
-  ["reject_unverified_recipient", false],
-]);
-
 /** Words that Postfix 3.9 has removed, and what to write instead. Both answer 451 4.3.5. */
 const REMOVED: ReadonlyMap<string, string> = new Map([
   ["check_relay_domains", '"reject_unauth_destination"'],
@@ -127,7 +124,6 @@ const REMOVED: ReadonlyMap<string, string> = new Map([
 
 export type WordLookup =
   | { readonly kind: "word"; readonly word: Word }
-  | { readonly kind: "unsupported"; readonly name: string; readonly takesArgument: boolean }
   | { readonly kind: "removed"; readonly name: string; readonly instead: string }
   | { readonly kind: "unknown" };
 
@@ -137,7 +133,5 @@ export function findWord(text: string): WordLookup {
   const word = BY_NAME.get(name);
   if (word) return { kind: "word", word };
   const instead = REMOVED.get(name);
-  if (instead !== undefined) return { kind: "removed", name, instead };
-  const takesArgument = UNSUPPORTED.get(name);
-  return takesArgument === undefined ? { kind: "unknown" } : { kind: "unsupported", name, takesArgument };
+  return instead === undefined ? { kind: "unknown" } : { kind: "removed", name, instead };
 }

@@ -28,7 +28,7 @@ export interface AgentsInput {
 }
 
 /** Transport name → program, where master.cf is silent. */
-const BUILT_IN: ReadonlyMap<string, string> = new Map([
+export const BUILT_IN_TRANSPORTS: ReadonlyMap<string, string> = new Map([
   ["smtp", "smtp"],
   ["relay", "smtp"],
   ["lmtp", "lmtp"],
@@ -42,7 +42,8 @@ const BUILT_IN: ReadonlyMap<string, string> = new Map([
 export function buildAgents(input: AgentsInput): ReadonlyMap<string, DeliveryAgent> {
   const agents = new Map<string, DeliveryAgent>();
   const agentOf = (transport: string) => agents.get(transport);
-  for (const [name, program] of BUILT_IN) add(agents, name, makeAgent(program, undefined, { ...input, agentOf }));
+  for (const [name, program] of BUILT_IN_TRANSPORTS)
+    add(agents, name, makeAgent(program, undefined, { ...input, agentOf }));
   for (const service of input.snapshot.services) {
     if (service.type !== "unix") continue;
     const program = service.name === "retry" && service.command === "error" ? "retry" : service.command;

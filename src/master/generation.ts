@@ -11,9 +11,11 @@ import { createResolver } from "../rewrite/create.ts";
 import { type AddressMappings, createMappings } from "../rewrite/mappings.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { createTableOpener } from "../tables/open.ts";
+import { createVerification } from "../verify/create.ts";
 import { buildAgents } from "./agents.ts";
 import { bounceTemplates } from "./bounce-templates.ts";
 import type { WorkerKit } from "./kit.ts";
+import { createLogTags } from "./log-tags.ts";
 import { buildSmtpServices, type SmtpServices } from "./smtp-services.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { tableSettings } from "./table-settings.ts";
@@ -26,6 +28,8 @@ export interface Generation {
   readonly smtp: SmtpServices;
   /** By transport name. */
   readonly agents: ReadonlyMap<string, DeliveryAgent>;
+  /** Syslog tag of a transport or program. */
+  readonly logTag: (name: string) => string;
   readonly files: SnapshotFiles;
   /** Releases tables, backends and cached connections once the last session has ended. */
   close(): Promise<void>;
@@ -48,10 +52,17 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
     clock: kit.clock,
     ...tableSettings(snapshot),
   });
-  const smtp = buildSmtpServices({ snapshot, tables, files, kit });
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   const mapRecipient = recipientMapping(createMappings(params, { tables, resolver }), log);
   const agents = buildAgents({ snapshot, tables, files, kit, mapRecipient });
+  const logTag = createLogTags(snapshot);
+  const prober = createVerification({
+    ...{ snapshot, tables, ownAddresses: kit.ownAddresses, cache: kit.addressCache, clock: kit.clock },
+    agent: (transport) => agents.get(transport),
+    nextQueueId: kit.nextQueueId,
+    logFor: (program) => kit.logFor(logTag(program)),
+  });
+  const smtp = buildSmtpServices({ snapshot, tables, files, kit, prober });
   const { templates } = bounceTemplates(params, files, snapshot.configDirectory);
   return {
     snapshot,
@@ -66,8 +77,10 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
     }),
     smtp,
     agents,
+    logTag,
     files,
     async close() {
+      prober.close();
       await smtp.close();
       for (const agent of agents.values()) await agent.close();
       await tables.close?.();

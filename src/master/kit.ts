@@ -10,6 +10,7 @@ import type { QueueId } from "../mail/queue-id.ts";
 import type { TicketKeys } from "../net/ticket-keys.ts";
 import type { HashPool } from "../sasl/hash-pool.ts";
 import type { RefusalLog } from "../smtpd/refusal-log.ts";
+import type { StatusCache } from "../tables/status-cache.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
 
 /** What outlives a generation. */
@@ -35,5 +36,7 @@ export interface WorkerKit {
   readonly refusals: RefusalLog;
   /** What was decided about recipients, on its way to the master. */
   readonly decisions: DecisionRecorder;
+  /** What is known of addresses, the same for all workers; opened at the first call. Throws if it cannot be. */
+  readonly addressCache: () => StatusCache;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }

@@ -18,7 +18,7 @@ export interface SchedulerParts {
 
 export function wireQueueManager({ kit, store, leases, workers, current }: SchedulerParts): QueueManager {
   const params = liveParameters(() => current().params);
-  const logFor = (program: string) => kit.logFor(`${current().params.get("syslog_name")}/${program}`);
+  const logFor = (program: string) => kit.logFor(current().logTag(program));
   return createQueueManager({
     store,
     resolver: liveResolver(() => current().resolver),

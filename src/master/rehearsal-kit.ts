@@ -7,6 +7,7 @@ import type { Parameters } from "../config/parameters.ts";
 import { DecisionRecorder } from "../decisions/recorder.ts";
 import type { Dns } from "../dns/resolver.ts";
 import { Log, type LogSink } from "../log/log.ts";
+import type { AddressProber } from "../mail/address-prober.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { ownAddresses } from "../net/interfaces.ts";
 import { TicketKeys } from "../net/ticket-keys.ts";
@@ -43,8 +44,18 @@ export function rehearsalKit(dns: Dns, sink: LogSink): Omit<WorkerKit, "queue"> 
     refusals: new RefusalLog(0),
     decisions: new DecisionRecorder({ limit: 0, clock, warn: () => undefined, send: async () => undefined }),
     flushSite: async () => undefined,
+    addressCache: () => {
+      throw new Error("A rehearsal verifies no addresses");
+    },
   };
 }
+
+/** Whether an address is deliverable is never asked: it would take a probe. */
+export const silentProber: AddressProber = {
+  query: () => {
+    throw new NotAsked();
+  },
+};
 
 /** A name service whose every answer is that nobody was asked. */
 export function silentDns(): Dns {

@@ -19,7 +19,7 @@ import { lookUpClient, unnamedClient } from "../smtpd/peer-name.ts";
 import { type Act, rehearse } from "../smtpd/rehearsal.ts";
 import { readSettings, type SmtpdSettings } from "../smtpd/settings.ts";
 import { createTableOpener } from "../tables/open.ts";
-import { rehearsalKit, silentDns, silentPolicyServers } from "./rehearsal-kit.ts";
+import { rehearsalKit, silentDns, silentPolicyServers, silentProber } from "./rehearsal-kit.ts";
 import { type WiredService, wireService } from "./service.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { tableSettings } from "./table-settings.ts";
@@ -114,7 +114,7 @@ export function openRehearsal(
     ...tableSettings(snapshot),
   });
   const policyServers = askPolicy ? undefined : silentPolicyServers(scopeOf(snapshot, service));
-  const input = { snapshot, service, tables, files, kit, policyServers };
+  const input = { snapshot, service, tables, files, kit, policyServers, prober: silentProber };
   const wired = wireService(input, () => ({
     begin: () => {
       throw new Error("A rehearsal has a cleanup of its own");

@@ -7,6 +7,7 @@ import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import type { Log } from "../log/log.ts";
+import type { AddressProber } from "../mail/address-prober.ts";
 import { createPolicyServers } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import { createResolver } from "../rewrite/create.ts";
@@ -24,6 +25,7 @@ import type { Smtpd, SmtpdOptions } from "../smtpd/options.ts";
 import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { probeSender } from "../verify/create.ts";
 import { clientLists } from "./client-lists.ts";
 import type { WorkerKit } from "./kit.ts";
 import { watchedTls } from "./service-tls.ts";
@@ -38,6 +40,7 @@ export interface ServiceInput {
   readonly kit: Omit<WorkerKit, "queue">;
   /** undefined: those that the configuration names. */
   readonly policyServers?: PolicyServers | undefined;
+  readonly prober: AddressProber;
 }
 
 export interface BuiltService {
@@ -85,7 +88,7 @@ export function wireService(
   const policyServers =
     input.policyServers ?? createPolicyServers({ params, clock: kit.clock, deadlines: kit.deadlines, log });
   const { policy, problems } = compileAccess(params, {
-    ...{ policy: policyServers, tables, resolver, log, dns: kit.dns, clock: kit.clock },
+    ...{ policy: policyServers, prober: input.prober, tables, resolver, log, dns: kit.dns, clock: kit.clock },
     mynetworks: compileAddressList(params.get("mynetworks"), { opener: tables, files }),
   });
   const sasl = params.get("smtpd_sasl_auth_enable") ? makeSasl(input, params, log) : undefined;
@@ -100,6 +103,8 @@ export function wireService(
     cleanup: makeCleanup(params, resolver),
     ...sharedParts(kit, syslogName),
     resolver,
+    // On a submission service nobody has to be let in for that: no other server calls there.
+    probeSender: serviceRole(params) === "mx" ? probeSender(params, resolver) : undefined,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,
     get tls() {
       return tls.current();

@@ -12,6 +12,7 @@ import { TicketKeys } from "../net/ticket-keys.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
 import { RefusalLog } from "../smtpd/refusal-log.ts";
+import type { AddressCache } from "./address-cache.ts";
 import { workerAnvil } from "./anvil-host.ts";
 import type { WorkerKit } from "./kit.ts";
 import type { StartArgs } from "./protocol.ts";
@@ -23,6 +24,7 @@ const SESSION_ID_WRAP = 4_000_000;
 export interface WorkerKitParts {
   readonly args: StartArgs;
   readonly store: QueueStore;
+  readonly addressCache: AddressCache;
   readonly logFor: WorkerKit["logFor"];
   readonly pid: number;
   readonly hostsText: string;
@@ -52,6 +54,7 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
     }),
     ticketKeys: new TicketKeys(args.ticketSeed, systemClock),
     refusals: new RefusalLog(params.get("postern_refusal_log_limit")),
+    addressCache: parts.addressCache.open,
     ...mastersShare(parts, params),
   };
 }

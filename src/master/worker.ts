@@ -12,6 +12,7 @@ import type { QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
+import { type AddressCache, createAddressCache } from "./address-cache.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
@@ -54,6 +55,7 @@ interface Running {
   readonly args: StartArgs;
   readonly store: QueueStore;
   readonly kit: WorkerKit;
+  readonly addressCache: AddressCache;
   readonly qmgr: QueueManager;
   readonly leases: LeaseClient;
   readonly caps: SessionCaps;
@@ -103,7 +105,11 @@ export class Worker {
     const inlineLimit = params.get("postern_queue_inline_limit");
     const store = await openStore({ directory, shard: args.shard, inlineLimit, log, clock });
     const scheduler: { qmgr?: QueueManager } = {};
-    const made = makeWorkerKit({ args, store, logFor, ...this.#hostParts() });
+    const recorded = params.get("address_verify_map") !== "";
+    const addressCache = createAddressCache(recorded ? directory : undefined, () =>
+      logFor(`${this.#syslogName}/verify`),
+    );
+    const made = makeWorkerKit({ args, store, addressCache, logFor, ...this.#hostParts() });
     const kit = { ...made, queue: queueDoor(store, scheduler) };
     this.#current = buildGeneration(args.snapshot, kit);
     const warn = (text: string) => logFor(`${this.#syslogName}/worker`).warning(printableUtf8(text));
@@ -114,7 +120,7 @@ export class Worker {
     scheduler.qmgr = qmgr;
     const caps = new SessionCaps({ workers: args.workers, leases, clock, warn });
     caps.configure(args.snapshot);
-    this.#running = { args, store, kit, qmgr, leases, caps };
+    this.#running = { args, store, kit, addressCache, qmgr, leases, caps };
     for (const shard of args.adopt) await store.adopt(shard);
     qmgr.start();
   }
@@ -212,6 +218,7 @@ export class Worker {
     await running?.store.close();
     running?.kit.dns.close();
     running?.kit.anvil.close();
+    running?.addressCache.close();
     this.#batch?.flush();
   }
 

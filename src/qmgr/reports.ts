@@ -4,13 +4,13 @@
 import type { Awaitable } from "../base/awaitable.ts";
 import type { Clock } from "../base/clock.ts";
 import type { BounceComposer } from "../bounce/compose.ts";
+import { logMessageId } from "../log/delivery-lines.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { ComposedMessage, RcptOutcome } from "../mail/delivery.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { ClaimedMessage, NewMessage, QueuedRecipient, QueueStore } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
-import { logMessageId } from "./log-lines.ts";
 
 export interface ReporterOptions {
   readonly store: Pick<QueueStore, "delayed">;

@@ -3,6 +3,7 @@
  *  the store and read again when there is room (due-reader.ts). */
 import type { Awaitable } from "../base/awaitable.ts";
 import { ParameterError, type Parameters } from "../config/parameters.ts";
+import { logActive } from "../log/delivery-lines.ts";
 import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
@@ -12,7 +13,6 @@ import { DueReader } from "./due-reader.ts";
 import type { Lane, Transport } from "./lane.ts";
 import { LaneFinder } from "./lane-finder.ts";
 import { LaneMap, RETRY_LANE } from "./lane-map.ts";
-import { logActive } from "./log-lines.ts";
 import { retryTimesOf } from "./retry.ts";
 import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
 import { Settler, type SettleSettings } from "./settle.ts";

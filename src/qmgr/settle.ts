@@ -3,6 +3,7 @@
  *  what failed, a report of success in the one that removes what was delivered; forwarded mail in the one that removes the
  *  recipient that it stands for.
  *  An outcome is never forgotten: a failing commit is repeated until it succeeds or the process ends. */
+import { logDelivery, logExpired, logMessageId } from "../log/delivery-lines.ts";
 import type { Log } from "../log/log.ts";
 import type { ForwardedMessage, RcptOutcome } from "../mail/delivery.ts";
 import { isWanted } from "../mail/dsn.ts";
@@ -11,7 +12,6 @@ import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, DeferredRecipient, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
 import { forwardedCopies } from "./forwarding.ts";
-import { logDelivery, logExpired, logMessageId } from "./log-lines.ts";
 import { Reporter, type ReporterOptions, type Reports } from "./reports.ts";
 import { isExpired, nextTryMs, type RetryTimes } from "./retry.ts";
 

@@ -7,6 +7,7 @@ import type { Parameters } from "../config/parameters.ts";
 import type { DecisionKeeper } from "../decisions/decision.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
+import type { ProbeSender } from "../mail/probe-sender.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { Socket } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
@@ -36,6 +37,8 @@ export interface SmtpdOptions {
   readonly cleanup: Cleanup;
   nextQueueId(): QueueId;
   readonly resolver: AddressResolver;
+  /** Who sends our address probes: mail to it is taken from everybody. undefined: nobody. */
+  readonly probeSender?: ProbeSender | undefined;
   /** undefined: no names are looked up. */
   readonly dns: Dns | undefined;
   /** Read at each handshake, so it may be a getter whose value changes when a certificate is renewed. */

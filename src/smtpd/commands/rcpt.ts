@@ -3,7 +3,9 @@ import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import type { Address } from "../../mail/address.ts";
 import type { RecipientDsn } from "../../mail/dsn.ts";
 import { parsePath } from "../../mail/path.ts";
+import { isProbeSender } from "../../mail/probe-sender.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { TableError } from "../../tables/table.ts";
 import { parseRcptParameters } from "../mail-parameters.ts";
 import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
@@ -52,17 +54,57 @@ function decide(session: Session, address: Address): Awaitable<Reply | undefined
   });
 }
 
-function offer(
+/** What a client offers: one recipient. */
+interface Offer {
+  readonly address: Address;
+  readonly dsn: RecipientDsn | undefined;
+}
+
+function offer(session: Session, transaction: Transaction, offered: Offer): Awaitable<HandlerResult> {
+  const { resolver } = session.options;
+  const rewritten = resolver.rewrite(offered.address);
+  if (!isFromProbes(session, rewritten)) return consider(session, transaction, { ...offered, rewritten });
+  return whenKnown(ownProbeSender(session, rewritten), (sender) => {
+    if (sender === undefined) return consider(session, transaction, { ...offered, rewritten });
+    return take(session, transaction, { ...offered, rewritten: sender });
+  });
+}
+
+function consider(
   session: Session,
   transaction: Transaction,
-  { address, dsn }: { readonly address: Address; readonly dsn: RecipientDsn | undefined },
+  offered: Offer & { readonly rewritten: Address },
 ): Awaitable<HandlerResult> {
+  const { address } = offered;
   session.recipient = address;
   return whenKnown(checkSmtputf8(session, address) ?? decide(session, address), (refused) => {
     session.recipient = undefined;
-    if (refused) return replyWith(refused);
-    session.openQueueFile();
-    transaction.addRecipient({ address: session.options.resolver.rewrite(address), original: address, dsn });
-    return answer(250, "2.1.5", "Ok");
+    return refused ? replyWith(refused) : take(session, transaction, offered);
   });
+}
+
+function take(
+  session: Session,
+  transaction: Transaction,
+  { address, rewritten, dsn }: Offer & { readonly rewritten: Address },
+): HandlerResult {
+  session.openQueueFile();
+  transaction.addRecipient({ address: rewritten, original: address, dsn });
+  return answer(250, "2.1.5", "Ok");
+}
+
+function isFromProbes({ options: { probeSender, clock } }: Session, address: Address): boolean {
+  return probeSender !== undefined && isProbeSender(address, probeSender, clock.now());
+}
+
+/** The sender of our probes without its time-dependent part, if it is an address of ours. Two servers that verify each
+ *  other's senders must not refuse each other's probes; a foreign address is nobody's to relay to for that. */
+async function ownProbeSender({ options }: Session, address: Address): Promise<Address | undefined> {
+  try {
+    return (await options.resolver.classOf(address)) === "default" ? undefined : options.probeSender?.address;
+  } catch (error) {
+    // What it is cannot be told now: the restrictions decide, and they meet the same table.
+    if (error instanceof TableError) return undefined;
+    throw error;
+  }
 }

@@ -1,9 +1,10 @@
-/** qmgr/log-lines.ts: the text of qmgr's and the delivery agents' log lines, as Postfix writes them (postfix.md §7.2). */
-import type { Log } from "../log/log.ts";
+/** log/delivery-lines.ts: the text of qmgr's and the delivery agents' log lines, as Postfix writes them (postfix.md §7.2). */
+
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { RcptOutcome } from "../mail/delivery.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import type { Log } from "./log.ts";
 
 /** Significant digits of a delay. */
 const SIGNIFICANT = 2;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatDelay } from "./log-lines.ts";
+import { formatDelay } from "./delivery-lines.ts";
 
 const CASES = [
   { ms: 0, digits: 2, want: "0", why: "nothing" },

@@ -1,0 +1,22 @@
+/** master/log-tags.ts: the tag of a delivery agent's log lines: syslog_name and program of its line in master.cf, as each
+ *  Postfix daemon writes under its own name: `postfix/smtp` for a transport "scan … smtp", `postfix/error` for retry. */
+import { scopeOf } from "../config/load.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { BUILT_IN_TRANSPORTS } from "./agents.ts";
+
+/** Tags by transport or program, made at the first use. */
+export function createLogTags(snapshot: ConfigSnapshot): (name: string) => string {
+  const known = new Map<string, string>();
+  return (name) => {
+    const tag = known.get(name) ?? tagOf(name, snapshot);
+    known.set(name, tag);
+    return tag;
+  };
+}
+
+function tagOf(name: string, snapshot: ConfigSnapshot): string {
+  const service = snapshot.services.find((entry) => entry.type === "unix" && entry.name === name);
+  const program = service?.command ?? BUILT_IN_TRANSPORTS.get(name) ?? name;
+  const params = scopeOf(snapshot, service);
+  return `${params.get("syslog_name")}/${program === "retry" ? "error" : program}`;
+}
