@@ -33,7 +33,7 @@ export function missingFields(fields: readonly HeaderField[], facts: CompletionF
 }
 
 /** `<YYYYMMDDHHMMSS.queueid@myhostname>`, as Postfix makes it. */
-function messageId(facts: CompletionFacts): string {
+export function messageId(facts: Pick<CompletionFacts, "queueId" | "arrivalMs" | "myhostname">): string {
   const stamp = new Date(facts.arrivalMs).toISOString().replace(/\D/g, "").slice(0, 14);
   return `<${stamp}.${facts.queueId}@${facts.myhostname}>`;
 }

@@ -1,6 +1,7 @@
 /** master/service.ts: wires one smtpd service of master.cf: its access lists, SASL backend, TLS, cleanup. */
 import { compileAccess } from "../access/compile.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
+import { createContentChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
@@ -61,7 +62,11 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   // As in Postfix, where cleanup is a service of its own: the syslog_name of main.cf, not the one of this service.
   const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
   const { options, problems, close } = wireService(input, (params, resolver) =>
-    createCleanup({ params, log, ...mappingOf(params, { tables: input.tables, resolver }), ...kit.queue }),
+    createCleanup({
+      ...{ params, log, checks: createContentChecks(params, input.tables) },
+      ...mappingOf(params, { tables: input.tables, resolver }),
+      ...kit.queue,
+    }),
   );
   return { smtpd: createSmtpd(options), problems, close };
 }
