@@ -62,6 +62,10 @@ export class Incoming implements IncomingMessage {
     return this.#writeBody(chunk);
   }
 
+  get refused(): boolean {
+    return this.#refusal !== undefined;
+  }
+
   async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
     const pending = this.#intake ?? this.#inspection;
     if (pending && !this.#refusal && !extra.discard) await this.#endContent();
@@ -261,6 +265,8 @@ export class Incoming implements IncomingMessage {
     const { queueId, arrivalMs } = this.#options.envelope;
     return {
       ...{ queueId, arrivalMs, myhostname: params.get("myhostname") },
+      fullName: this.#options.fullName,
+      fromFormat: { format: params.get("header_from_format"), charset: params.get("full_name_encoding_charset") },
       undisclosedRecipients: params.get("undisclosed_recipients_header"),
     };
   }

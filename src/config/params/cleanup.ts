@@ -1,5 +1,5 @@
 /** config/params/cleanup.ts: the parameters of cleanup, each declared once. */
-import { bool, type Declaration, int, list, text, words } from "../declare.ts";
+import { bool, type Declaration, int, list, text, word, words } from "../declare.ts";
 
 export const CLEANUP_PARAMETERS = {
   hopcount_limit: int(
@@ -78,6 +78,15 @@ export const CLEANUP_PARAMETERS = {
   undisclosed_recipients_header: text(
     "",
     "A header field for submitted messages that have neither To nor Cc, such as `To: undisclosed-recipients:;`. Empty: none.",
+  ),
+  header_from_format: word(
+    "standard",
+    ["standard", "obsolete"],
+    "The form of a From field that is added: `Name <address>` (standard), or `address (Name)` (obsolete).",
+  ),
+  full_name_encoding_charset: text(
+    "utf-8",
+    "The character set that names the encoding of a sender's full name beyond ASCII in an added From field. Empty: not encoded.",
   ),
   duplicate_filter_limit: int(
     "1000",
