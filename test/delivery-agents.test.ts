@@ -2,6 +2,7 @@
  *  the log says, for small messages and for those that lie in files. */
 import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
+import { userInfo } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { Conversation } from "./testbed/conversation.ts";
@@ -15,6 +16,15 @@ list: :include:LIST
 owner-list: alice
 prog: "|/bin/true"
 `;
+
+/** Writes down what it gets; ends as the recipient says. */
+const SCRIPT = `#!/bin/sh
+{ id -u; printf '[%s]\\n' "$@"; cat; echo ===; } >> OUT
+case "$2" in nobody*) echo "no such user"; exit 67;; full*) echo "4.2.2 mailbox full"; exit 1;; slow*) sleep 30;; esac
+`;
+
+/** Who runs commands: as root, somebody who is not mail_owner. */
+const COMMAND_USER = process.getuid?.() === 0 ? "daemon" : userInfo().username;
 
 describe("delivery agents", { concurrency: false, timeout: 60_000 }, () => {
   const asked: string[] = [];
@@ -37,11 +47,20 @@ mydestination = example.org
 myorigin = example.org
 relayhost = [127.0.0.1]:${hop.port}
 mynetworks = 127.0.0.0/8
-smtpd_relay_restrictions = permit_mynetworks, reject
 postern_workers = 1`,
       masterCf: `${port} inet n - n - - smtpd\n`,
     });
     const { directory } = server;
+    mkdirSync(join(directory, "out"));
+    chmodSync(join(directory, "out"), 0o777);
+    server.write("script", SCRIPT.replace("OUT", `${directory}/out/log`));
+    chmodSync(join(directory, "script"), 0o755);
+    server.append(
+      "master.cf",
+      `prog unix - n n - - pipe
+  flags=R user=${COMMAND_USER} argv=${directory}/script \${sender} \${user} \${nexthop} { two words }
+nouser unix - n n - - pipe user=no-such-account argv=/bin/true\n`,
+    );
     server.write("aliases", ALIASES.replace("LIST", `${directory}/list`));
     server.write("list", "# members\nalice@example.org\nz@far.test\n");
     maildirs = join(directory, "mail");
@@ -51,6 +70,10 @@ postern_workers = 1`,
       "main.cf",
       `alias_maps = hash:${directory}/aliases
 local_recipient_maps = inline:{alice=1} $alias_maps
+relay_domains = prog.test, nouser.test
+transport_maps = inline:{ {prog.test = prog:somewhere} {nouser.test = nouser:} }
+prog_time_limit = 1s
+smtpd_relay_restrictions = permit_mynetworks, reject
 postern_local_maildir = ${maildirs}/$user/\n`,
     );
     await server.start();
@@ -65,7 +88,9 @@ postern_local_maildir = ${maildirs}/$user/\n`,
     const client = await Conversation.open(port);
     await client.say("EHLO client.example");
     const content = `Subject: to ${to}\r\nMessage-ID: <${to}@client.example>\r\n\r\n${body}`;
-    const reply = await client.send({ from: "sender@from.test", to: `${to}@example.org`, content });
+    const reply = await client.send({
+      ...{ from: "sender@from.test", to: to.includes("@") ? to : `${to}@example.org`, content },
+    });
     client.close();
     const [, id] = /queued as (\w+)/.exec(reply) ?? [];
     assert.ok(id, reply);
@@ -151,6 +176,57 @@ postern_local_maildir = ${maildirs}/$user/\n`,
       ),
     );
     assert.match(kept("to boss")[0] ?? "", /\nDelivered-To: boss@example\.org\n/);
+  });
+
+  test("a pipe service runs its command as the user of master.cf", async () => {
+    const id = await send("alice+x@prog.test");
+    await server.logged(
+      new RegExp(
+        `pipe\\[\\d+\\]: ${id}: to=<alice\\+x@prog\\.test>, relay=prog, .*dsn=2\\.0\\.0, status=sent \\(delivered via prog service\\)`,
+      ),
+    );
+    const out = readFileSync(join(server.directory, "out/log"), "utf8");
+    const [uid, ...lines] = out.split("\n");
+    assert.equal(Number(uid), COMMAND_USER === "daemon" ? 1 : process.getuid?.());
+    assert.deepEqual(lines.slice(0, 4), ["[sender@from.test]", "[alice+x]", "[somewhere]", "[two words]"]);
+    assert.match(
+      out,
+      /\nReturn-Path: <sender@from\.test>\nReceived: [\s\S]*\nSubject: to alice\+x@prog\.test\n[\s\S]*\nbody\n===\n$/,
+    );
+    assert.deepEqual(readdirSync(join(server.directory, "spool/pipe")), []);
+  });
+
+  const ENDS = [
+    {
+      to: "nobody",
+      want: "dsn=5\\.1\\.1, status=bounced \\(user unknown\\. Command output: no such user \\)",
+      why: "EX_NOUSER",
+    },
+    { to: "full", want: "dsn=4\\.2\\.2, status=deferred \\(mailbox full \\)", why: "a status in its output" },
+    {
+      to: "slow",
+      want: 'dsn=5\\.3\\.0, status=bounced \\(Command time limit exceeded: "\\S+"\\)',
+      why: "a command without end",
+    },
+  ];
+  for (const { to, want, why } of ENDS) {
+    test(`a pipe service: ${why}`, async () => {
+      const id = await send(`${to}@prog.test`);
+      await server.logged(new RegExp(`pipe\\[\\d+\\]: ${id}: to=<${to}@prog\\.test>, relay=prog, .*${want}`));
+    });
+  }
+
+  test("mail for a pipe service whose user is not there waits, and check has said so", async () => {
+    const id = await send("x@nouser.test");
+    await server.logged(
+      new RegExp(`${id}: to=<x@nouser\\.test>, relay=nouser, .*status=deferred \\(mail system configuration error\\)`),
+    );
+    await server.logged(/pipe\[\d+\]: warning: service nouser: unknown user name: no-such-account/);
+    const { stdout } = await server.run(["check"]);
+    assert.match(
+      stdout,
+      /pipe services that cannot run here, so that mail for them waits: nouser \(unknown user name: no-such-account\)/,
+    );
   });
 
   test("a command comes back, and check has said so", async () => {

@@ -24,7 +24,7 @@ const INTERNAL = new Set(
 );
 
 /** Delivery agents of Postfix that are not here: their transports defer what is routed to them. */
-const WITHOUT_AGENT = new Set(["pipe", "virtual"]);
+const WITHOUT_AGENT = new Set(["virtual"]);
 
 /** Postfix programs that do something Postern does not do. */
 const MISSING = new Set(["qmqpd"]);
@@ -46,7 +46,7 @@ export function checkServices(snapshot: ConfigSnapshot): Problem[] {
   if (agentless[0]) {
     // A stock master.cf has half a dozen of them that nothing uses: one line says it for all.
     const names = agentless.map(({ name }) => name).join(", ");
-    const text = `pipe and virtual deliver nothing here yet: mail routed to these transports is deferred: ${names}`;
+    const text = `virtual delivers nothing here yet: mail routed to these transports is deferred: ${names}`;
     problems.push({ severity: "warning", at: agentless[0].at, text, hint: "route it to an smtp or lmtp transport" });
   }
   return problems;

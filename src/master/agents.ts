@@ -1,30 +1,18 @@
 /** master/agents.ts: the delivery agents of master.cf's transports. Transports that every Postfix has are there without a
  *  line, so that a master.cf with inet services only can deliver. */
-import { readFileSync } from "node:fs";
 import { scopeOf } from "../config/load.ts";
-import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
 import { createDiscardAgent } from "../local/discard.ts";
 import { createErrorAgent } from "../local/error.ts";
-import { createLocalAgent } from "../local/local.ts";
-import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
-import { printableUtf8 } from "../mail/printable.ts";
-import { createResolver } from "../rewrite/create.ts";
-import { openAliases } from "../rewrite/recipients.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
-import type { TableOpener } from "../tables/table.ts";
-import type { WorkerKit } from "./kit.ts";
+import { type LocalAgentsInput, makeLocalAgent, makePipeAgent } from "./local-agents.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 import { transportTlsFiles } from "./transport-tls.ts";
 
-export interface AgentsInput {
+export interface AgentsInput extends Omit<LocalAgentsInput, "agentOf"> {
   readonly snapshot: ConfigSnapshot;
-  readonly tables: TableOpener;
   readonly files: SnapshotFiles;
-  readonly kit: WorkerKit;
-  /** Where mail to an address that an alias names goes. Rejects MappingError. */
-  readonly mapRecipient: (address: Address) => Promise<readonly Address[]>;
 }
 
 /** Transport name → program, where master.cf is silent. */
@@ -56,12 +44,11 @@ function add(agents: Map<string, DeliveryAgent>, name: string, agent: DeliveryAg
   if (agent) agents.set(name, agent);
 }
 
-interface MakingInput extends AgentsInput {
-  /** The agents, once all are made. */
-  readonly agentOf: (transport: string) => DeliveryAgent | undefined;
-}
-
-function makeAgent(program: string, service: ServiceEntry | undefined, input: MakingInput): DeliveryAgent | undefined {
+function makeAgent(
+  program: string,
+  service: ServiceEntry | undefined,
+  input: AgentsInput & LocalAgentsInput,
+): DeliveryAgent | undefined {
   const { kit, tables, snapshot, files } = input;
   const params = scopeOf(snapshot, service);
   switch (program) {
@@ -80,6 +67,8 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ma
       });
     case "local":
       return makeLocalAgent(params, input);
+    case "pipe":
+      return makePipeAgent(service, input);
     case "discard":
       return createDiscardAgent();
     case "error":
@@ -89,28 +78,4 @@ function makeAgent(program: string, service: ServiceEntry | undefined, input: Ma
     default:
       return undefined;
   }
-}
-
-function makeLocalAgent(params: Parameters, { kit, tables, mapRecipient, agentOf }: MakingInput): DeliveryAgent {
-  const open = (refs: readonly string[]) => refs.map((ref) => tables.open(ref));
-  const log = kit.logFor(`${params.get("syslog_name")}/local`);
-  return createLocalAgent({
-    ...{ params, mapRecipient, agentOf },
-    clock: kit.clock,
-    hostname: kit.hostname,
-    pid: kit.pid,
-    passwd: readPasswd,
-    resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
-    tables: {
-      aliases: openAliases(params, tables),
-      mailboxTransports: open(params.get("mailbox_transport_maps")),
-      fallbackTransports: open(params.get("fallback_transport_maps")),
-    },
-    nextQueueId: kit.nextQueueId,
-    warn: (text) => log.warning(printableUtf8(text)),
-  });
-}
-
-function readPasswd(): string {
-  return readFileSync("/etc/passwd", "latin1");
 }

@@ -2,11 +2,9 @@
  *  by start and by reload, so that none of them can be more lenient than the others. */
 
 import { compileAccess } from "../access/compile.ts";
-import { createContentChecks, unusableActions } from "../cleanup/content-checks.ts";
 import { checkSnapshot } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
-import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { ownNetworks } from "../net/interfaces.ts";
@@ -21,6 +19,7 @@ import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
+import { pipeSpecsHere } from "./pipe-specs.ts";
 import { openSnapshotTables, proveServices, silentLog } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
 import { spawnSpecsHere } from "./spawn-specs.ts";
@@ -51,6 +50,7 @@ export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Pr
   const found = [...checkSnapshot(snapshot)];
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   found.push(...spawnSpecsHere(snapshot, { uid: 0, ipv6: true }).problems); // who will start it is not known yet
+  found.push(...pipeSpecsHere(snapshot, { uid: 0 }).problems);
   found.push(...checkReports(snapshot), ...(await checkServices(snapshot)));
   return inOrder(found);
 }
@@ -116,19 +116,9 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
     );
   });
-  const checked = [...networks, ...checkContent(params, tables)];
-  const found = [...checked, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
+  const found = [...networks, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
-}
-
-/** header_checks and its like: their tables are opened here, and what they say is read. Nothing is told of a default again. */
-function checkContent(params: Parameters, tables: TableOpener): readonly Problem[] {
-  const checks = createContentChecks(params, tables);
-  return (checks ? unusableActions(checks) : []).flatMap(({ parameter, text }): Problem[] => {
-    const at = params.source(parameter);
-    return at ? [{ severity: "warning", at, text }] : [];
-  });
 }
 
 function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceEntry): readonly Problem[] {

@@ -12,6 +12,7 @@ import type { HashPool } from "../sasl/hash-pool.ts";
 import type { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { StatusCache } from "../tables/status-cache.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
+import type { PipeDoor } from "./pipe-client.ts";
 
 /** What outlives a generation. */
 export interface WorkerKit {
@@ -38,5 +39,7 @@ export interface WorkerKit {
   readonly decisions: DecisionRecorder;
   /** What is known of addresses, the same for all workers; opened at the first call. Throws if it cannot be. */
   readonly addressCache: () => StatusCache;
+  /** Commands of pipe services, which the master runs. */
+  readonly pipes: PipeDoor;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
 }

@@ -12,14 +12,14 @@ import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
 import { DecisionStore } from "../decisions/store.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import { FOR_EVERYBODY, FOR_OPERATORS, serveControl } from "../net/control-socket.ts";
+import { serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
 import { TicketKeys } from "../net/ticket-keys.ts";
 import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
-import { answerClient, answerControl } from "./control.ts";
+import { answerControl } from "./control.ts";
 import {
   orphanShards,
   prepareDirectories,
@@ -35,6 +35,9 @@ import { type ListenerSpec, listenerSpecs } from "./listeners.ts";
 import { MailLog } from "./mail-log.ts";
 import { PausedLanes } from "./paused-lanes.ts";
 import { pinRestartParameters } from "./pinned.ts";
+import { spawnWithPipes } from "./pipe-client.ts";
+import { PipeCommands } from "./pipe-commands.ts";
+import { pipeSpecsHere } from "./pipe-specs.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
 import type { Methods } from "./rpc.ts";
@@ -82,11 +85,12 @@ export class Master {
   readonly #fleet: Fleet;
   readonly #paused: PausedLanes;
   readonly #spawns: SpawnServices;
+  readonly #pipes: PipeCommands;
   readonly #ticketKeys = TicketKeys.fresh(systemClock);
   readonly #sockets = new Map<string, BoundSocket>();
   readonly #watch: FileWatch;
   #loaded: Loaded;
-  #doors: { close(): Promise<void> }[] = [];
+  #control: { close(): Promise<void> } | undefined;
   #busy: Promise<unknown> = Promise.resolve();
   /** Resolves when the server has stopped. */
   readonly stopped: Promise<void>;
@@ -106,6 +110,8 @@ export class Master {
     this.#log = new Log({ sink: this.#mailLog.sink, now: systemClock.now, tag, id: process.pid });
     this.#anvil = this.#makeAnvil();
     this.#spawns = new SpawnServices({ clock: systemClock, log: this.#log });
+    this.#pipes = new PipeCommands({ clock: systemClock, log: this.#log });
+    this.#pipes.configure(pipeSpecsHere(loaded.snapshot, { uid: process.getuid?.() ?? 0 }).specs);
     this.#decisions = new DecisionStore(
       this.#params.get("data_directory"),
       this.#params.get("postern_decision_log_limit"),
@@ -169,24 +175,18 @@ export class Master {
         ? new StartError(`The account ${this.#user.name} cannot use queue_directory: ${error.message}`)
         : error;
     });
-    await this.#openDoors();
+    this.#control = await serveControl(this.#dirs.control, 0o600, (request) =>
+      answerControl(request, {
+        fleet: this.#fleet,
+        master: this,
+        generation: () => this.#loaded.snapshot.generation,
+        paused: this.#paused,
+        log: this.#log,
+      }),
+    );
     this.#watch.start(this.#loaded.snapshot.files);
     const { configDirectory, mailVersion } = this.#options;
     this.#log.info(`daemon started -- version ${mailVersion}, configuration ${configDirectory}`);
-  }
-
-  async #openDoors(): Promise<void> {
-    const target = {
-      fleet: this.#fleet,
-      master: this,
-      generation: () => this.#loaded.snapshot.generation,
-      paused: this.#paused,
-      log: this.#log,
-    };
-    this.#doors = [
-      await serveControl(this.#dirs.control, FOR_OPERATORS, (request) => answerControl(request, target)),
-      await serveControl(this.#dirs.client, FOR_EVERYBODY, (request) => answerClient(request, this.#fleet)),
-    ];
   }
 
   async #reload(): Promise<void> {
@@ -207,6 +207,7 @@ export class Master {
         bind: (s) => bindSocket(s.host, s.port),
         adopt: () => {
           this.#loaded = loaded;
+          this.#pipes.configure(pipeSpecsHere(snapshot, { uid: process.getuid?.() ?? 0 }).specs);
         },
         log: this.#log,
       });
@@ -250,7 +251,8 @@ export class Master {
       decisions: this.#decisions,
       workers,
       spawn: (methods) => {
-        const start = (all: Methods) => spawn(all, this.#mailLog.reader());
+        const start = (all: Methods) =>
+          spawnWithPipes(this.#pipes, all, (methods) => spawn(methods, this.#mailLog.reader()));
         return this.#anvil ? spawnCounted(this.#anvil, methods, start) : start(methods);
       },
       startArgs: (shard) => ({
@@ -272,9 +274,10 @@ export class Master {
   async #close(): Promise<void> {
     this.#watch.stop();
     await this.#fleet.stop(0);
+    this.#pipes.close();
     await this.#spawns.close();
     await this.#decisions.idle();
-    for (const door of this.#doors) await door.close();
+    await this.#control?.close();
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });
     this.#anvil?.close();

@@ -44,6 +44,11 @@ export function rehearsalKit(dns: Dns, sink: LogSink): Omit<WorkerKit, "queue"> 
     refusals: new RefusalLog(0),
     decisions: new DecisionRecorder({ limit: 0, clock, warn: () => undefined, send: async () => undefined }),
     flushSite: async () => undefined,
+    pipes: {
+      directory: "",
+      nextFileName: () => "",
+      run: () => Promise.reject(new Error("A rehearsal delivers nothing")),
+    },
     addressCache: () => {
       throw new Error("A rehearsal verifies no addresses");
     },

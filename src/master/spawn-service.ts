@@ -8,6 +8,7 @@ import { fileErrorText } from "../config/file-error.ts";
 import type { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { UnreadConnection } from "../net/unread-connections.ts";
+import { signalGroup } from "./process-group.ts";
 import type { SpawnSpec } from "./spawn-specs.ts";
 
 /** Connections that may wait for a command to end: Postfix's inet_listen_backlog. */
@@ -135,15 +136,5 @@ function startCommand({ argv, account, environment, directory }: SpawnSpec, stdi
     });
   } finally {
     process.umask(before);
-  }
-}
-
-/** The command and its offspring; a command that could not be started has none. */
-function signalGroup({ pid, exitCode, signalCode }: ChildProcess, signal: NodeJS.Signals): void {
-  if (pid === undefined || exitCode !== null || signalCode !== null) return;
-  try {
-    process.kill(-pid, signal);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error; // ended meanwhile
   }
 }

@@ -4,20 +4,20 @@ import { existsSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { ParameterError } from "../config/declare.ts";
 import { scopeOf } from "../config/load.ts";
-import type { Parameters } from "../config/parameters.ts";
-import { REGISTRY } from "../config/registry.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { parseSpawnCommand, type SpawnCommand } from "../config/spawn-command.ts";
 import type { ServicePlace } from "../net/unread-connections.ts";
-import { type Account, type AccountFiles, accountNamed, groupNamed, readAccountFiles } from "./accounts.ts";
-import { chooseVariables } from "./environment.ts";
+import { readAccountFiles } from "./accounts.ts";
+import {
+  accountOf,
+  type CommandAccount,
+  type CommandContext,
+  DEFAULT_PROCESS_LIMIT,
+  environmentOf,
+  timeLimitOf,
+} from "./command-accounts.ts";
 import { type ListenerContext, servicePlaces } from "./listeners.ts";
-
-/** Postfix's default_process_limit: what maxproc `-` means. */
-const DEFAULT_PROCESS_LIMIT = 100;
-/** _PATH_DEFPATH of the C library: spawn(8) sets no other. */
-const COMMAND_PATH = "/usr/bin:/bin";
 
 export interface SpawnSpec {
   readonly name: string;
@@ -25,8 +25,7 @@ export interface SpawnSpec {
   readonly key: string;
   readonly place: ServicePlace;
   readonly argv: SpawnCommand["argv"];
-  /** undefined: the master is not root, and the account is its own. */
-  readonly account: { readonly uid: number; readonly gid: number } | undefined;
+  readonly account: CommandAccount;
   /** Commands at a time; Infinity: no limit. */
   readonly maxproc: number;
   readonly timeLimitMs: number;
@@ -36,11 +35,7 @@ export interface SpawnSpec {
   readonly logTag: string;
 }
 
-export interface SpawnContext extends ListenerContext {
-  readonly accounts: AccountFiles;
-  /** Of the master. */
-  readonly uid: number;
-  readonly environment: Readonly<Record<string, string | undefined>>;
+export interface SpawnContext extends ListenerContext, CommandContext {
   /** Whether there is such a file. */
   readonly exists: (path: string) => boolean;
 }
@@ -126,43 +121,4 @@ function placesOf(
   const directory = scopeOf(snapshot).get("queue_directory");
   const path = join(directory, service.private ? "private" : "public", name);
   return [{ key: `unix ${path}`, place: { kind: "unix", path } }];
-}
-
-/** As spawn(8) decides; not as root, only the account that everything runs as. */
-function accountOf({ user, group }: SpawnCommand, params: Parameters, context: SpawnContext): SpawnSpec["account"] {
-  const { accounts, uid } = context;
-  const account = accountNamed(accounts, user);
-  if (!account) throw new ParameterError(`unknown user name: ${user}`);
-  const gid = group === undefined ? account.gid : groupNamed(accounts, group);
-  if (gid === undefined) throw new ParameterError(`unknown group name: ${group}`);
-  refusePrivileged({ ...account, gid }, group, accountNamed(accounts, params.get("mail_owner")));
-  if (uid === 0) return { uid: account.uid, gid };
-  if (account.uid === uid) return undefined;
-  throw new ParameterError(`only root can run a command as ${user}`);
-}
-
-function refusePrivileged({ uid, gid }: Account, group: string | undefined, owner: Account | undefined): void {
-  const named = group ?? String(gid);
-  if (uid === 0) throw new ParameterError("request to deliver as root");
-  if (uid === owner?.uid) throw new ParameterError("request to deliver as mail system owner");
-  if (gid === 0) throw new ParameterError(`request to use privileged group ${named}`);
-  if (gid === owner?.gid) throw new ParameterError(`request to use mail system owner group ${named}`);
-}
-
-/** `<service>_time_limit`, else command_time_limit. */
-function timeLimitOf(service: string, params: Parameters): number {
-  const own = `${service}_time_limit`;
-  if (params.unexpanded(own) === undefined) return params.get("command_time_limit");
-  return REGISTRY.command_time_limit.parse(params.text(own), own);
-}
-
-/** What export_environment names, and Postfix's path. */
-function environmentOf(
-  params: Parameters,
-  configDirectory: string,
-  own: SpawnContext["environment"],
-): Readonly<Record<string, string>> {
-  const environment = chooseVariables(params.get("export_environment"), { own, configDirectory });
-  environment.set("PATH", COMMAND_PATH);
-  return Object.fromEntries(environment);
 }

@@ -14,7 +14,9 @@ import { HashPool } from "../sasl/hash-pool.ts";
 import { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { workerAnvil } from "./anvil-host.ts";
+import { queueDirectories } from "./directories.ts";
 import type { WorkerKit } from "./kit.ts";
+import { pipeDoor } from "./pipe-client.ts";
 import type { StartArgs } from "./protocol.ts";
 
 /** Session ids of worker k are k, k+STRIDE, …: unique over all workers, as log parsers key on `[pid]`. */
@@ -69,6 +71,7 @@ function mastersShare({ args, logFor, call }: WorkerKitParts, params: Parameters
       warn: (text) => logOf("worker").warning(printableUtf8(text)),
       send: (lines) => call("decisions", { lines }),
     }),
+    pipes: pipeDoor({ directory: queueDirectories(params).pipe, shard: args.shard, call }),
     flushSite: async (domain: string) => void (await call("flushSite", { domain })),
     anvil: workerAnvil({ workers: args.workers, params, clock: systemClock, log: logOf("anvil"), call }),
   };

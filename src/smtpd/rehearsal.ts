@@ -147,7 +147,6 @@ function emptyCleanup(sizeBytes: number): Cleanup {
       write: () => undefined,
       sizeBytes,
       finish: async () => ({ kind: "queued" }),
-      refused: false,
       abort: async () => undefined,
     }),
   };

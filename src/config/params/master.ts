@@ -18,7 +18,7 @@ export const MASTER_PARAMETERS = {
     "1000s",
     "s",
     { min: 1000 },
-    "How long a command of a spawn service of master.cf may run; then it is killed. SERVICE_time_limit overrides it.",
+    "How long a command of a spawn or pipe service of master.cf may run; then it is killed. SERVICE_time_limit overrides it.",
   ),
   import_environment: list(
     "MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME",
@@ -26,7 +26,7 @@ export const MASTER_PARAMETERS = {
   ),
   export_environment: list(
     "TZ MAIL_CONFIG LANG",
-    "Environment variables of the server that commands of spawn services get; name=value sets one.",
+    "Environment variables of the server that commands of spawn and pipe services get; name=value sets one.",
   ),
   postern_service_role: word(
     "",

@@ -4,7 +4,7 @@ import { systemClock } from "../../base/clock.ts";
 import { Deadlines } from "../../base/deadlines.ts";
 import { parametersOf } from "../../config/parameters.ts";
 import type { Dns, DnsAnswer, MxRecord } from "../../dns/resolver.ts";
-import { Log, type LogRecord } from "../../log/log.ts";
+import { Log } from "../../log/log.ts";
 import { asAddress } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
@@ -34,8 +34,6 @@ export function zoneDns(zone: Zone): Dns {
 export interface World {
   readonly agent: DeliveryAgent;
   readonly lines: string[];
-  /** The same with all that is known of each. */
-  readonly records: readonly LogRecord[];
   deliver(request: Partial<RequestWords>): Promise<readonly RcptOutcome[]>;
 }
 
@@ -62,8 +60,7 @@ export function createWorld(options: {
   readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
 }): World {
   const lines: string[] = [];
-  const records: LogRecord[] = [];
-  const log = new Log({ sink: (r) => void (records.push(r), lines.push(r.text)), now: () => 0, tag: "postfix/smtp", id: 1 });
+  const log = new Log({ sink: (r) => lines.push(r.text), now: () => 0, tag: "postfix/smtp", id: 1 });
   const agent = createSmtpAgent({
     params: parametersOf(options.settings ?? {}),
     dns: zoneDns(options.zone ?? {}),
@@ -79,7 +76,6 @@ export function createWorld(options: {
   return {
     agent,
     lines,
-    records,
     deliver: (words) => agent.deliver(requestOf({ nexthop: options.nexthop, ...words }), words.signal ?? never),
   };
 }
