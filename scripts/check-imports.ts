@@ -19,7 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["queue", "access"],
   ["cleanup", "proof"],
   ["smtp", "local", "bounce", "verify"],
-  ["smtpd", "qmgr"],
+  ["smtpd", "qmgr", "pickup"],
   ["admin"],
   ["master"],
   ["cli"],

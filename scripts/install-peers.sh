@@ -9,6 +9,11 @@ packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcr
 packages+=(fail2ban pflogsumm logwatch)
 packages+=(mariadb-server slapd postfix-ldap memcached)
 packages+=(dovecot-lmtpd knot knot-dnsutils unbound opendkim opendkim-tools)
+# Debian lets only one mail server be installed: the others are unpacked where the tests lay them over the system for the
+# process that they start (test/testbed/laid-over.ts).
+packages+=(libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0)
+unpacked=(exim4-daemon-light opensmtpd)
+unpacked_into=/usr/local/lib/postern-peers
 policy=/usr/sbin/policy-rc.d
 
 # One at a time: two would save and restore each other's policy.
@@ -22,11 +27,15 @@ for package in "${packages[@]}"; do
   status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
   [ "$status" = "install ok installed" ] || missing+=("$package")
 done
-if [ "${#missing[@]}" -eq 0 ]; then
+to_unpack=()
+for package in "${unpacked[@]}"; do
+  [ -d "$unpacked_into/$package" ] || to_unpack+=("$package")
+done
+if [ "${#missing[@]}" -eq 0 ] && [ "${#to_unpack[@]}" -eq 0 ]; then
   exit 0
 fi
 if [ "$(id -u)" != 0 ]; then
-  echo "install-peers: needs root to install: ${missing[*]}" >&2
+  echo "install-peers: needs root to install: ${missing[*]} ${to_unpack[*]}" >&2
   exit 77
 fi
 
@@ -53,4 +62,16 @@ postfix postfix/mailname string localhost
 msmtp msmtp/apparmor boolean false
 slapd slapd/no_configuration boolean true
 SELECTIONS
-apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" 9>&-
+if [ "${#missing[@]}" -gt 0 ]; then
+  apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" 9>&-
+fi
+# Their libraries stand among the packages above. A directory that is there is whole: it is renamed into place.
+for package in ${to_unpack[@]+"${to_unpack[@]}"}; do
+  fetched=$(mktemp -d)
+  (cd "$fetched" && apt-get -q -o APT::Sandbox::User=root download "$package" 9>&-)
+  dpkg -x "$fetched"/*.deb "$fetched/tree"
+  mkdir -p "$unpacked_into"
+  chmod 755 "$fetched/tree"
+  mv "$fetched/tree" "$unpacked_into/$package"
+  rm -rf "$fetched"
+done

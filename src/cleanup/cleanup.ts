@@ -11,6 +11,8 @@ export interface IncomingMessage {
   write(chunk: Uint8Array): void | Promise<void>;
   /** Real size so far, for end_of_data restrictions. */
   readonly sizeBytes: number;
+  /** Further data is not kept: finish() will refuse. */
+  readonly refused: boolean;
   /** Commits. Success only after stable storage holds everything (promise 1). */
   finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult>;
   abort(): Promise<void>;
@@ -33,6 +35,8 @@ export interface MessageOptions {
   readonly prepend: readonly string[];
   /** "submission": complete Date, Message-ID, From; "mx": Received only. */
   readonly role: "submission" | "mx";
+  /** The sender's name, for a From field that is missing (sendmail -F). */
+  readonly fullName?: string | undefined;
 }
 
 export interface Cleanup {

@@ -5,6 +5,7 @@ import type { Address } from "../mail/address.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
 import type { AddressMappings } from "../rewrite/mappings.ts";
 import type { RouteLane } from "./cleanup.ts";
+import type { ContentChecks } from "./content-checks.ts";
 
 export interface CleanupDeps {
   readonly params: Parameters;
@@ -16,6 +17,8 @@ export interface CleanupDeps {
     /** Canonical form in local context. */
     readonly rewrite: (address: Address) => Address;
   };
+  /** undefined: none, and content streams past unread. */
+  readonly checks?: ContentChecks | undefined;
   readonly laneOf: RouteLane;
   /** Hands a committed, claimed message to the scheduler. */
   readonly arrived: (message: ClaimedMessage) => void;

@@ -72,3 +72,33 @@ export function fieldValue(field: HeaderField): string {
     .replace(/\r\n(?=[ \t])/g, "")
     .trim();
 }
+
+/** Gathers a header section from chunks. What has arrived is one buffer; the caller's limit on it bounds the copying. */
+export class HeaderIntake {
+  readonly #scanner = new HeaderScanner();
+  #pending: Buffer[] = [];
+
+  /** Takes ownership of the chunk. `rest` is the body as far as it came; `blank`: an empty line stood between. */
+  push(
+    chunk: Uint8Array,
+  ):
+    | { readonly kind: "more"; readonly sizeBytes: number }
+    | { readonly kind: "end"; readonly header: Buffer; readonly rest: Buffer; readonly blank: boolean } {
+    this.#pending.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    const gathered = this.end();
+    const end = this.#scanner.scan(gathered);
+    if (end.kind === "more") return { kind: "more", sizeBytes: gathered.length };
+    return {
+      kind: "end",
+      header: gathered.subarray(0, end.headerEnd),
+      rest: gathered.subarray(end.bodyStart),
+      blank: end.bodyStart > end.headerEnd,
+    };
+  }
+
+  /** The data ended inside the header: there is no body. */
+  end(): Buffer {
+    if (this.#pending.length !== 1) this.#pending = [Buffer.concat(this.#pending)];
+    return this.#pending[0] ?? Buffer.alloc(0);
+  }
+}

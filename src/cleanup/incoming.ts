@@ -1,23 +1,23 @@
 /** cleanup/incoming.ts: one message on its way from smtpd to the store. States: header (bytes gather until the header
- *  section ends, bounded), body (bytes go straight to the store's writer), failed (bytes are counted and dropped; the
- *  reason is told at the end of data, as RFC 5321 wants the client's data read first). The header block is made last. */
+ *  section ends, bounded), body (bytes go to the store's writer, through the checks if there are any), failed (bytes are
+ *  counted and dropped; the reason is told at the end of data, as RFC 5321 wants the client's data read first). The header
+ *  block is made last. */
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
-import type { Envelope } from "../mail/envelope.ts";
+import type { Envelope, Recipient } from "../mail/envelope.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
+import { ContentInspection } from "./content-inspection.ts";
 import type { CleanupDeps } from "./deps.ts";
-import { fieldValue, type HeaderField, HeaderScanner, parseFields } from "./header-block.ts";
-import { type MappedEnvelope, mapEnvelope } from "./map-envelope.ts";
-import { missingFields } from "./missing-fields.ts";
+import { fieldValue, type HeaderField, HeaderIntake, parseFields } from "./header-block.ts";
+import { type MappedEnvelope, mapEnvelope, unmapped } from "./map-envelope.ts";
+import { messageId, missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
-
-const EMPTY = Buffer.alloc(0);
 
 type Refusal = Extract<CleanupResult, { kind: "refused" }>;
 
@@ -33,9 +33,12 @@ export class Incoming implements IncomingMessage {
   readonly #options: MessageOptions;
   readonly #body: BodyWriter;
   readonly #log: Log;
-  #scanner: HeaderScanner | undefined = new HeaderScanner();
-  #pending: Buffer[] = [];
-  #header: Buffer = EMPTY;
+  /** undefined: nothing is checked. */
+  readonly #inspection: ContentInspection | undefined;
+  /** Until the header section has ended. */
+  #intake: HeaderIntake | undefined = new HeaderIntake();
+  /** With our own on top. */
+  #fields: readonly HeaderField[] = [];
   #refusal: Refusal | undefined;
   sizeBytes = 0;
 
@@ -44,6 +47,10 @@ export class Incoming implements IncomingMessage {
     this.#options = options;
     this.#log = deps.log;
     this.#body = deps.store.beginBody(options.envelope.queueId);
+    const { envelope, recipients } = options;
+    this.#inspection =
+      deps.checks &&
+      new ContentInspection(deps.checks, { envelope, recipient: recipients.at(-1)?.address, log: deps.log });
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
@@ -51,30 +58,30 @@ export class Incoming implements IncomingMessage {
     const limit = this.#deps.params.get("message_size_limit");
     if (limit > 0 && this.sizeBytes > limit) this.#refuse(reply(552, "5.3.4", "Error: message file too big"));
     if (this.#refusal) return;
-    if (this.#scanner) return this.#writeHeader(chunk);
+    if (this.#intake) return this.#writeHeader(this.#intake, chunk);
     return this.#writeBody(chunk);
   }
 
+  get refused(): boolean {
+    return this.#refusal !== undefined;
+  }
+
   async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
-    if (this.#refusal || extra.discard) {
+    const pending = this.#intake ?? this.#inspection;
+    if (pending && !this.#refusal && !extra.discard) await this.#endContent();
+    const verdict = this.#inspection?.verdict;
+    if (this.#refusal || extra.discard || verdict?.discard) {
       await this.abort();
       if (!this.#refusal)
         this.#log.info(`${this.#options.envelope.queueId}: removed (discarded)`, { event: "removed" });
       return this.#refusal ?? { kind: "queued" };
     }
-    if (this.#scanner) this.#endHeader();
-    const fields = parseFields(this.#header, this.#deps.params.get("header_size_limit"));
-    const hops = fields.filter((field) => field.name === "received").length;
-    if (hops > this.#deps.params.get("hopcount_limit")) {
-      this.#refuse(reply(554, "5.4.0", "Error: too many hops"));
-      return this.finish(extra);
-    }
-    const prepared = await this.#prepare(fields, extra.hold);
+    const prepared = await this.#prepare(this.#fields, extra.hold || verdict?.hold === true);
     return prepared ? this.#commit(prepared) : this.finish(extra);
   }
 
   abort(): Promise<void> {
-    this.#pending = [];
+    this.#intake = undefined;
     return this.#body.abort();
   }
 
@@ -100,9 +107,17 @@ export class Incoming implements IncomingMessage {
   async #mapEnvelope(warn: (text: string) => void): Promise<MappedEnvelope> {
     const { envelope, recipients, redirected } = this.#options;
     const { mapping, params } = this.#deps;
-    const given = { sender: envelope.sender, recipients };
-    if (mapping === undefined || redirected === true) return given;
+    const { redirect, copies = [] } = this.#inspection?.verdict ?? {};
+    const given = { sender: envelope.sender, recipients: redirect ? this.#redirectedTo(redirect) : recipients, copies };
+    if (mapping === undefined || redirect !== undefined || redirected === true) return unmapped(given);
     return mapEnvelope(given, { ...mapping, params, warn });
+  }
+
+  /** In the name of the first recipient. */
+  #redirectedTo(address: Address): readonly Recipient[] {
+    const [first] = this.#options.recipients;
+    const rewrite = this.#deps.mapping?.rewrite ?? ((given: Address) => given);
+    return first ? [{ address: rewrite(address), original: first.original }] : [];
   }
 
   /** Headers from elsewhere are left alone, unless remote_header_rewrite_domain says how to complete them. */
@@ -121,7 +136,6 @@ export class Incoming implements IncomingMessage {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
       const { claimed, message } = await this.#append(complete, body, { mapped, hold });
-      this.#logMessageId(complete);
       if (claimed) this.#deps.arrived(claimed);
       else if (!message.hold) this.#deps.poke();
       return { kind: "queued" };
@@ -146,44 +160,79 @@ export class Incoming implements IncomingMessage {
     return { claimed, message };
   }
 
-  /** FILTER comes before content_filter. */
+  /** The last FILTER comes before content_filter, REDIRECT before both. */
   #filteredEnvelope(): Envelope {
-    const { envelope } = this.#options;
-    const filter = this.#deps.params.get("content_filter");
-    return envelope.filter !== undefined || filter === "" ? envelope : { ...envelope, filter };
+    const { envelope, redirected } = this.#options;
+    const { filter, redirect } = this.#inspection?.verdict ?? {};
+    if (redirect !== undefined || redirected === true) return { ...envelope, filter: undefined };
+    const last = filter ?? envelope.filter ?? this.#deps.params.get("content_filter");
+    return last === envelope.filter || last === "" ? envelope : { ...envelope, filter: last };
   }
 
-  #writeHeader(chunk: Uint8Array): void | Promise<void> {
-    this.#pending.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    const gathered = this.#gathered();
-    const end = this.#scanner?.scan(gathered);
-    if (end?.kind === "end") {
-      this.#header = gathered.subarray(0, end.headerEnd);
-      this.#scanner = undefined;
-      this.#pending = [];
-      const rest = gathered.subarray(end.bodyStart);
-      return rest.length > 0 ? this.#writeBody(rest) : undefined;
+  #writeHeader(intake: HeaderIntake, chunk: Uint8Array): void | Promise<void> {
+    const got = intake.push(chunk);
+    if (got.kind === "end") {
+      const wait = this.#endHeader(got.header, got.blank);
+      const rest = (): void | Promise<void> => {
+        if (got.rest.length > 0 && !this.#refusal) return this.#writeBody(got.rest);
+      };
+      return wait ? wait.then(rest) : rest();
     }
-    if (gathered.length > this.#deps.params.get("postern_header_block_limit")) {
+    if (got.sizeBytes > this.#deps.params.get("postern_header_block_limit")) {
       this.#refuse(reply(552, "5.3.4", "Error: message header too big"));
     }
     return undefined;
   }
 
-  /** What has arrived of the header, as one buffer; the limit on it bounds the copying. */
-  #gathered(): Buffer {
-    if (this.#pending.length > 1) this.#pending = [Buffer.concat(this.#pending)];
-    return this.#pending[0] ?? EMPTY;
+  #endHeader(header: Buffer, blank: boolean): void | Promise<void> {
+    this.#intake = undefined;
+    const given = parseFields(header, this.#deps.params.get("header_size_limit"));
+    const fields = [...this.#ownFields(), ...given];
+    if (!this.#inspection) {
+      for (const field of fields) this.#logMessageId(field);
+      return this.#takeHeader(fields);
+    }
+    const seen = (field: HeaderField) => this.#logMessageId(field);
+    const inspected = this.#inspection.header({ fields, blank, seen });
+    if (inspected instanceof Promise) return inspected.then((kept) => this.#takeHeader(kept));
+    return this.#takeHeader(inspected);
   }
 
-  /** The data ended inside the header: there is no body. */
-  #endHeader(): void {
-    this.#header = this.#gathered();
-    this.#scanner = undefined;
-    this.#pending = [];
+  #takeHeader(fields: readonly HeaderField[]): void {
+    this.#fields = fields;
+    this.#refuseIf(this.#inspection?.verdict.rejected);
+    if (this.#refusal || this.#inspection?.verdict.discard) return;
+    // Ours is one of them.
+    const hops = fields.filter((field) => field.name === "received").length;
+    if (hops >= this.#deps.params.get("hopcount_limit")) {
+      this.#log.warning(`${this.#options.envelope.queueId}: message rejected: hopcount exceeded`);
+      this.#refuse(reply(554, "5.4.0", "Error: too many hops"));
+    } else if (!fields.some(({ name }) => name === "message-id" || name === "resent-message-id")) this.#logMessageId();
+  }
+
+  /** The data has ended: what the checks held back of it. */
+  async #endContent(): Promise<void> {
+    if (this.#intake) await this.#endHeader(this.#intake.end(), true);
+    if (!this.#inspection || this.#refusal) return;
+    await this.#storeInspected(this.#inspection.end(), this.#inspection);
+    this.#refuseIf(this.#inspection.verdict.refusal);
   }
 
   #writeBody(chunk: Uint8Array): void | Promise<void> {
+    const inspection = this.#inspection;
+    if (!inspection) return this.#store(chunk);
+    const inspected = inspection.body(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    return this.#storeInspected(inspected, inspection);
+  }
+
+  #storeInspected(bytes: Buffer | Promise<Buffer>, inspection: ContentInspection): void | Promise<void> {
+    if (bytes instanceof Promise) return bytes.then((inspected) => this.#storeInspected(inspected, inspection));
+    this.#refuseIf(inspection.verdict.rejected);
+    if (bytes.length > 0 && !this.#refusal && !inspection.verdict.discard) return this.#store(bytes);
+    return undefined;
+  }
+
+  #store(chunk: Uint8Array): void | Promise<void> {
     try {
       const wait = this.#body.write(chunk);
       if (wait) {
@@ -201,41 +250,55 @@ export class Incoming implements IncomingMessage {
     const { params } = this.#deps;
     const drop = new Set(params.get("message_drop_headers").map((name) => name.toLowerCase()));
     const kept = fields.filter((field) => !drop.has(field.name));
+    if (!this.#completes) return kept;
+    return [...kept, ...missingFields(fields, { ...this.#completionFacts, sender })];
+  }
+
+  get #completes(): boolean {
+    const { params } = this.#deps;
     const rewritten = this.#options.role === "submission" || params.get("remote_header_rewrite_domain") !== "";
-    if (!rewritten && !params.get("always_add_missing_headers")) return kept;
-    const { envelope } = this.#options;
-    const added = missingFields([...this.#prepended(), ...fields], {
-      sender,
-      queueId: envelope.queueId,
-      arrivalMs: envelope.arrivalMs,
-      myhostname: params.get("myhostname"),
+    return rewritten || params.get("always_add_missing_headers");
+  }
+
+  get #completionFacts() {
+    const { params } = this.#deps;
+    const { queueId, arrivalMs } = this.#options.envelope;
+    return {
+      ...{ queueId, arrivalMs, myhostname: params.get("myhostname") },
+      fullName: this.#options.fullName,
+      fromFormat: { format: params.get("header_from_format"), charset: params.get("full_name_encoding_charset") },
       undisclosedRecipients: params.get("undisclosed_recipients_header"),
-    });
-    return [...kept, ...added];
+    };
   }
 
-  /** What PREPEND puts on top, as fields: the client need not send what is there. */
-  #prepended(): readonly HeaderField[] {
-    return this.#options.prepend.map((text) => ({ name: text.slice(0, text.indexOf(":")).trim().toLowerCase(), text }));
+  /** What PREPEND puts on top, and Received. */
+  #ownFields(): readonly HeaderField[] {
+    const received = receivedField(this.#options, this.#deps.params);
+    return [...this.#options.prepend, received].map((text) => ({
+      name: text.slice(0, text.indexOf(":")).trim().toLowerCase(),
+      text: Buffer.from(text, "utf8").toString("latin1"),
+    }));
   }
 
-  /** Our own lines are UTF-8 or ASCII; the client's fields are latin1 text of the bytes that came. */
+  /** Fields are latin1 text of their bytes. */
   #headerBlock(fields: readonly HeaderField[]): Buffer {
-    const own = [...this.#options.prepend, receivedField(this.#options, this.#deps.params)];
-    const top = Buffer.from(`${own.join("\r\n")}\r\n`, "utf8");
-    const rest = Buffer.from(`${fields.map((field) => `${field.text}\r\n`).join("")}\r\n`, "latin1");
-    return Buffer.concat([top, rest]);
+    return Buffer.from(`${fields.map((field) => `${field.text}\r\n`).join("")}\r\n`, "latin1");
   }
 
-  #logMessageId(fields: readonly HeaderField[]): void {
-    const all = [...this.#prepended(), ...fields];
-    const field = all.find((f) => f.name === "message-id") ?? all.find((f) => f.name === "resent-message-id");
-    const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : "<>";
-    const label = field?.name === "resent-message-id" ? "resent-message-id" : "message-id";
-    this.#log.info(`${this.#options.envelope.queueId}: ${label}=${value}`, () => ({
+  /** Without a field: the one that will be added. */
+  #logMessageId(field?: HeaderField): void {
+    const { name } = field ?? { name: "message-id" };
+    if (name !== "message-id" && name !== "resent-message-id") return;
+    const added = this.#completes ? messageId(this.#completionFacts) : "<>";
+    const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : added;
+    this.#log.info(`${this.#options.envelope.queueId}: ${name}=${value}`, () => ({
       event: "message_id",
       message_id: value,
     }));
+  }
+
+  #refuseIf(answer: Reply | undefined): void {
+    if (answer) this.#refuse(answer);
   }
 
   /** The first refusal stands. */

@@ -3,8 +3,11 @@
 import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, asAddress } from "../mail/address.ts";
+import type { RecipientDsn } from "../mail/dsn.ts";
 import type { Recipient } from "../mail/envelope.ts";
 import type { AddressMappings } from "../rewrite/mappings.ts";
+
+const COPY: RecipientDsn = { notify: ["NEVER"] };
 
 export interface MappedEnvelope {
   readonly sender: Address;
@@ -20,10 +23,24 @@ export interface EnvelopeMapping {
   readonly warn: (text: string) => void;
 }
 
+/** The envelope of one message as it came. */
+export interface GivenEnvelope extends MappedEnvelope {
+  /** BCC of header_checks and body_checks: nobody hears of them. */
+  readonly copies?: readonly Address[];
+}
+
+/** As it came, where a service maps nothing. */
+export function unmapped({ sender, recipients, copies = [] }: GivenEnvelope): MappedEnvelope {
+  if (copies.length === 0) return { sender, recipients };
+  const unique = new Map(copies.map((address) => [address.toLowerCase(), address]));
+  const added = [...unique.values()].map((address) => ({ address, original: address, dsn: COPY }));
+  return { sender, recipients: [...recipients, ...added] };
+}
+
 /** Rejects MappingError. */
-export function mapEnvelope(given: MappedEnvelope, mapping: EnvelopeMapping): Awaitable<MappedEnvelope> {
+export function mapEnvelope(given: GivenEnvelope, mapping: EnvelopeMapping): Awaitable<MappedEnvelope> {
   const { mappings, params, warn } = mapping;
-  if (!mappings.idle) return mapAll(given, mapping);
+  if (!mappings.idle || (given.copies?.length ?? 0) > 0) return mapAll(given, mapping);
   const kept = new UniqueRecipients(params);
   for (const recipient of given.recipients) kept.add(recipient);
   return whenKnown(mappings.map(given.sender, "envelope_sender", warn), (sender) => ({
@@ -32,7 +49,7 @@ export function mapEnvelope(given: MappedEnvelope, mapping: EnvelopeMapping): Aw
   }));
 }
 
-async function mapAll(given: MappedEnvelope, mapping: EnvelopeMapping): Promise<MappedEnvelope> {
+async function mapAll(given: GivenEnvelope, mapping: EnvelopeMapping): Promise<MappedEnvelope> {
   const { mappings, params, warn } = mapping;
   const kept = new UniqueRecipients(params);
   const sender = await mappings.map(given.sender, "envelope_sender", warn);
@@ -42,7 +59,7 @@ async function mapAll(given: MappedEnvelope, mapping: EnvelopeMapping): Promise<
   const addCopy = async (copy: Address | undefined) => {
     if (copy === undefined) return;
     const address = await mappings.map(mapping.rewrite(copy), "envelope_recipient", warn);
-    await add({ address, original: address, dsn: { notify: ["NEVER"] } });
+    await add({ address, original: address, dsn: COPY });
   };
   await addCopy(await mappings.copyFor("sender", sender));
   for (const recipient of given.recipients) {
@@ -51,6 +68,7 @@ async function mapAll(given: MappedEnvelope, mapping: EnvelopeMapping): Promise<
     await addCopy(await mappings.copyFor("recipient", address));
   }
   await addCopy(mappings.alwaysCopy);
+  for (const copy of given.copies ?? []) await addCopy(copy);
   return { sender, recipients: kept.recipients };
 }
 

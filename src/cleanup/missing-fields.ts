@@ -1,11 +1,15 @@
 /** cleanup/missing-fields.ts: what a submission service adds to an incomplete message (RFC 6409 §8.2, §8.3; MOD-05, MOD-06).
  *  Never used for mail that only passes through (MOD-14). */
-import { type Address, formatAddress } from "../mail/address.ts";
+import type { Address } from "../mail/address.ts";
 import { formatMailDate } from "../mail/date.ts";
+import { type FromFormat, fromValue } from "./from-field.ts";
 import type { HeaderField } from "./header-block.ts";
 
 export interface CompletionFacts {
   readonly sender: Address;
+  /** Of the sender, for From. */
+  readonly fullName?: string | undefined;
+  readonly fromFormat: FromFormat;
   readonly queueId: string;
   readonly arrivalMs: number;
   readonly myhostname: string;
@@ -24,7 +28,7 @@ export function missingFields(fields: readonly HeaderField[], facts: CompletionF
   };
   add("Message-Id", messageId(facts));
   add("Date", formatMailDate(facts.arrivalMs));
-  if (facts.sender !== "") add("From", formatAddress(facts.sender));
+  if (facts.sender !== "") add("From", latin1(fromValue(facts.sender, facts.fullName, facts.fromFormat)));
   if (facts.undisclosedRecipients !== "" && !resent && !["to", "cc", "bcc"].some(has)) {
     const colon = facts.undisclosedRecipients.indexOf(":");
     added.push({ name: facts.undisclosedRecipients.slice(0, colon).toLowerCase(), text: facts.undisclosedRecipients });
@@ -33,9 +37,14 @@ export function missingFields(fields: readonly HeaderField[], facts: CompletionF
 }
 
 /** `<YYYYMMDDHHMMSS.queueid@myhostname>`, as Postfix makes it. */
-function messageId(facts: CompletionFacts): string {
+export function messageId(facts: Pick<CompletionFacts, "queueId" | "arrivalMs" | "myhostname">): string {
   const stamp = new Date(facts.arrivalMs).toISOString().replace(/\D/g, "").slice(0, 14);
   return `<${stamp}.${facts.queueId}@${facts.myhostname}>`;
+}
+
+/** Fields are text of bytes. */
+function latin1(text: string): string {
+  return Buffer.from(text, "utf8").toString("latin1");
 }
 
 function makeField(name: string, value: string): HeaderField {

@@ -12,6 +12,7 @@ import type { MessageOptions } from "./cleanup.ts";
 export function receivedField(options: MessageOptions, params: Parameters): string {
   const { envelope, recipients, accepted, tls } = options;
   const { origin } = envelope;
+  if (origin.uid !== undefined) return receivedFromUser(envelope, origin.uid, params);
   const safe = envelope.smtputf8 ? printableUtf8 : printableAscii;
   const lines = [
     `Received: from ${safe(origin.helo ?? origin.clientName)} (${origin.clientName} [${literal(origin.clientAddress)}])`,
@@ -27,6 +28,12 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
   if (only) lines.push(by, `for <${safe(formatAddress(only.original))}>; ${date}`);
   else lines.push(`${by};`, date);
   return lines.join("\r\n\t");
+}
+
+/** Submitted by a program of this machine, as pickup(8) writes it. */
+function receivedFromUser({ queueId, arrivalMs }: Envelope, uid: number, params: Parameters): string {
+  const by = `by ${params.get("myhostname")} (${params.get("mail_name")}, from userid ${uid})`;
+  return `Received: ${by}\r\n\tid ${queueId}; ${formatMailDate(arrivalMs)}`;
 }
 
 /** IPv6 addresses carry the tag of RFC 5321 §4.1.3. */

@@ -12,6 +12,7 @@ import { logrotate } from "./logrotate.ts";
 import { postsuper } from "./postsuper.ts";
 import { queue } from "./queue.ts";
 import { mailq, postcat, postqueue } from "./queue-commands.ts";
+import { sendmail } from "./sendmail.ts";
 import { abort, flush, reload, start, startForeground, status, stop } from "./server-commands.ts";
 import { newaliases, postalias, postmap } from "./table-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
@@ -36,6 +37,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["mailq", mailq],
   ["postsuper", postsuper],
   ["postcat", postcat],
+  ["sendmail", sendmail],
   ["queue", queue],
   ["user", user],
   ["explain", explain],
@@ -53,7 +55,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   verify [--json] [--live]                                      who can send mail where, proven
   diff NEWDIR [--replay]                                        what the configuration there would change
   queue list | show | hold | release | requeue | delete | flush | pause | resume | shape      what waits; queue help
-  postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq
+  postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq | sendmail
                        as the Postfix programs of those names
 
 DIR holds main.cf and master.cf; without -c it is $MAIL_CONFIG, else /etc/postern.

@@ -121,10 +121,15 @@ export async function askAt(path: string, op: string, args: Readonly<Record<stri
 /** Found also while main.cf or master.cf are broken: who edits them may want to stop the server. Throws StartError where
  *  nothing can be read and no server is at the default place. */
 export async function controlPath(terminal: Terminal): Promise<string> {
-  const { params, unreadable } = await tentativeParameters(sourceOf(terminal));
+  const { params, unreadable } = await mainCfOf(terminal);
   const path = queueDirectories(params).control;
   if (unreadable && !existsSync(path)) throw new StartError(formatProblem(unreadable));
   return path;
+}
+
+/** main.cf alone, even if master.cf or one of its own lines is broken; `unreadable` tells that it is not there. */
+export function mainCfOf(terminal: Terminal): ReturnType<typeof tentativeParameters> {
+  return tentativeParameters(sourceOf(terminal));
 }
 
 /** Directories of the configuration at hand, from main.cf as it is now. */

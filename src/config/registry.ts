@@ -9,6 +9,7 @@ import { GENERAL_PARAMETERS } from "./params/general.ts";
 import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
+import { PICKUP_PARAMETERS } from "./params/pickup.ts";
 import { POLICY_PARAMETERS } from "./params/policy.ts";
 import { QMGR_PARAMETERS } from "./params/qmgr.ts";
 import { QUEUE_PARAMETERS } from "./params/queue.ts";
@@ -41,6 +42,7 @@ export const REGISTRY = {
   ...BOUNCE_PARAMETERS,
   ...LOG_PARAMETERS,
   ...MASTER_PARAMETERS,
+  ...PICKUP_PARAMETERS,
 } satisfies Record<string, Declaration<unknown>>;
 
 export type ParameterName = keyof typeof REGISTRY;

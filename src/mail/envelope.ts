@@ -29,6 +29,8 @@ export interface Origin {
   readonly saslSender?: string | undefined;
   /** Service name of master.cf, "submission". */
   readonly service: string;
+  /** The user of this machine who submitted it; then there is no client, and the names above are this machine's. */
+  readonly uid?: number | undefined;
   /** Where it came from before a content filter. */
   readonly forwarded?: ForwardedOrigin | undefined;
 }

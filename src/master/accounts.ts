@@ -1,5 +1,6 @@
 /** master/accounts.ts: accounts and groups of this machine, from /etc/passwd and /etc/group. No name service switch. */
 import { readFileSync } from "node:fs";
+import type { LocalUser } from "../pickup/user-list.ts";
 
 export interface Account {
   readonly name: string;
@@ -19,6 +20,17 @@ export function readAccountFiles(): AccountFiles {
 export function accountNamed({ passwd }: Pick<AccountFiles, "passwd">, name: string): Account | undefined {
   const [, , uid, gid] = lineOf(passwd, name) ?? [];
   return isId(uid) && isId(gid) ? { name, uid: Number(uid), gid: Number(gid) } : undefined;
+}
+
+/** Who has this number; of several names the first. The full name is what stands in front of the first comma. */
+export function userWith({ passwd }: Pick<AccountFiles, "passwd">, uid: number): LocalUser & { fullName?: string } {
+  const line = passwd.split("\n").find((text) => text.split(":")[2] === String(uid));
+  const [name, , , , comment = ""] = line?.split(":") ?? [];
+  if (name === undefined) return { uid, name };
+  // `&` stands for the login name (passwd(5) of BSD).
+  const capital = name.charAt(0).toUpperCase() + name.slice(1);
+  const fullName = Buffer.from(comment.replace(/,.*/s, "").replaceAll("&", capital), "latin1").toString("utf8");
+  return { uid, name, fullName };
 }
 
 /** The number of a group. */

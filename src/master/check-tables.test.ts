@@ -39,6 +39,18 @@ for (const c of [
     want: ["/t:2: warning: "],
   },
   {
+    why: "rules of header_checks that are no actions",
+    main: "header_checks = pcre:/t\n",
+    files: { "/t": "/a/ REJECT $1\n/b/ REJET b\n/c(.)/ FILTER $1\n/d/ FILTER d\n/e/\n" },
+    want: [
+      "/t:1: warning: out of range replacement index",
+      "/t:5: warning: no replacement text",
+      "main.cf:4: warning: unknown command in header_checks map: REJET b",
+      "main.cf:4: warning: bad FILTER command d in header_checks -- need transport:destination",
+      "main.cf:4: warning: empty action in header_checks map",
+    ],
+  },
+  {
     why: "a table that cannot be opened, named by a list",
     main: "smtpd_sender_restrictions =\n  check_sender_access inline:{a@b.test=REJECT no}\n",
     files: {},

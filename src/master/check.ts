@@ -2,9 +2,11 @@
  *  by start and by reload, so that none of them can be more lenient than the others. */
 
 import { compileAccess } from "../access/compile.ts";
+import { createContentChecks, unusableActions } from "../cleanup/content-checks.ts";
 import { checkSnapshot } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
+import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
 import { ownNetworks } from "../net/interfaces.ts";
@@ -116,9 +118,19 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
     );
   });
-  const found = [...networks, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
+  const checked = [...networks, ...checkContent(params, tables)];
+  const found = [...checked, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
+}
+
+/** header_checks and its like: their tables are opened here, and what they say is read. Nothing is told of a default again. */
+function checkContent(params: Parameters, tables: TableOpener): readonly Problem[] {
+  const checks = createContentChecks(params, tables);
+  return (checks ? unusableActions(checks) : []).flatMap(({ parameter, text }): Problem[] => {
+    const at = params.source(parameter);
+    return at ? [{ severity: "warning", at, text }] : [];
+  });
 }
 
 function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceEntry): readonly Problem[] {

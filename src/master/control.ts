@@ -84,6 +84,14 @@ async function answerLanes({ op, lane = "" }: LaneArgs, target: ControlTarget): 
   );
 }
 
+/** What every user of the machine may ask for. */
+export async function answerClient(request: ControlRequest, fleet: Fleet): Promise<unknown> {
+  if (request.op !== "pickup") throw new Error(`Unknown operation "${request.op}"`);
+  // Nobody waits for it: should a worker not hear, it looks by itself.
+  void fleet.callAll("pickup", {}, QUEUE_TIMEOUT_MS).catch(() => undefined);
+  return undefined;
+}
+
 /** Lists are joined; of `read`, the one worker that has the message answers. */
 async function answerQueue(args: QueueArgs, fleet: Fleet): Promise<unknown> {
   const answers = await fleet.callAll("queue", args, QUEUE_TIMEOUT_MS);

@@ -1,5 +1,5 @@
 /** master/directories.ts: makes the queue directory and its parts with the right owners before a worker needs them. */
-import { chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Parameters } from "../config/parameters.ts";
 import { checkQueueDirectory } from "../queue/directory.ts";
@@ -15,14 +15,21 @@ export interface QueueDirectories {
   readonly root: string;
   /** Holds shard-NN, owned by mail_owner. */
   readonly queue: string;
+  /** Where everybody may leave mail, and nobody but mail_owner see what is there. */
+  readonly maildrop: string;
+  /** Mail from there that is on its way into the queue; for mail_owner alone. */
+  readonly pickup: string;
   /** Messages on their way to commands, owned by mail_owner. */
   readonly pipe: string;
   /** Sockets for mail_owner alone. */
   readonly private: string;
   readonly pidFile: string;
+  /** For who may operate the server. */
   readonly control: string;
   /** Names paused destinations. */
   readonly paused: string;
+  /** For every user of the machine. */
+  readonly client: string;
 }
 
 export function queueDirectories(params: Parameters): QueueDirectories {
@@ -30,11 +37,14 @@ export function queueDirectories(params: Parameters): QueueDirectories {
   return {
     root,
     queue: join(root, "queue"),
+    maildrop: join(root, "maildrop"),
+    pickup: join(root, "pickup"),
     pipe: join(root, "pipe"),
     private: join(root, "private"),
     pidFile: join(root, "pid", "postern.pid"),
     control: join(root, "public", "control"),
     paused: join(root, "paused"),
+    client: join(root, "public", "client"),
   };
 }
 
@@ -45,14 +55,25 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
   try {
     mkdirSync(dirs.root, { recursive: true, mode: 0o755 });
     for (const name of ["pid", "public"]) mkdirSync(join(dirs.root, name), { recursive: true, mode: 0o755 });
-    for (const path of [dirs.queue, dirs.pipe, dirs.private]) {
+    for (const path of [dirs.queue, dirs.pickup, join(dirs.pickup, "corrupt"), dirs.pipe, dirs.private]) {
       if (path === dirs.private && existsSync(path)) continue; // other programs may keep sockets there
       mkdirSync(path, { recursive: true, mode: 0o700 });
       if (user) chownSync(path, user.uid, user.gid);
     }
+    prepareMaildrop(dirs.maildrop, user);
   } catch (error) {
     throw new StartError(`Cannot make queue_directory "${dirs.root}": ${(error as Error).message}`);
   }
+}
+
+/** Sticky: files can be removed by their owners and the directory's only. Set-group-id: they get its group, and with it
+ *  the server can read them. */
+const MAILDROP_MODE = 0o3733;
+
+function prepareMaildrop(path: string, user: WorkerUser | undefined): void {
+  mkdirSync(path, { recursive: true, mode: 0o700 });
+  if (user) chownSync(path, user.uid, user.gid);
+  chmodSync(path, MAILDROP_MODE); // behind chown(2), which may take bits away; the umask is not asked
 }
 
 /** Shards on disk whose number no worker of this start has. */

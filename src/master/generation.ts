@@ -7,6 +7,7 @@ import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import type { PickupService } from "../pickup/service.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { type AddressMappings, createMappings } from "../rewrite/mappings.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
@@ -16,6 +17,7 @@ import { buildAgents } from "./agents.ts";
 import { bounceTemplates } from "./bounce-templates.ts";
 import type { WorkerKit } from "./kit.ts";
 import { createLogTags } from "./log-tags.ts";
+import { buildPickupService } from "./pickup-service.ts";
 import { buildSmtpServices, type SmtpServices } from "./smtp-services.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { tableSettings } from "./table-settings.ts";
@@ -26,6 +28,7 @@ export interface Generation {
   readonly resolver: AddressResolver;
   readonly bounces: ReturnType<typeof createBounceComposer>;
   readonly smtp: SmtpServices;
+  readonly pickup: PickupService;
   /** By transport name. */
   readonly agents: ReadonlyMap<string, DeliveryAgent>;
   /** Syslog tag of a transport or program. */
@@ -76,6 +79,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
       expand: mapRecipient,
     }),
     smtp,
+    pickup: buildPickupService({ snapshot, tables, kit }),
     agents,
     logTag,
     files,

@@ -12,14 +12,14 @@ import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
 import { DecisionStore } from "../decisions/store.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import { serveControl } from "../net/control-socket.ts";
+import { FOR_EVERYBODY, FOR_OPERATORS, serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
 import { TicketKeys } from "../net/ticket-keys.ts";
 import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
-import { answerControl } from "./control.ts";
+import { answerClient, answerControl } from "./control.ts";
 import {
   orphanShards,
   prepareDirectories,
@@ -90,7 +90,7 @@ export class Master {
   readonly #sockets = new Map<string, BoundSocket>();
   readonly #watch: FileWatch;
   #loaded: Loaded;
-  #control: { close(): Promise<void> } | undefined;
+  #doors: { close(): Promise<void> }[] = [];
   #busy: Promise<unknown> = Promise.resolve();
   /** Resolves when the server has stopped. */
   readonly stopped: Promise<void>;
@@ -175,18 +175,24 @@ export class Master {
         ? new StartError(`The account ${this.#user.name} cannot use queue_directory: ${error.message}`)
         : error;
     });
-    this.#control = await serveControl(this.#dirs.control, 0o600, (request) =>
-      answerControl(request, {
-        fleet: this.#fleet,
-        master: this,
-        generation: () => this.#loaded.snapshot.generation,
-        paused: this.#paused,
-        log: this.#log,
-      }),
-    );
+    await this.#openDoors();
     this.#watch.start(this.#loaded.snapshot.files);
     const { configDirectory, mailVersion } = this.#options;
     this.#log.info(`daemon started -- version ${mailVersion}, configuration ${configDirectory}`);
+  }
+
+  async #openDoors(): Promise<void> {
+    const target = {
+      fleet: this.#fleet,
+      master: this,
+      generation: () => this.#loaded.snapshot.generation,
+      paused: this.#paused,
+      log: this.#log,
+    };
+    this.#doors = [
+      await serveControl(this.#dirs.control, FOR_OPERATORS, (request) => answerControl(request, target)),
+      await serveControl(this.#dirs.client, FOR_EVERYBODY, (request) => answerClient(request, this.#fleet)),
+    ];
   }
 
   async #reload(): Promise<void> {
@@ -277,7 +283,7 @@ export class Master {
     this.#pipes.close();
     await this.#spawns.close();
     await this.#decisions.idle();
-    await this.#control?.close();
+    for (const door of this.#doors) await door.close();
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });
     this.#anvil?.close();

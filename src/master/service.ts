@@ -1,8 +1,8 @@
 /** master/service.ts: wires one smtpd service of master.cf: its access lists, SASL backend, TLS, cleanup. */
 import { compileAccess } from "../access/compile.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
+import { createContentChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
-import type { CleanupDeps } from "../cleanup/deps.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
@@ -11,7 +11,6 @@ import type { AddressProber } from "../mail/address-prober.ts";
 import { createPolicyServers } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import { createResolver } from "../rewrite/create.ts";
-import { createMappings } from "../rewrite/mappings.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
@@ -26,6 +25,7 @@ import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { probeSender } from "../verify/create.ts";
+import { mappingOf } from "./address-mapping.ts";
 import { clientLists } from "./client-lists.ts";
 import type { WorkerKit } from "./kit.ts";
 import { watchedTls } from "./service-tls.ts";
@@ -61,18 +61,13 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   // As in Postfix, where cleanup is a service of its own: the syslog_name of main.cf, not the one of this service.
   const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
   const { options, problems, close } = wireService(input, (params, resolver) =>
-    createCleanup({ params, log, ...mappingOf(params, { tables: input.tables, resolver }), ...kit.queue }),
+    createCleanup({
+      ...{ params, log, checks: createContentChecks(params, input.tables) },
+      ...mappingOf(params, { tables: input.tables, resolver }),
+      ...kit.queue,
+    }),
   );
   return { smtpd: createSmtpd(options), problems, close };
-}
-
-/** Nothing with receive_override_options = no_address_mappings. */
-function mappingOf(
-  params: Parameters,
-  deps: { readonly tables: TableOpener; readonly resolver: AddressResolver },
-): Pick<CleanupDeps, "mapping"> {
-  if (params.get("receive_override_options").includes("no_address_mappings")) return {};
-  return { mapping: { mappings: createMappings(params, deps), rewrite: (address) => deps.resolver.rewrite(address) } };
 }
 
 /** The service without its sessions. */

@@ -8,6 +8,7 @@ import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts";
+import type { Pickup } from "../pickup/pickup.ts";
 import type { QueueManager } from "../qmgr/create.ts";
 import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
@@ -17,6 +18,7 @@ import { buildGeneration, type Generation } from "./generation.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
 import { workerFormat } from "./mail-log.ts";
+import { pickupIntervalMs, wirePickup } from "./pickup-service.ts";
 import type {
   CommitArgs,
   DrainArgs,
@@ -59,6 +61,8 @@ interface Running {
   readonly qmgr: QueueManager;
   readonly leases: LeaseClient;
   readonly caps: SessionCaps;
+  /** One of the workers takes mail from the maildrop directory. */
+  readonly pickup: Pickup | undefined;
 }
 
 export class Worker {
@@ -85,6 +89,7 @@ export class Worker {
       ["queue", (args: QueueArgs) => this.queue(args)],
       ["pause", ({ keys }: PauseArgs) => this.#need().qmgr.pause(keys)],
       ["adopt", (args: { shard: number }) => this.#need().store.adopt(args.shard)],
+      ["pickup", () => this.#running?.pickup?.wake()],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],
       ["granted", (args: GrantArgs) => this.#running?.leases.granted(args)],
@@ -120,9 +125,12 @@ export class Worker {
     scheduler.qmgr = qmgr;
     const caps = new SessionCaps({ workers: args.workers, leases, clock, warn });
     caps.configure(args.snapshot);
-    this.#running = { args, store, kit, addressCache, qmgr, leases, caps };
+    const pickup = args.shard === 0 ? wirePickup({ kit, store, current }) : undefined;
+    this.#running = { args, store, kit, addressCache, qmgr, leases, caps, pickup };
     for (const shard of args.adopt) await store.adopt(shard);
+    await pickup?.recover();
     qmgr.start();
+    pickup?.start(() => pickupIntervalMs(current().snapshot));
   }
 
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {
@@ -211,6 +219,7 @@ export class Worker {
     const sessions = (this.#current?.smtp.all ?? []).map((smtpd) => smtpd.drain(graceMs));
     await Promise.all(sessions);
     await this.#running?.kit.decisions.flush();
+    await this.#running?.pickup?.close();
     const running = this.#running;
     this.#running = undefined;
     await running?.qmgr.stop();

@@ -7,7 +7,8 @@ import { connect as connectTls, type SecureContext, type TLSSocket } from "node:
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { type EstablishedTls, establishedTls } from "./client-tls.ts";
 
-export type ConnectionFailure = "connect" | "lost" | "timeout" | "tls" | "protocol";
+/** "local": not the peer's doing, a table of ours could not be asked. */
+export type ConnectionFailure = "connect" | "lost" | "timeout" | "tls" | "protocol" | "local";
 
 /** Why the connection is of no further use. The message is the system's text ("Connection refused"). */
 export class ConnectionError extends Error {
@@ -43,8 +44,10 @@ export interface StartTlsOptions {
   readonly timeoutMs: number;
 }
 
-/** Longest reply line in bytes, line end included (Postfix: line_length_limit). */
-const MAX_LINE = 2048;
+/** Of a longer line only so many bytes are kept (Postfix: line_length_limit). */
+export const MAX_LINE_BYTES = 2048;
+/** A line without an end in sight is given up here, so that a peer cannot send for ever. */
+const MAX_SKIPPED_BYTES = 64 * 1024;
 /** With this many unread lines the peer is not read any more until half of them are taken. */
 const MAX_UNREAD = 1000;
 
@@ -79,6 +82,8 @@ export class ClientConnection {
   #lines: string[] = [];
   #next = 0;
   #partial: Buffer = NOTHING;
+  /** Bytes of the line in `partial` that were not kept. */
+  #skipped = 0;
   #failure: ConnectionError | undefined;
   #reader: Waiter<string> | undefined;
   #writer: Waiter<void> | undefined;
@@ -225,33 +230,29 @@ export class ClientConnection {
     const bytes = this.#partial.length === 0 ? chunk : Buffer.concat([this.#partial, chunk]);
     let start = 0;
     for (let end = bytes.indexOf(10); end >= 0; end = bytes.indexOf(10, start)) {
-      if (end - start >= MAX_LINE) {
-        this.#tooLong();
-        return;
-      }
-      const stop = end > start && bytes[end - 1] === 13 ? end - 1 : end;
-      this.#lines.push(bytes.toString("latin1", start, stop));
+      this.#lines.push(lineOf(bytes, start, end));
       start = end + 1;
+      this.#skipped = 0;
     }
-    if (bytes.length - start >= MAX_LINE) {
-      this.#tooLong();
-      return;
-    }
-    this.#partial = start === bytes.length ? NOTHING : bytes.subarray(start);
+    this.#keepRest(start === 0 ? bytes : bytes.subarray(start));
     if (this.#lines.length - this.#next > MAX_UNREAD) this.#socket.pause();
     if (this.#idle) this.#expired(); // unasked words of an idle peer: "421 timeout", or worse
     const line = this.#lines[this.#next];
     const reader = this.#reader;
-    if (!reader || line === undefined) return;
-    this.#reader = undefined;
-    this.#deadline.disarm();
-    this.#took();
-    reader.resolve(line);
+    if (reader && line !== undefined) {
+      this.#reader = undefined;
+      this.#deadline.disarm();
+      this.#took();
+      reader.resolve(line);
+    }
+    if (this.#skipped > MAX_SKIPPED_BYTES) this.#fail(new ConnectionError("protocol", "reply line too long"));
   }
 
-  #tooLong(): void {
-    this.#partial = NOTHING;
-    this.#fail(new ConnectionError("protocol", "reply line too long"));
+  /** The begin of a line whose end has not come yet. */
+  #keepRest(rest: Buffer): void {
+    this.#skipped += Math.max(0, rest.length - MAX_LINE_BYTES);
+    // A copy of what is too long lets the large chunk go.
+    this.#partial = rest.length > MAX_LINE_BYTES ? Buffer.from(rest.subarray(0, MAX_LINE_BYTES)) : rest;
   }
 
   #took(): void {
@@ -293,6 +294,12 @@ export class ClientConnection {
     idle?.();
     return error;
   }
+}
+
+/** Without its end, and cut. */
+function lineOf(bytes: Buffer, start: number, end: number): string {
+  const stop = end > start && bytes[end - 1] === 13 ? end - 1 : end;
+  return bytes.toString("latin1", start, Math.min(stop, start + MAX_LINE_BYTES));
 }
 
 function systemText(error: Error & { code?: string }): string {

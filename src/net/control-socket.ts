@@ -20,14 +20,31 @@ export interface ControlRequest {
   readonly args: Readonly<Record<string, unknown>>;
 }
 
-/** Listens at `path` with `mode`; a socket file left behind by a dead master is replaced. */
+export interface DoorOptions {
+  readonly mode: number;
+  /** Bytes of a request. */
+  readonly maxRequest: number;
+  readonly maxConnections: number;
+  /** How long a client may say nothing. */
+  readonly idleMs: number;
+}
+
+export const FOR_OPERATORS: DoorOptions = { mode: 0o600, maxRequest: MAX_LINE, maxConnections: 1024, idleMs: 600_000 };
+/** Strangers to the server: little memory for each, and not for many at a time. */
+export const FOR_EVERYBODY: DoorOptions = { mode: 0o666, maxRequest: 4096, maxConnections: 64, idleMs: 60_000 };
+
+/** Listens at `path`; a socket file left behind by a dead master is replaced. */
 export function serveControl(
   path: string,
-  mode: number,
+  { mode, maxRequest, maxConnections, idleMs }: DoorOptions,
   answer: (request: ControlRequest) => Promise<unknown>,
 ): Promise<{ close(): Promise<void> }> {
   rmSync(path, { force: true });
-  const server = net.createServer((socket) => serveOne(socket, answer));
+  const server = net.createServer((socket) => {
+    socket.setTimeout(idleMs, () => socket.destroy());
+    serveOne(socket, maxRequest, answer);
+  });
+  server.maxConnections = maxConnections;
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(path, () => {
@@ -37,9 +54,9 @@ export function serveControl(
   });
 }
 
-function serveOne(socket: net.Socket, answer: (request: ControlRequest) => Promise<unknown>): void {
+function serveOne(socket: net.Socket, maxRequest: number, answer: (request: ControlRequest) => Promise<unknown>): void {
   socket.on("error", () => socket.destroy());
-  readLine(socket, (line) => {
+  readLine(socket, maxRequest, (line) => {
     void respond(line, answer).then((reply) => socket.end(`${JSON.stringify(reply)}\n`));
   });
 }
@@ -61,7 +78,7 @@ export function askControl(path: string, request: ControlRequest): Promise<unkno
     socket.on("error", reject);
     socket.on("end", () => reject(new Error("The server closed the connection")));
     socket.write(`${JSON.stringify(request)}\n`);
-    readLine(socket, (line) => {
+    readLine(socket, MAX_LINE, (line) => {
       socket.destroy();
       const reply = JSON.parse(line) as ControlAnswer;
       if (reply.ok) resolve(reply.value);
@@ -70,14 +87,30 @@ export function askControl(path: string, request: ControlRequest): Promise<unkno
   });
 }
 
-/** Calls `done` with the first line; destroys a socket that sends more than MAX_LINE without one. */
-function readLine(socket: net.Socket, done: (line: string) => void): void {
+/** Says something to the master, if there is one, and waits at most `timeoutMs` until it is heard. Never rejects. */
+export function tellControl(path: string, request: ControlRequest, timeoutMs: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = net.connect(path);
+    const end = () => {
+      socket.destroy();
+      resolve();
+    };
+    socket.setTimeout(timeoutMs, end).on("error", end).on("data", end).on("end", end);
+    socket.write(`${JSON.stringify(request)}\n`);
+  });
+}
+
+/** Calls `done` with the first line; destroys a socket that sends more than `limit` bytes without one. */
+function readLine(socket: net.Socket, limit: number, done: (line: string) => void): void {
   const parts: Buffer[] = [];
   let size = 0;
   socket.on("data", (chunk: Buffer) => {
     parts.push(chunk);
     size += chunk.length;
-    if (size > MAX_LINE) socket.destroy();
+    if (size > limit) {
+      socket.destroy();
+      return;
+    }
     if (chunk.includes(10)) {
       const whole = Buffer.concat(parts);
       done(whole.toString("utf8", 0, whole.indexOf(10)));

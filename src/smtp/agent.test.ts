@@ -103,23 +103,6 @@ const ROWS: readonly Row[] = [
   },
   { why: "does not know EHLO", script: { answer: only(/^EHLO/, "502 5.5.1 what?") }, want: [SENT], commands: /HELO/ },
   {
-    why: "greeting is no SMTP",
-    script: { greeting: "HTTP/1.1 400 Bad Request" },
-    want: [`deferred 4.5.0 protocol error with ${HOST} while receiving the initial server greeting: malformed reply`],
-  },
-  {
-    why: "endless reply lines",
-    script: { greeting: `220 ${"x".repeat(5000)}` },
-    want: [
-      `deferred 4.5.0 protocol error with ${HOST} while receiving the initial server greeting: reply line too long`,
-    ],
-  },
-  {
-    why: "a reply of many lines",
-    script: { greeting: `${"220-x\r\n".repeat(200)}220 x` },
-    want: [`deferred 4.5.0 protocol error with ${HOST} while receiving the initial server greeting: malformed reply`],
-  },
-  {
     why: "message larger than SIZE",
     script: { features: ["SIZE 10"] },
     want: [`bounced 5.3.4 message size 22 exceeds size limit 10 of server ${HOST}`],

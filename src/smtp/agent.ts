@@ -9,15 +9,18 @@ import { printableUtf8 } from "../mail/printable.ts";
 import type { AddressMap } from "../rewrite/address-map.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import type { TableOpener } from "../tables/table.ts";
-import { cacheKey } from "./cache-key.ts";
+import { cacheKey, isCachedDestination } from "./cache-key.ts";
 import { genericRequest } from "./generic.ts";
 import { openSession, type Refusal } from "./handshake.ts";
 import { findHosts } from "./hosts.ts";
 import { type NextHop, parseNextHops } from "./nexthop.ts";
-import { ownVerdict, type Verdict } from "./outcome.ts";
+import { ownVerdict, softened, type Verdict } from "./outcome.ts";
+import type { ReplyRules } from "./reply.ts";
+import { replyRules } from "./reply-rules.ts";
 import { formatRelay, type Session, type Target } from "./session.ts";
 import { SessionCache } from "./session-cache.ts";
 import type { Settings } from "./settings.ts";
+import { filteredOutcome } from "./status-filter.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import { transmit } from "./transaction.ts";
 
@@ -45,20 +48,27 @@ interface Delivery {
   readonly outcomes: Map<number, RcptOutcome>;
   pending: readonly DeliveryRecipient[];
   startedMs: number;
+  /** With the present next hop: sessions that got as far as a transaction. */
   sessions: number;
+  /** A host has said something that the log should have, should another one be tried. */
+  answered: boolean;
   /** No further host may be tried. */
   finished: boolean;
+  /** Addresses that have had their chance over a cached session. */
+  readonly tried: Set<string>;
 }
 
 export class SmtpAgent implements DeliveryAgent {
   readonly probes = true;
   readonly #parts: AgentParts;
   readonly #cache: SessionCache;
+  readonly #replies: Omit<ReplyRules, "odd">;
   #closed = false;
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
     this.#cache = new SessionCache(parts.settings.cache.idleMs);
+    this.#replies = replyRules(parts);
   }
 
   async deliver(request: DeliveryRequest, signal: AbortSignal): Promise<readonly RcptOutcome[]> {
@@ -87,11 +97,16 @@ export class SmtpAgent implements DeliveryAgent {
       pending: outgoing.recipients,
       startedMs: this.#parts.clock.monotonic(),
       sessions: 0,
+      answered: false,
       finished: false,
+      tried: new Set(),
     };
     await this.#useCached(delivery);
     if (delivery.pending.length > 0 && !delivery.finished) await this.#useHops(delivery);
-    return request.recipients.map(({ id }) => delivery.outcomes.get(id) ?? this.#unreached(id, delivery));
+    const outcomes = request.recipients.map(({ id }) => delivery.outcomes.get(id) ?? this.#unreached(id, delivery));
+    const refs = this.#parts.settings.statusFilter;
+    if (refs.length === 0) return outcomes;
+    return Promise.all(outcomes.map((outcome) => filteredOutcome(outcome, { ...this.#parts, refs })));
   }
 
   /** Deliveries under way go on (a reload must not break them) and then close their sessions. */
@@ -107,35 +122,69 @@ export class SmtpAgent implements DeliveryAgent {
     for (let session = this.#cache.take(key); session; session = this.#cache.take(key)) {
       delivery.startedMs = this.#parts.clock.monotonic();
       if ((await this.#transmit(session, delivery)) === "done") {
-        delivery.sessions++;
+        delivery.answered = true;
+        delivery.tried.add(session.relay);
         return;
       }
     }
     delivery.startedMs = this.#parts.clock.monotonic();
   }
 
+  /** The items of the next hop in turn, then smtp_fallback_relay. */
   async #useHops(delivery: Delivery): Promise<void> {
     const { settings } = this.#parts;
     const { nexthop } = delivery.request;
-    const labels = nexthop.split(/[,\s]+/).filter(Boolean);
-    for (const [i, hop] of parseNextHops(nexthop, settings.protocol).entries()) {
-      await this.#useHop(hop, labels[i] ?? nexthop, delivery);
+    const own = nexthop.split(/[,\s]+/).filter(Boolean);
+    const labels = [...own, ...settings.fallbackRelay];
+    for (const [i, hop] of parseNextHops(labels.join(" "), settings.protocol).entries()) {
+      const label = labels[i] ?? nexthop;
+      const fallback = i >= own.length;
+      await this.#useHop(hop, { label, mistake: this.#mistakeOf(label, fallback), first: i === 0 }, delivery);
       if (delivery.pending.length === 0 || delivery.finished) return;
     }
   }
 
-  async #useHop(hop: NextHop, label: string, delivery: Delivery): Promise<void> {
-    const { settings } = this.#parts;
+  /** The parameter that is to blame if there is no such host: the sender must not suffer from our mistake. */
+  #mistakeOf(label: string, fallback: boolean): string | undefined {
+    const { protocol, relayhost } = this.#parts.settings;
+    if (fallback) return `${protocol}_fallback_relay`;
+    return label === relayhost ? "relayhost" : undefined;
+  }
+
+  async #useHop(
+    hop: NextHop,
+    {
+      label,
+      mistake,
+      first,
+    }: { readonly label: string; readonly mistake: string | undefined; readonly first: boolean },
+    delivery: Delivery,
+  ): Promise<void> {
+    const { settings, log } = this.#parts;
     const hosts = await findHosts(hop, label, this.#parts);
+    delivery.finished ||= hosts.last === true && "failure" in hosts;
     if ("failure" in hosts) {
-      this.#fail(delivery, { verdict: hosts.failure, reached: false }, undefined);
+      const soften = hosts.failure.kind === "bounced" && mistake !== undefined;
+      if (soften) log.warning(`${mistake} configuration problem`);
+      this.#absent(delivery, soften ? softened(hosts.failure) : hosts.failure);
       return;
     }
-    for (const target of hosts.targets.slice(0, settings.addressLimit)) {
-      if (delivery.finished || delivery.pending.length === 0 || delivery.sessions >= settings.sessionLimit) return;
+    delivery.sessions = 0;
+    for (const target of hosts.targets) {
+      if (delivery.finished || delivery.pending.length === 0 || delivery.sessions >= settings.sessionLimit) break;
+      if (delivery.tried.has(formatRelay(target))) continue;
       this.#logDeferred(delivery);
-      await this.#useTarget(target, delivery);
+      await this.#useTarget(first ? target : { ...target, best: false }, delivery);
     }
+    delivery.finished ||= hosts.last === true;
+  }
+
+  /** No host was found. That is not the last word on recipients that a host before might still take. */
+  #absent(delivery: Delivery, verdict: Verdict): void {
+    const undecided = verdict.kind === "bounced" && delivery.pending.some(({ id }) => delivery.outcomes.has(id));
+    if (undecided) return;
+    this.#logDeferred(delivery);
+    this.#fail(delivery, { verdict, reached: false }, undefined);
   }
 
   async #useTarget(target: Target, delivery: Delivery): Promise<void> {
@@ -145,17 +194,19 @@ export class SmtpAgent implements DeliveryAgent {
       return;
     }
     delivery.startedMs = this.#parts.clock.monotonic();
-    const { sender, arrivalMs } = request.envelope;
+    const { sender, arrivalMs, queueId } = request.envelope;
     const queuedMs = request.activeMs - arrivalMs;
-    const opened = await openSession(target, { ...this.#parts, sender, queuedMs, signal });
+    const options = { ...this.#parts, replies: this.#replies, sender, queueId, queuedMs, signal };
+    const opened = await openSession(target, options);
     if ("refusal" in opened) {
-      if (opened.refusal.reached) delivery.sessions++;
-      else this.#parts.log.info(opened.refusal.verdict.text);
+      delivery.answered = opened.refusal.reached;
+      if (!opened.refusal.reached) this.#parts.log.info(opened.refusal.verdict.text);
       this.#fail(delivery, opened.refusal, target);
       this.#settlePending(delivery);
       return;
     }
     delivery.sessions++;
+    delivery.answered = true;
     await this.#transmit(opened.session, delivery);
   }
 
@@ -165,9 +216,14 @@ export class SmtpAgent implements DeliveryAgent {
     const { clock, settings } = this.#parts;
     const connectedMs = clock.monotonic();
     session.uses++;
+    session.queueId = outgoing.envelope.queueId;
     const abort = () => session.connection.destroy();
     signal.addEventListener("abort", abort, { once: true });
-    const result = await transmit(session, outgoing, { recipients: delivery.pending, settings });
+    const result = await transmit(session, outgoing, {
+      recipients: delivery.pending,
+      settings,
+      now: () => clock.monotonic(),
+    });
     signal.removeEventListener("abort", abort);
     if (result.stale) return "stale";
     const times = { connectMs: connectedMs - delivery.startedMs, transmitMs: clock.monotonic() - connectedMs };
@@ -198,7 +254,8 @@ export class SmtpAgent implements DeliveryAgent {
 
   /** What a host said to recipients that now go to the next one would otherwise be lost. */
   #logDeferred(delivery: Delivery): void {
-    if (delivery.sessions === 0) return;
+    if (!delivery.answered) return;
+    delivery.answered = false;
     const texts = new Set(delivery.pending.map(({ id }) => delivery.outcomes.get(id)?.text));
     for (const text of texts) {
       if (text !== undefined) this.#parts.log.info(`${delivery.request.envelope.queueId}: ${text}`);
@@ -206,9 +263,10 @@ export class SmtpAgent implements DeliveryAgent {
   }
 
   #mayReuse(session: Session, delivery: Delivery): boolean {
-    const { cache } = this.#parts.settings;
-    if (this.#closed || delivery.signal.aborted || session.reuse === false) return false;
-    if (!cache.onDemand && !cache.destinations.has(delivery.request.nexthop)) return false;
+    const { cache, protocol } = this.#parts.settings;
+    const { nexthop } = delivery.request;
+    if (this.#closed || delivery.signal.aborted || session.reuse === false || !session.target.best) return false;
+    if (!cache.onDemand && !isCachedDestination(nexthop, cache.destinations, protocol)) return false;
     if (session.uses >= cache.uses) return false;
     return this.#parts.clock.monotonic() - session.openedMs < cache.lifeMs;
   }

@@ -4,12 +4,14 @@ import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
-import { ClientConnection, ConnectionError } from "../net/client-connection.ts";
+import { type ClientConnection, ConnectionError } from "../net/client-connection.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import { authenticate } from "./authentication.ts";
+import { connectTo } from "./connect.ts";
 import { findCredentials } from "./credentials.ts";
-import { brokenVerdict, fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
-import { type PeerReply, replyClass } from "./reply.ts";
+import { sayHello, speaksEsmtp, unfriendly } from "./hello.ts";
+import { brokenVerdict, ownVerdict, type Verdict } from "./outcome.ts";
+import { type ReplyRules, replyClass } from "./reply.ts";
 import { formatHost, formatRelay, Session, type Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsEngine } from "./tls-engine.ts";
@@ -26,6 +28,9 @@ export interface HandshakeOptions {
   readonly sender: Address;
   /** Milliseconds that the message waited in the queue before this delivery. */
   readonly queuedMs: number;
+  /** Of the message that the session is opened for. */
+  readonly queueId: string;
+  readonly replies: Omit<ReplyRules, "odd">;
   readonly signal: AbortSignal;
 }
 
@@ -99,7 +104,7 @@ async function attempt(target: Target, tls: PreparedTls | undefined, options: Ha
     const verdict = ownVerdict("4.4.1", `connect to ${formatRelay(target)}: ${cause.message}`);
     return { refusal: { verdict, reached: false }, tlsFailed: false };
   }
-  const session = new Session({ connection, target, openedMs: options.clock.monotonic() });
+  const session = newSession(connection, target, options);
   const abort = () => connection.destroy();
   options.signal.addEventListener("abort", abort, { once: true });
   try {
@@ -120,20 +125,22 @@ async function attempt(target: Target, tls: PreparedTls | undefined, options: Ha
 }
 
 const HANDSHAKE_FAILURE = ownVerdict("4.7.5", "Cannot start TLS: handshake failure");
+function newSession(connection: ClientConnection, target: Target, options: HandshakeOptions): Session {
+  const { clock, log, queueId, settings } = options;
+  const session = new Session({
+    connection,
+    target,
+    openedMs: clock.monotonic(),
+    log,
+    protocol: settings.protocol,
+    replies: options.replies,
+  });
+  session.queueId = queueId;
+  return session;
+}
 
 function aborted(): Verdict {
   return ownVerdict("4.3.2", "delivery interrupted by shutdown");
-}
-
-function connectTo(target: Target, { settings, deadlines }: HandshakeOptions): Promise<ClientConnection> {
-  const { address, port } = target;
-  const bind = address.includes(":") ? settings.bindAddress6 : settings.bindAddress;
-  return ClientConnection.open({
-    peer: port === undefined ? { path: address } : { address, port },
-    deadlines,
-    timeoutMs: settings.timeouts.connectMs,
-    localAddress: bind === "" ? undefined : bind,
-  });
 }
 
 /** Greeting to AUTH; undefined when mail may follow. Rejects ConnectionError. */
@@ -150,7 +157,9 @@ async function prepare(
   const greeting = await session.reply("receiving the initial server greeting", settings.timeouts.heloMs);
   if (replyClass(greeting) !== 2) return unfriendly(session, greeting, settings.skip5xxGreeting);
   return (
-    (await sayHello(session, settings)) ?? (await secure(session, tls, options)) ?? (await logIn(session, options))
+    (await sayHello(session, options, { extended: speaksEsmtp(greeting, settings) })) ??
+    (await secure(session, tls, options)) ??
+    (await logIn(session, options))
   );
 }
 
@@ -162,44 +171,7 @@ async function secure(
 ): Promise<Verdict | undefined> {
   session.reuse = tls?.policy.reuse;
   const result = await startTlsIfWanted(session, tls, options);
-  return result === "started" ? sayHello(session, options.settings) : result;
-}
-
-function unfriendly(session: Session, reply: PeerReply, soften: boolean): Verdict {
-  const verdict = fromReply(reply, `host ${session.host} refused to talk to me: ${reply.text}`);
-  return soften && verdict.kind === "bounced" ? softened(verdict) : verdict;
-}
-
-/** EHLO, and HELO for servers that do not know it; LHLO (RFC 2033) has no such fallback. */
-async function sayHello(session: Session, settings: Settings): Promise<Verdict | undefined> {
-  const verb = settings.protocol === "smtp" ? "EHLO" : "LHLO";
-  const timeoutMs = settings.timeouts.heloMs;
-  const phase = (word: string) => `performing the ${word} handshake`;
-  let reply = await session.command(`${verb} ${settings.heloName}`, phase(verb), timeoutMs);
-  const extended = replyClass(reply) === 2;
-  if (replyClass(reply) === 5 && verb === "EHLO") {
-    reply = await session.command(`HELO ${settings.heloName}`, phase("HELO"), timeoutMs);
-  }
-  if (replyClass(reply) !== 2) return unfriendly(session, reply, false);
-  session.features = extended ? featuresOf(reply, settings.discardKeywords) : new Map();
-  const name = reply.lines[0]?.split(" ")[0]?.toLowerCase();
-  if (session.target.port === 25 && verb === "EHLO" && name === settings.myhostname.toLowerCase()) {
-    return ownVerdict("5.4.6", `mail for ${session.target.nexthop} loops back to myself`);
-  }
-  return undefined;
-}
-
-/** Keywords in upper case; `AUTH=PLAIN` of old servers counts as `AUTH PLAIN`. */
-function featuresOf(reply: PeerReply, discard: ReadonlySet<string>): ReadonlyMap<string, string> {
-  const features = new Map<string, string>();
-  for (const line of reply.lines.slice(1)) {
-    const m = /^([A-Za-z0-9][A-Za-z0-9-]*)(?:[ =]+(.*))?$/.exec(line);
-    const keyword = m?.[1]?.toUpperCase();
-    if (keyword === undefined || discard.has(keyword)) continue;
-    const before = features.get(keyword);
-    features.set(keyword, before === undefined ? (m?.[2] ?? "") : `${before} ${m?.[2] ?? ""}`);
-  }
-  return features;
+  return result === "started" ? sayHello(session, options, { extended: true }) : result;
 }
 
 async function logIn(session: Session, options: HandshakeOptions): Promise<Verdict | undefined> {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parametersOf } from "../config/parameters.ts";
+import { Log } from "../log/log.ts";
 import { findHosts } from "./hosts.ts";
 import { parseNextHops } from "./nexthop.ts";
 import { settingsOf } from "./settings.ts";
@@ -61,6 +62,8 @@ for (const c of CASES) {
     assert.ok(hop);
     const found = await findHosts(hop, c.in, {
       dns: zoneDns(ZONE),
+      tables: { open: () => assert.fail("no table is needed") },
+      log: new Log({ sink: () => {}, now: () => 0, tag: "postfix/smtp", id: 1 }),
       settings: settingsOf(parametersOf({}), "smtp"),
       myAddresses: new Set(["192.0.2.99"]),
       random: () => 0.5,

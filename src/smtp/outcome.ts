@@ -50,6 +50,8 @@ export function brokenVerdict(host: string, error: ConnectionError, phase: strin
       return ownVerdict("4.4.2", `conversation with ${host} timed out while ${phase}`);
     case "protocol":
       return ownVerdict("4.5.0", `protocol error with ${host} while ${phase}: ${printableAscii(error.message)}`);
+    case "local":
+      return ownVerdict("4.3.0", `local data error while talking to ${host}`);
     default:
       return ownVerdict("4.4.2", `lost connection with ${host} while ${phase}`);
   }

@@ -1,8 +1,7 @@
-/** smtp/reply.ts: reads the peer's replies (RFC 5321 §4.2). Hostile peers are bounded: lines by the connection, their
- *  number here. */
-
+/** smtp/reply.ts: reads the peer's replies (RFC 5321 §4.2) as Postfix does: lines that are no reply are passed over with a
+ *  warning, long ones are cut. Hostile peers are bounded: lines by the connection, their number here. */
 import { printableAscii } from "../mail/printable.ts";
-import { type ClientConnection, ConnectionError } from "../net/client-connection.ts";
+import { type ClientConnection, ConnectionError, MAX_LINE_BYTES } from "../net/client-connection.ts";
 
 /** One reply of the peer, printable. */
 export interface PeerReply {
@@ -15,23 +14,52 @@ export interface PeerReply {
   readonly lines: readonly string[];
 }
 
-const MAX_LINES = 100;
-const LINE = /^([2-5]\d\d)(?:([ -])(.*))?$/s;
+/** How a client reads replies. */
+export interface ReplyRules {
+  /** smtp_reply_filter: what to take for the line. Rejects ConnectionError of kind "local". */
+  readonly filter?: ((line: string) => string | Promise<string>) | undefined;
+  /** Told of each line that was cut, and of each that is no reply. */
+  readonly odd: (what: "long" | "garbage", line: string) => void;
+  /** The time limit is for the whole reply (smtp_per_request_deadline), by this clock; undefined: for each line. */
+  readonly now?: (() => number) | undefined;
+}
+
+/** Of one reply; a peer that says more does not mean it. */
+const MAX_LINES = 1000;
+/** Of the text of one reply. */
+const MAX_TEXT = 10 * MAX_LINE_BYTES;
+const LINE = /^([0-9]{3})(?:([ -])(.*))?$/s;
 const STATUS = /^([245]\.\d{1,3}\.\d{1,3})(?: |$)/;
 
-/** Reads one reply. Rejects ConnectionError: "protocol" for what is no reply. */
-export async function readReply(connection: ClientConnection, timeoutMs: number): Promise<PeerReply> {
+const PLAIN: ReplyRules = { odd: () => undefined };
+
+/** Reads one reply. Rejects ConnectionError: "protocol" for what has no end. */
+export async function readReply(
+  connection: ClientConnection,
+  timeoutMs: number,
+  rules: ReplyRules = PLAIN,
+): Promise<PeerReply> {
   const raw: string[] = [];
   const lines: string[] = [];
-  for (;;) {
-    const available = connection.readLine(timeoutMs);
-    const line = typeof available === "string" ? available : await available;
+  let length = 0;
+  const until = rules.now && rules.now() + timeoutMs;
+  for (let n = 0; n < MAX_LINES; n++) {
+    const leftMs = until === undefined || !rules.now ? timeoutMs : Math.max(1, until - rules.now());
+    const available = connection.readLine(leftMs);
+    let line = printableAscii(typeof available === "string" ? available : await available);
+    if (line.length >= MAX_LINE_BYTES) rules.odd("long", line);
+    if (rules.filter) line = await rules.filter(line);
+    length += line.length;
+    if (length <= MAX_TEXT) raw.push(line);
     const m = LINE.exec(line);
-    if (!m || raw.length >= MAX_LINES) throw new ConnectionError("protocol", "malformed reply");
-    raw.push(printableAscii(line));
-    lines.push(printableAscii(m[3] ?? ""));
+    if (!m) {
+      rules.odd("garbage", line);
+      continue;
+    }
+    lines.push(m[3] ?? "");
     if (m[2] !== "-") return makeReply(Number(m[1]), raw, lines);
   }
+  throw new ConnectionError("protocol", "reply of too many lines");
 }
 
 function makeReply(code: number, raw: readonly string[], lines: readonly string[]): PeerReply {
@@ -40,7 +68,7 @@ function makeReply(code: number, raw: readonly string[], lines: readonly string[
   return { code, dsn, text: raw.join(" "), lines };
 }
 
-/** 2, 3, 4 or 5. */
+/** The first digit, which alone decides (RFC 5321 §4.2.1). */
 export function replyClass(reply: PeerReply): number {
   return Math.floor(reply.code / 100);
 }

@@ -1,8 +1,13 @@
 /** smtp/session.ts: one conversation with one server, from the TCP connection until QUIT; carries many deliveries.
  *  Getting it ready is handshake.ts, a delivery is transaction.ts, keeping it for later session-cache.ts. */
+import type { Log } from "../log/log.ts";
 import type { TlsSession } from "../mail/client.ts";
-import type { ClientConnection } from "../net/client-connection.ts";
-import { type PeerReply, readReply } from "./reply.ts";
+import { type ClientConnection, MAX_LINE_BYTES } from "../net/client-connection.ts";
+import { type PeerReply, type ReplyRules, readReply } from "./reply.ts";
+import type { Protocol } from "./settings.ts";
+
+const EHLO_MAPS = "smtp_discard_ehlo_keyword_address_maps";
+const LHLO_MAPS = "lmtp_discard_lhlo_keyword_address_maps";
 
 /** One address of one host that may take the mail. */
 export interface Target {
@@ -14,6 +19,8 @@ export interface Target {
   readonly port: number | undefined;
   /** The next hop item that led here: key of passwords and TLS policies. */
   readonly nexthop: string;
+  /** Nothing better is known for the next hop: only then the session may be kept for it. */
+  readonly best: boolean;
 }
 
 /** `host[address]`, as in "host … said". */
@@ -24,6 +31,15 @@ export function formatHost(target: Target): string {
 /** `host[address]:port`, as in `relay=`. */
 export function formatRelay(target: Target): string {
   return target.port === undefined ? formatHost(target) : `${formatHost(target)}:${target.port}`;
+}
+
+export interface SessionOptions {
+  readonly connection: ClientConnection;
+  readonly target: Target;
+  readonly openedMs: number;
+  readonly log: Log;
+  readonly protocol: Protocol;
+  readonly replies: Omit<ReplyRules, "odd">;
 }
 
 export class Session {
@@ -43,8 +59,16 @@ export class Session {
   phase = "receiving the initial server greeting";
   /** A transaction was left unfinished: RSET before the next. */
   needsReset = false;
+  /** Of the message it works for, for the log. */
+  queueId = "";
+  readonly #log: Log;
+  readonly #protocol: Protocol;
+  readonly #rules: ReplyRules;
 
-  constructor(options: { connection: ClientConnection; target: Target; openedMs: number }) {
+  constructor(options: SessionOptions) {
+    this.#log = options.log;
+    this.#protocol = options.protocol;
+    this.#rules = { ...options.replies, odd: (what, line) => this.#warn(what, line) };
     this.connection = options.connection;
     this.target = options.target;
     this.openedMs = options.openedMs;
@@ -55,7 +79,7 @@ export class Session {
   /** Reads a reply. Rejects ConnectionError. */
   async reply(phase: string, timeoutMs: number): Promise<PeerReply> {
     this.phase = phase;
-    return readReply(this.connection, timeoutMs);
+    return readReply(this.connection, timeoutMs, this.#rules);
   }
 
   /** Sends one command, without its line end, and reads the reply. Rejects ConnectionError. */
@@ -64,6 +88,27 @@ export class Session {
     const slow = this.connection.write(`${line}\r\n`, timeoutMs);
     if (slow) await slow;
     return this.reply(phase, timeoutMs);
+  }
+
+  /** Logs something about the present message. */
+  note(text: string): void {
+    this.#log.info(`${this.queueId}: ${text}`);
+  }
+
+  /** In Postfix's words. */
+  #warn(what: "long" | "garbage", line: string): void {
+    if (what === "long") {
+      this.#log.warning(`${this.relay}: response longer than ${MAX_LINE_BYTES}: ${line.slice(0, 30)}...`);
+      return;
+    }
+    const protocol = this.#protocol === "lmtp" ? "LMTP" : "ESMTP";
+    this.#log.warning(`${this.queueId}: non-${protocol} response from ${this.relay}: ${line.slice(0, 100)}`);
+    if (!this.features.has("PIPELINING")) return;
+    const parameter = this.#protocol === "lmtp" ? LHLO_MAPS : EHLO_MAPS;
+    const { address } = this.target;
+    this.#log.warning(
+      `to prevent loss of mail, turn off command pipelining for ${address} with the ${parameter} parameter`,
+    );
   }
 
   /** Polite end; waits for nothing (smtp_skip_quit_response). */

@@ -4,14 +4,26 @@ import { type TlsSettings, tlsSettingsOf } from "./tls-settings.ts";
 
 export type Protocol = "smtp" | "lmtp";
 
+/** How hosts are found. */
+export interface LookupSettings {
+  readonly families: ReadonlySet<4 | 6>;
+  readonly preference: "any" | "ipv4" | "ipv6";
+  readonly balance: boolean;
+  readonly randomize: boolean;
+  /** smtp_host_lookup, in the order of use. */
+  readonly methods: readonly ("dns" | "native")[];
+  readonly ignoreMxError: boolean;
+  readonly deferNoMxAddress: boolean;
+  /** smtp_dns_reply_filter. */
+  readonly replyFilter: readonly string[];
+}
+
 export interface Settings {
   readonly protocol: Protocol;
   readonly myhostname: string;
   readonly heloName: string;
   readonly defaultPort: string;
   readonly queueDirectory: string;
-  /** "A" or "AAAA": what a failed host lookup is reported as. */
-  readonly addressType: string;
   readonly timeouts: {
     readonly connectMs: number;
     readonly heloMs: number;
@@ -29,12 +41,28 @@ export interface Settings {
   readonly probeTarget: "rcpt" | "data";
   readonly bindAddress: string;
   readonly bindAddress6: string;
+  readonly bindEnforce: boolean;
   readonly addressLimit: number;
   readonly sessionLimit: number;
-  readonly randomize: boolean;
   readonly skip5xxGreeting: boolean;
-  readonly deferNoMxAddress: boolean;
   readonly discardKeywords: ReadonlySet<string>;
+  /** Tables of the same by address. */
+  readonly discardMaps: readonly string[];
+  readonly hello: { readonly always: boolean; readonly never: boolean };
+  readonly lookup: LookupSettings;
+  /** Next hops after the request's own. */
+  readonly fallbackRelay: readonly string[];
+  /** As a next hop; one that does not exist is our mistake. */
+  readonly relayhost: string;
+  /** One table, or "". */
+  readonly replyFilter: string;
+  readonly statusFilter: readonly string[];
+  readonly perRequestDeadline: boolean;
+  /** Bytes a second. */
+  readonly minDataRate: number;
+  readonly quoteEnvelope: boolean;
+  /** Bytes without CRLF; 0: no limit. */
+  readonly lineLimit: number;
   readonly cache: {
     readonly onDemand: boolean;
     readonly destinations: ReadonlySet<string>;
@@ -65,21 +93,33 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     heloName: params.get(smtp ? "smtp_helo_name" : "lmtp_lhlo_name"),
     defaultPort: params.get(`${protocol}_tcp_port`),
     queueDirectory: params.text("queue_directory"),
-    addressType: params.text("inet_protocols") === "ipv4" ? "A" : "AAAA",
     timeouts: timeoutsOf(params, protocol),
     sendXforward: params.get(`${protocol}_send_xforward_command`),
     probeTarget: params.get(`${protocol}_address_verify_target`),
-    bindAddress: params.get(`${protocol}_bind_address`),
-    bindAddress6: params.get(`${protocol}_bind_address6`),
+    bindAddress: unbracketed(params.get(`${protocol}_bind_address`)),
+    bindAddress6: unbracketed(params.get(`${protocol}_bind_address6`)),
+    bindEnforce: params.get(`${protocol}_bind_address_enforce`),
     addressLimit: unlimited(params.get(`${protocol}_mx_address_limit`)),
     sessionLimit: unlimited(params.get(`${protocol}_mx_session_limit`)),
-    randomize: params.get(`${protocol}_randomize_addresses`),
     skip5xxGreeting: params.get(`${protocol}_skip_5xx_greeting`),
-    deferNoMxAddress: params.get(`${protocol}_defer_if_no_mx_address_found`),
     discardKeywords: upper(params.get(smtp ? "smtp_discard_ehlo_keywords" : "lmtp_discard_lhlo_keywords")),
+    discardMaps: params.get(smtp ? "smtp_discard_ehlo_keyword_address_maps" : "lmtp_discard_lhlo_keyword_address_maps"),
+    hello: {
+      always: !smtp || params.get("smtp_always_send_ehlo"),
+      never: smtp && params.get("smtp_never_send_ehlo"),
+    },
+    lookup: lookupOf(params, protocol),
+    fallbackRelay: params.get(`${protocol}_fallback_relay`),
+    relayhost: params.text("relayhost"),
+    replyFilter: params.get(`${protocol}_reply_filter`),
+    statusFilter: params.get(`${protocol}_delivery_status_filter`),
+    perRequestDeadline: params.get(`${protocol}_per_request_deadline`),
+    minDataRate: params.get(`${protocol}_min_data_rate`),
+    quoteEnvelope: params.get(`${protocol}_quote_rfc821_envelope`),
+    lineLimit: params.get(`${protocol}_line_length_limit`),
     cache: {
       onDemand: params.get(`${protocol}_connection_cache_on_demand`),
-      destinations: new Set(params.get(`${protocol}_connection_cache_destinations`)),
+      destinations: lower(params.get(`${protocol}_connection_cache_destinations`)),
       idleMs: params.get(`${protocol}_connection_cache_time_limit`),
       uses: unlimited(params.get(`${protocol}_connection_reuse_count_limit`)),
       lifeMs: params.get(`${protocol}_connection_reuse_time_limit`),
@@ -87,6 +127,24 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     sasl: saslOf(params, protocol),
     minimalBackoffMs: params.get("minimal_backoff_time"),
     tls: tlsSettingsOf(params, protocol),
+  };
+}
+
+function lookupOf(params: Parameters, protocol: Protocol): LookupSettings {
+  const protocols = params.get("inet_protocols").map((word) => word.toLowerCase());
+  const families = new Set<4 | 6>();
+  if (protocols.some((word) => word === "all" || word === "ipv4")) families.add(4);
+  if (protocols.some((word) => word === "all" || word === "ipv6")) families.add(6);
+  const methods = params.get(`${protocol}_host_lookup`);
+  return {
+    families,
+    preference: params.get(`${protocol}_address_preference`),
+    balance: params.get(`${protocol}_balance_inet_protocols`),
+    randomize: params.get(`${protocol}_randomize_addresses`),
+    methods: (["dns", "native"] as const).filter((method) => methods.includes(method)),
+    ignoreMxError: params.get("ignore_mx_lookup_error"),
+    deferNoMxAddress: params.get(`${protocol}_defer_if_no_mx_address_found`),
+    replyFilter: params.get(`${protocol}_dns_reply_filter`),
   };
 }
 
@@ -119,6 +177,15 @@ function timeoutsOf(params: Parameters, protocol: Protocol): Settings["timeouts"
 
 function unlimited(limit: number): number {
   return limit === 0 ? Number.POSITIVE_INFINITY : limit;
+}
+
+/** Both forms are allowed for own addresses. */
+function unbracketed(address: string): string {
+  return address.replace(/^\[(.*)\]$/, "$1");
+}
+
+function lower(words: readonly string[]): ReadonlySet<string> {
+  return new Set(words.map((word) => word.toLowerCase()));
 }
 
 function upper(words: readonly string[]): ReadonlySet<string> {

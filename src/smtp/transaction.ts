@@ -3,9 +3,9 @@
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { DeliveryRecipient, DeliveryRequest, MessageContent } from "../mail/delivery.ts";
 import { ConnectionError } from "../net/client-connection.ts";
-import { DotStuffing } from "./dot-stuffing.ts";
+import { writeContent } from "./content-writer.ts";
 import { mailParameters, rcptParameters, successAction } from "./dsn.ts";
-import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, type Verdict } from "./outcome.ts";
+import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, softened, type Verdict } from "./outcome.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
@@ -22,15 +22,20 @@ export interface TransactionResult {
   readonly uncertain: boolean;
 }
 
+export interface TransmitOptions {
+  readonly recipients: readonly DeliveryRecipient[];
+  readonly settings: Settings;
+  /** Milliseconds that only grow. */
+  readonly now: () => number;
+}
+
 const END_PHASE = "sending end of data -- message may be sent more than once";
-/** Corked output is let go at this size. */
-const FLUSH_BYTES = 64 * 1024;
 
 /** Transmits to `recipients`, a part of the request's. Never rejects for anything the peer does. */
 export async function transmit(
   session: Session,
   request: DeliveryRequest,
-  options: { readonly recipients: readonly DeliveryRecipient[]; readonly settings: Settings },
+  options: TransmitOptions,
 ): Promise<TransactionResult> {
   const transaction = new Transaction(session, request, options);
   return transaction.run();
@@ -40,6 +45,7 @@ class Transaction {
   readonly #session: Session;
   readonly #request: DeliveryRequest;
   readonly #settings: Settings;
+  readonly #now: () => number;
   readonly #recipients: readonly DeliveryRecipient[];
   readonly #verdicts = new Map<number, Verdict>();
   readonly #pipelined: boolean;
@@ -47,14 +53,11 @@ class Transaction {
   /** The peer has said something about this message. */
   #answered = false;
 
-  constructor(
-    session: Session,
-    request: DeliveryRequest,
-    options: { readonly recipients: readonly DeliveryRecipient[]; readonly settings: Settings },
-  ) {
+  constructor(session: Session, request: DeliveryRequest, options: TransmitOptions) {
     this.#session = session;
     this.#request = request;
     this.#settings = options.settings;
+    this.#now = options.now;
     this.#recipients = options.recipients;
     this.#pipelined = session.features.has("PIPELINING");
   }
@@ -112,10 +115,7 @@ class Transaction {
     if (this.#request.probe) return this.#endProbe(accepted);
     if (accepted.length === 0 && !this.#pipelined) return;
     const data = await this.#ask("DATA", "sending DATA command", timeouts.dataInitMs);
-    if (data.code !== 354) {
-      this.#refuseAll(data, "DATA command");
-      return;
-    }
+    if (replyClass(data) !== 3) return this.#refuseData(data);
     if (accepted.length === 0) await this.#sendNothing();
     else await this.#sendContent(accepted);
   }
@@ -170,7 +170,7 @@ class Transaction {
       if (replyClass(reply) === 2 && this.#request.probe && probeTarget === "rcpt")
         this.#verdicts.set(recipient.id, sentVerdict(reply, successAction(this.#session.features, protocol)));
       else if (replyClass(reply) === 2) accepted.push(recipient);
-      else this.#verdicts.set(recipient.id, this.#refused(reply, "RCPT TO command"));
+      else this.#verdicts.set(recipient.id, this.#refusedRecipient(reply, accepted.length));
     }
     return accepted;
   }
@@ -180,7 +180,7 @@ class Transaction {
     if (accepted.length === 0) return;
     const session = this.#session;
     const data = await session.command("DATA", "sending DATA command", this.#settings.timeouts.dataInitMs);
-    if (data.code !== 354) return this.#refuseAll(data, "DATA command");
+    if (replyClass(data) !== 3) return this.#refuseData(data);
     this.#closing = true;
     this.#settleAll(sentVerdict(data, undefined));
   }
@@ -219,24 +219,12 @@ class Transaction {
 
   async #writeContent(): Promise<void> {
     const { connection } = this.#session;
-    const timeoutMs = this.#settings.timeouts.dataXferMs;
-    const stuffing = new DotStuffing();
-    let corked = 0;
-    connection.cork();
-    for await (const chunk of this.#request.content.chunks()) {
-      for (const piece of stuffing.stuff(chunk)) {
-        const slow = connection.write(piece, timeoutMs);
-        if (slow) await slow;
-      }
-      corked += chunk.length;
-      if (corked < FLUSH_BYTES) continue;
-      corked = 0;
-      connection.uncork();
-      connection.cork();
-    }
-    const slow = connection.write(stuffing.end(), timeoutMs);
-    connection.uncork();
-    if (slow) await slow;
+    const { lineLimit } = this.#settings;
+    const { broken } = await writeContent(connection, this.#request.content, {
+      settings: this.#settings,
+      now: this.#now,
+    });
+    if (broken) this.#session.note(`breaking line > ${lineLimit} bytes with <CR><LF>SPACE`);
   }
 
   #mailCommand(): string {
@@ -245,16 +233,35 @@ class Transaction {
     const size = features.has("SIZE") ? ` SIZE=${content.sizeBytes}` : "";
     const body = features.has("8BITMIME") ? ` BODY=${envelope.body}` : "";
     const utf8 = features.has("SMTPUTF8") && envelope.smtputf8 ? " SMTPUTF8" : "";
-    return `MAIL FROM:<${formatAddress(envelope.sender)}>${size}${body}${utf8}${mailParameters(features, envelope)}`;
+    return `MAIL FROM:<${this.#path(envelope.sender)}>${size}${body}${utf8}${mailParameters(features, envelope)}`;
   }
 
   #rcptCommand(recipient: DeliveryRecipient): string {
     const parameters = rcptParameters(this.#session.features, recipient);
-    return `RCPT TO:<${formatAddress(recipient.address)}>${parameters}`;
+    return `RCPT TO:<${this.#path(recipient.address)}>${parameters}`;
+  }
+
+  /** Old servers say 552 for "too many recipients" and mean 452 (RFC 5321 §4.5.3.1.10). Without a recipient that was taken,
+   *  or with an enhanced code of its own, 552 is what it says: the mailbox is full. */
+  #refusedRecipient(reply: PeerReply, taken: number): Verdict {
+    const verdict = this.#refused(reply, "RCPT TO command");
+    const tooMany = reply.code === 552 && taken > 0 && (reply.dsn === undefined || reply.dsn === "5.5.3");
+    return tooMany ? softened(verdict) : verdict;
+  }
+
+  /** smtp_quote_rfc821_envelope. */
+  #path(address: Address): string {
+    return this.#settings.quoteEnvelope ? formatAddress(address) : address;
   }
 
   #refused(reply: PeerReply, command: string): Verdict {
     return refusedVerdict(this.#session.host, reply, command);
+  }
+
+  /** 2xx to DATA is as good as no: the content was not asked for. */
+  #refuseData(reply: PeerReply): void {
+    const verdict = this.#refused(reply, "DATA command");
+    this.#settleAll(replyClass(reply) === 2 ? { ...verdict, text: `Protocol error: ${verdict.text}` } : verdict);
   }
 
   #refuseAll(reply: PeerReply, command: string): void {

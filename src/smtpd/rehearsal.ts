@@ -147,6 +147,7 @@ function emptyCleanup(sizeBytes: number): Cleanup {
       write: () => undefined,
       sizeBytes,
       finish: async () => ({ kind: "queued" }),
+      refused: false,
       abort: async () => undefined,
     }),
   };

@@ -52,6 +52,7 @@ function keepingCleanup(messages: KeptMessage[]): Cleanup {
         get sizeBytes() {
           return sizeBytes;
         },
+        refused: false,
         async finish(extra) {
           message.extra = extra;
           message.content = Buffer.concat(chunks).toString("latin1");

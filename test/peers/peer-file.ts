@@ -18,6 +18,7 @@
  *    unsaid: BODY=                          text that is in no command
  *    got: x\r\n                             text that is in the content a peer has read, whole content with ^ before it
  *    log: text                              a line of the log, exactly
+ *    postfix: = a bounced 5.1.1 host …      what Postfix does instead (test/interop/peers.interop.ts)
  *    then:                                  a further delivery, with to:, from:, content:, =, tried: of its own
  *
  *  Hosts are tried in the order of their numbers; there are as many as the highest number named. H1 stands for
@@ -63,6 +64,8 @@ export interface Peer {
   readonly unsaid: string[];
   readonly got: string[];
   readonly log: string[];
+  /** Outcomes of Postfix where they are others, and why they are. */
+  readonly postfix: Want[];
 }
 
 const RULE = /^H(\d)(?:\/(\d+))? ([A-Za-z]+)(?: (\d+))?: (.*)$/;
@@ -101,6 +104,7 @@ function newPeer(title: string, line: number): Peer {
     unsaid: [],
     got: [],
     log: [],
+    postfix: [],
   };
 }
 
@@ -122,6 +126,11 @@ function readLine(line: string, peer: Peer): boolean {
   const want = WANT.exec(line);
   if (want) {
     delivery.wants.push({ recipient: want[1] ?? "", outcome: expandSent(want[2] ?? "") });
+    return true;
+  }
+  const [, recipient, outcome = ""] = /^postfix: = (\S+) (.+)$/.exec(line) ?? [];
+  if (recipient !== undefined) {
+    peer.postfix.push({ recipient, outcome: expandSent(outcome) });
     return true;
   }
   const rule = RULE.exec(line);

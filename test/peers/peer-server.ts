@@ -104,8 +104,11 @@ class Conversation {
   #input = Buffer.alloc(0);
   #wake: () => void = () => {};
   #ended = false;
+  #mail = false;
   #recipients: string[] = [];
   #lastReply = "";
+  /** What was said before the content had ended. */
+  #early = "";
   #secured = false;
 
   constructor(socket: Socket, session: number, server: PeerServer) {
@@ -133,10 +136,12 @@ class Conversation {
     const verb = challenged ? "RESPONSE" : (line.split(" ")[0] ?? "").toUpperCase();
     const hello = this.#secured && verb === "EHLO" && this.#server.rule("HELLO2", 1, this.#session) !== undefined;
     if (!(await this.#stage(hello ? "HELLO2" : verb))) return false;
-    const positive = this.#lastReply.startsWith("2");
+    const positive =
+      /(?:^|\n)2\d\d[^-][^\n]*$/.test(this.#lastReply.trimEnd()) || /^2\d\d$/.test(this.#lastReply.trimEnd());
     if (verb === "MAIL" || verb === "RSET") this.#recipients = [];
+    if (verb === "MAIL") this.#mail = positive;
     if (verb === "RCPT" && positive) this.#recipients.push(/<(.*)>/.exec(line)?.[1] ?? "");
-    if (verb === "DATA" && this.#lastReply.startsWith("354")) return this.#content();
+    if (verb === "DATA" && this.#lastReply.startsWith("3")) return this.#content();
     if (verb === "QUIT") this.#socket.end();
     return verb !== "QUIT";
   }
@@ -148,6 +153,7 @@ class Conversation {
       if (!done && early?.nth !== undefined && this.#input.length >= early.nth) {
         done = true;
         if (!(await this.#act("BODY", early.actions))) return false;
+        this.#early = this.#lastReply;
       }
       const empty = this.#input.subarray(0, 3).toString() === ".\r\n";
       const end = empty ? -2 : this.#input.indexOf("\r\n.\r\n");
@@ -160,13 +166,16 @@ class Conversation {
     const { account, peer } = this.#server;
     account.contents.push(this.#input.subarray(0, length).toString("latin1"));
     this.#input = this.#input.subarray(length + 3);
-    const recipients = this.#recipients;
+    const recipients = length === 0 ? [] : this.#recipients;
     this.#recipients = [];
-    const times = peer.protocol === "lmtp" ? recipients.map((one) => [one]) : [recipients];
+    this.#mail = false;
+    // An empty message, without recipients, gets one reply as well.
+    const times = peer.protocol === "lmtp" && length > 0 ? recipients.map((one) => [one]) : [recipients];
     for (const covered of times) {
       this.#lastReply = "";
       const going = await this.#stage("DOT");
-      if (/^2\d\d[ \r]/m.test(this.#lastReply)) account.acknowledged.push(...covered);
+      const said = this.#early + this.#lastReply;
+      if (/(?:^|\n)2\d\d(?: [^\n]*)?\r\n$/.test(said)) account.acknowledged.push(...covered);
       if (!going) return false;
     }
     return true;
@@ -193,6 +202,8 @@ class Conversation {
       case "usual":
         return this.#say(`${this.#usual(stage)}\r\n`);
       case "silent":
+        // The envelope is taken all the same; an end of data is not acknowledged so.
+        if (stage === "MAIL" || stage === "RCPT") this.#lastReply = this.#usual(stage);
         return true;
       case "stall":
         return false;
@@ -250,7 +261,8 @@ class Conversation {
       const lines = ["peer.test", ...this.#server.peer.features];
       return lines.map((line, i) => `250${i === lines.length - 1 ? " " : "-"}${line}`).join("\r\n");
     }
-    if (stage === "DATA") return "354 go ahead";
+    if (stage === "RCPT" && !this.#mail) return "503 5.5.1 need MAIL";
+    if (stage === "DATA") return this.#recipients.length > 0 ? "354 go ahead" : "554 5.5.1 no valid recipients";
     if (stage === "STARTTLS") return "220 2.0.0 ready";
     if (stage === "AUTH" || stage === "RESPONSE") return "235 2.7.0 welcome";
     if (stage === "DOT") return `250 2.0.0 Ok: queued as H${this.#server.host}`;

@@ -2,6 +2,7 @@
  *  what always holds: one outcome for each recipient, "sent" only for what a peer has acknowledged, nothing acknowledged
  *  twice, no connection left open. */
 import assert from "node:assert/strict";
+import type { LogRecord } from "../../src/log/log.ts";
 import type { RcptOutcome } from "../../src/mail/delivery.ts";
 import { createWorld, type World } from "../../src/smtp/testdata/world.ts";
 import type { DeliveryWords, Peer } from "./peer-file.ts";
@@ -44,7 +45,7 @@ export async function playPeer(peer: Peer): Promise<Played> {
     await world.agent.close();
     await Promise.all(servers.map((server) => server.quiet(CLOSE_MS)));
     const open = servers.reduce((n, server) => n + server.open, 0);
-    return { outcomes, tried, log: world.lines.map(plainHosts), account, open };
+    return { outcomes, tried, log: world.records.map(lineOf), account, open };
   } finally {
     await world.agent.close();
     for (const server of servers) await server.stop().catch(() => undefined);
@@ -77,7 +78,12 @@ function shown(outcome: RcptOutcome, words: DeliveryWords): { recipient: string;
   return { recipient, outcome: plainHosts(`${outcome.kind} ${outcome.dsn} ${outcome.text}`) };
 }
 
-function plainHosts(text: string): string {
+function lineOf({ severity, text }: LogRecord): string {
+  return plainHosts(severity === "info" ? text : `${severity}: ${text}`);
+}
+
+/** Hosts as H1 …, all ports as 25. */
+export function plainHosts(text: string): string {
   return text.replace(/127\.0\.0\.(\d)\[127\.0\.0\.\1\]/g, "H$1").replace(/(H\d):\d+/g, "$1:25");
 }
 
@@ -101,7 +107,7 @@ export function judge(peer: Peer, played: Played): void {
 }
 
 /** An outcome that is wanted with `…` at its end, for what the kernel decides, is fulfilled by any that begins so. */
-function filledIn<W extends { readonly outcome: string }>(want: W, got = ""): W {
+export function filledIn<W extends { readonly outcome: string }>(want: W, got = ""): W {
   const { outcome } = want;
   return outcome.endsWith("…") && got.startsWith(outcome.slice(0, -1)) ? { ...want, outcome: got } : want;
 }

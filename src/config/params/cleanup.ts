@@ -1,11 +1,55 @@
 /** config/params/cleanup.ts: the parameters of cleanup, each declared once. */
-import { bool, type Declaration, int, list, text, words } from "../declare.ts";
+import { bool, type Declaration, int, list, text, word, words } from "../declare.ts";
 
 export const CLEANUP_PARAMETERS = {
   hopcount_limit: int(
     "50",
     { min: 1 },
     "The most Received header fields a message may have before it is a mail loop (RFC 5321 §6.3).",
+  ),
+  header_checks: list(
+    "",
+    "Tables of rules for the fields of a message's own header but those of MIME: REJECT, WARN, REPLACE, HOLD and so on, see " +
+      "docs/header-checks.md.",
+  ),
+  mime_header_checks: list(
+    "$header_checks",
+    "The same for MIME-Version, Content-Type, -Transfer-Encoding, -Disposition, -Description and -ID anywhere in a message, " +
+      "and for all fields of a part of multipart.",
+  ),
+  nested_header_checks: list(
+    "$header_checks",
+    "The same for the header of an enclosed message (message/rfc822), but for its MIME fields.",
+  ),
+  body_checks: list("", "The same for each line that is in no header; boundaries of parts are such lines."),
+  body_checks_size_limit: int(
+    "51200",
+    { min: 0 },
+    "Bytes at the start of each part, or of a message without parts, that body_checks looks at; 0: all.",
+  ),
+  disable_mime_input_processing: bool(
+    "no",
+    "Take all that follows a message's own header as its body: no parts are found, and the strict_ parameters have no effect.",
+  ),
+  mime_nesting_limit: int(
+    "100",
+    { min: 1 },
+    "How deep parts may lie in parts where content is checked; deeper ones are refused with 550 5.6.0.",
+  ),
+  mime_boundary_length_limit: int(
+    "2048",
+    { min: 1 },
+    "Bytes of a MIME boundary that are compared; what begins like it is taken for it.",
+  ),
+  strict_7bit_headers: bool("no", "Refuse 8-bit text in header fields, those of parts too, with 550 5.6.0."),
+  strict_8bitmime_body: bool(
+    "no",
+    "Refuse 8-bit text in a part that does not say it has some (Content-Transfer-Encoding: 8bit), with 550 5.6.0.",
+  ),
+  strict_8bitmime: bool("no", "strict_7bit_headers and strict_8bitmime_body."),
+  strict_mime_encoding_domain: bool(
+    "no",
+    "Refuse message/* and multipart/* that say they are base64 or quoted-printable, with 550 5.6.0.",
   ),
   header_size_limit: int(
     "102400",
@@ -35,6 +79,15 @@ export const CLEANUP_PARAMETERS = {
     "",
     "A header field for submitted messages that have neither To nor Cc, such as `To: undisclosed-recipients:;`. Empty: none.",
   ),
+  header_from_format: word(
+    "standard",
+    ["standard", "obsolete"],
+    "The form of a From field that is added: `Name <address>` (standard), or `address (Name)` (obsolete).",
+  ),
+  full_name_encoding_charset: text(
+    "utf-8",
+    "The character set that names the encoding of a sender's full name beyond ASCII in an added From field. Empty: not encoded.",
+  ),
   duplicate_filter_limit: int(
     "1000",
     { min: 0 },
@@ -48,6 +101,6 @@ export const CLEANUP_PARAMETERS = {
     "",
     ["no_address_mappings", "no_unknown_recipient_checks", "no_header_body_checks", "no_milters"],
     "What a service leaves out: no_address_mappings (canonical maps, masquerading, aliases, copies), " +
-      "no_unknown_recipient_checks (reject_unlisted_recipient), no_header_body_checks, no_milters. For -o of the service where a content filter hands mail back.",
+      "no_unknown_recipient_checks (reject_unlisted_recipient), no_header_body_checks (header_checks to body_checks, the strict_ MIME limits), no_milters. For -o of the service where a content filter hands mail back.",
   ),
 } satisfies Record<string, Declaration<unknown>>;

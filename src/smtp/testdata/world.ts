@@ -4,7 +4,7 @@ import { systemClock } from "../../base/clock.ts";
 import { Deadlines } from "../../base/deadlines.ts";
 import { parametersOf } from "../../config/parameters.ts";
 import type { Dns, DnsAnswer, MxRecord } from "../../dns/resolver.ts";
-import { Log } from "../../log/log.ts";
+import { Log, type LogRecord } from "../../log/log.ts";
 import { asAddress } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
@@ -34,6 +34,8 @@ export function zoneDns(zone: Zone): Dns {
 export interface World {
   readonly agent: DeliveryAgent;
   readonly lines: string[];
+  /** The same with all that is known of each. */
+  readonly records: readonly LogRecord[];
   deliver(request: Partial<RequestWords>): Promise<readonly RcptOutcome[]>;
 }
 
@@ -60,7 +62,8 @@ export function createWorld(options: {
   readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
 }): World {
   const lines: string[] = [];
-  const log = new Log({ sink: (r) => lines.push(r.text), now: () => 0, tag: "postfix/smtp", id: 1 });
+  const records: LogRecord[] = [];
+  const log = new Log({ sink: (r) => void (records.push(r), lines.push(r.text)), now: () => 0, tag: "postfix/smtp", id: 1 });
   const agent = createSmtpAgent({
     params: parametersOf(options.settings ?? {}),
     dns: zoneDns(options.zone ?? {}),
@@ -76,6 +79,7 @@ export function createWorld(options: {
   return {
     agent,
     lines,
+    records,
     deliver: (words) => agent.deliver(requestOf({ nexthop: options.nexthop, ...words }), words.signal ?? never),
   };
 }

@@ -1,0 +1,190 @@
+/** cleanup/content-verdict.ts: what the checks have decided about one message so far, and the log line of each action, in
+ *  Postfix's form (cleanup_message.c of Postfix is the reference for order and words). Looks nothing up. */
+import type { Log } from "../log/log.ts";
+import { type Address, asAddress, formatAddress } from "../mail/address.ts";
+import type { Envelope } from "../mail/envelope.ts";
+import { printableAscii, printableUtf8 } from "../mail/printable.ts";
+import { type Reply, reply } from "../mail/reply.ts";
+import type { TableError } from "../tables/table.ts";
+import { type CheckAction, type CheckContext, parseCheckAction } from "./check-action.ts";
+import { EmptyResult } from "./content-checks.ts";
+import type { MimeFault } from "./mime-structure.ts";
+
+/** What becomes of the line itself. */
+export type LineEffect =
+  | { readonly kind: "keep" | "drop" }
+  /** `text` on a line of its own in front, or instead. */
+  | { readonly kind: "prepend" | "replace"; readonly text: string };
+
+export interface CheckedLine extends CheckContext {
+  /** The header field, or the line. */
+  readonly text: string;
+  /** False: the characters are bytes. */
+  readonly utf8: boolean;
+}
+
+const KEEP: LineEffect = { kind: "keep" };
+const DROP: LineEffect = { kind: "drop" };
+
+/** Characters of a line that are logged, and of one that is a MIME fault. */
+const SHOWN = 200;
+const SHOWN_FAULT = 100;
+
+/** Worst first: that one is told to the client. */
+const FAULTS: readonly (readonly [MimeFault, string])[] = [
+  ["nesting", "MIME nesting exceeds safety limit"],
+  ["8bit-header", "improper use of 8-bit data in message header"],
+  ["8bit-body", "improper use of 8-bit data in message body"],
+  ["encoding", "invalid message/* or multipart/* encoding domain"],
+];
+
+/** Who sent the message to whom, for log lines. */
+export interface CheckScene {
+  readonly envelope: Envelope;
+  /** The last one. */
+  readonly recipient: Address | undefined;
+  readonly log: Log;
+}
+
+export class ContentVerdict {
+  readonly #scene: CheckScene;
+  readonly #faults = new Set<MimeFault>();
+  #rejected: Reply | undefined;
+  /** False once an action has ended the inspection. */
+  inspecting = true;
+  discard = false;
+  hold = false;
+  /** The last FILTER. */
+  filter: string | undefined;
+  /** REDIRECT: gets the message instead of all recipients. */
+  redirect: Address | undefined;
+  /** BCC, in order. */
+  readonly copies: Address[] = [];
+
+  constructor(scene: CheckScene) {
+    this.#scene = scene;
+  }
+
+  /** A rule or a table that failed has refused the message: the rest of it need not be looked at. */
+  get rejected(): Reply | undefined {
+    return this.#rejected;
+  }
+
+  /** Why the message is not taken, asked at its end; undefined: nothing stands against it. */
+  get refusal(): Reply | undefined {
+    if (this.#rejected !== undefined) return this.#rejected;
+    const worst = FAULTS.find(([fault]) => this.#faults.has(fault));
+    return worst && reply(550, "5.6.0", worst[1]);
+  }
+
+  /** Does what a table says of a line. */
+  act(value: string, line: CheckedLine): LineEffect {
+    const action = parseCheckAction(value, line);
+    switch (action.kind) {
+      case "keep":
+        if (action.warning !== undefined) this.#scene.log.warning(printableUtf8(action.warning));
+        return KEEP;
+      case "ignore":
+        return DROP;
+      case "reject":
+        return this.#reject(action, line);
+      case "strip":
+        this.#logAction("strip", action.text, line);
+        return DROP;
+      case "prepend":
+      case "replace":
+        this.#logAction(action.kind, action.text, line);
+        return action;
+      default:
+        this.#actOnMessage(action, line);
+        return KEEP;
+    }
+  }
+
+  /** A table did not answer: the message is deferred, whatever else is said of it. */
+  lookupFailed(map: string, error: TableError): void {
+    const { log, envelope } = this.#scene;
+    log.warning(printableUtf8(error.message));
+    if (error instanceof EmptyResult) log.warning(`${map} should return NO RESULT in case of NOT FOUND`);
+    log.warning(`${envelope.queueId}: ${map} map lookup problem -- message not accepted, try again later`);
+    this.#refuse(reply(451, "4.3.0", "Error: queue file write error"));
+  }
+
+  /** The message is refused at its end; what the tables say of the rest is logged before. */
+  fault(fault: MimeFault, text: string): void {
+    this.#faults.add(fault);
+    const { envelope, recipient, log } = this.#scene;
+    const words = FAULTS.find(([name]) => name === fault)?.[1];
+    const shown = printableAscii(text.replaceAll("\r\n", "\n").slice(0, SHOWN_FAULT));
+    const to = recipient === undefined ? "" : ` to=<${formatAddress(recipient)}>`;
+    const parties = `from=<${formatAddress(envelope.sender)}>${to}`;
+    log.info(
+      printableUtf8(`${envelope.queueId}: reject: mime-error ${words}: ${shown} from ${this.#origin()}; ${parties}`),
+      () => ({ event: "reject", stage: "mime", reply: words, ...this.#parties() }),
+    );
+  }
+
+  #reject(action: Extract<CheckAction, { kind: "reject" }>, line: CheckedLine): LineEffect {
+    if (action.warning !== undefined) this.#scene.log.warning(printableUtf8(action.warning));
+    this.#logAction("reject", `${action.dsn} ${action.text}`, line);
+    this.#refuse(reply(action.dsn.startsWith("4") ? 451 : 550, action.dsn, printableAscii(action.text)));
+    return KEEP;
+  }
+
+  #refuse(answer: Reply): void {
+    this.#rejected ??= answer;
+    this.inspecting = false;
+  }
+
+  #actOnMessage(
+    { kind, text }: Exclude<CheckAction, { kind: "keep" | "ignore" | "reject" | "strip" | "prepend" | "replace" }>,
+    line: CheckedLine,
+  ): void {
+    // Held is held: further rules say nothing.
+    if (kind === "hold" && this.hold) return;
+    this.#logAction(kind === "warn" ? "warning" : kind, text, line);
+    if (kind === "hold") this.hold = true;
+    else if (kind === "filter") this.filter = text;
+    else if (kind === "bcc") this.copies.push(asAddress(text));
+    else if (kind === "redirect") this.redirect = asAddress(text);
+    else if (kind === "discard") this.discard = true;
+    if (kind === "pass" || kind === "redirect" || kind === "discard") this.inspecting = false;
+  }
+
+  #logAction(action: string, text: string, { what, text: content, utf8 }: CheckedLine): void {
+    const printable = utf8 ? printableUtf8 : printableAscii;
+    const { envelope, log } = this.#scene;
+    const { from, to, proto, helo } = this.#parties();
+    const parties =
+      ` from=<${from}>${to === undefined ? "" : ` to=<${to}>`}` +
+      `${proto === undefined ? "" : ` proto=${proto}`}${helo === undefined ? "" : ` helo=<${helo}>`}`;
+    const shown = content.slice(0, SHOWN);
+    const line = `${envelope.queueId}: ${action}: ${what} ${shown} from ${this.#origin()};${parties}`;
+    log.info(printable(text === "" ? line : `${line}: ${text}`), () => ({
+      event: action === "warning" ? "warn" : action,
+      stage: what,
+      content: printable(shown),
+      text: printable(text),
+      ...this.#parties(),
+    }));
+  }
+
+  /** The real client, where a content filter has told it (XFORWARD). */
+  #origin(): string {
+    const { clientName, clientAddress, forwarded } = this.#scene.envelope.origin;
+    return forwarded
+      ? `${forwarded.name ?? "unknown"}[${forwarded.address ?? "unknown"}]`
+      : `${clientName}[${clientAddress}]`;
+  }
+
+  #parties() {
+    const { envelope, recipient } = this.#scene;
+    const { protocol, helo, forwarded } = envelope.origin;
+    return {
+      from: formatAddress(envelope.sender),
+      to: recipient === undefined ? undefined : formatAddress(recipient),
+      proto: forwarded ? forwarded.protocol : protocol,
+      helo: forwarded ? forwarded.helo : helo,
+    };
+  }
+}

@@ -1,0 +1,9 @@
+/** config/params/pickup.ts: the parameters of mail from programs of this machine, each declared once. */
+import { type Declaration, list } from "../declare.ts";
+
+export const PICKUP_PARAMETERS = {
+  authorized_submit_users: list(
+    "static:anyone",
+    "Login names of who may submit mail with sendmail: names, !name, /files and type:table; `unknown` is who has no name.",
+  ),
+} satisfies Record<string, Declaration<unknown>>;

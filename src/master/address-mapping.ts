@@ -1,0 +1,15 @@
+/** master/address-mapping.ts: what cleanup needs to map addresses under the options of one service. */
+import type { CleanupDeps } from "../cleanup/deps.ts";
+import type { Parameters } from "../config/parameters.ts";
+import { createMappings } from "../rewrite/mappings.ts";
+import type { AddressResolver } from "../rewrite/resolve.ts";
+import type { TableOpener } from "../tables/table.ts";
+
+/** Nothing with receive_override_options = no_address_mappings. */
+export function mappingOf(
+  params: Parameters,
+  deps: { readonly tables: TableOpener; readonly resolver: AddressResolver },
+): Pick<CleanupDeps, "mapping"> {
+  if (params.get("receive_override_options").includes("no_address_mappings")) return {};
+  return { mapping: { mappings: createMappings(params, deps), rewrite: (address) => deps.resolver.rewrite(address) } };
+}
