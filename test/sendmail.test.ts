@@ -38,11 +38,13 @@ relayhost = [127.0.0.1]:${hopPort}
 mydestination =
 mynetworks =
 always_bcc = archive@x.test
+header_checks = regexp:$config_directory/header_checks
 minimal_backoff_time = 300s
 maximal_backoff_time = 300s
 transport_retry_time = 300s`,
       masterCf: `${await freePort()} inet n - n - - smtpd\npickup unix n - n 1 1 pickup\n  -o { sender_canonical_maps = inline:{ { nick@mail.example.org = nick@canonical.test } } }\n`,
     });
+    server.write("header_checks", "/^Subject: refused/ REJECT not this\n");
     programs = mkdtempSync(join(tmpdir(), "postern-programs-"));
     chmodSync(programs, 0o755);
     symlinkSync(join(readableCheckout(), "bin/postern.js"), join(programs, "sendmail"));
@@ -98,6 +100,40 @@ transport_retry_time = 300s`,
     assert.match(server.log(), new RegExp(`postfix/pickup\\[\\d+\\]: [0-9A-F]+: uid=${UID} from=<nick>\n`));
     assert.match(server.log(), /qmgr\[\d+\]: [0-9A-F]+: from=<nick@canonical\.test>, size=\d+, nrcpt=2 /);
     assert.match(server.log(), /to=<archive@x\.test>/);
+  });
+
+  test("what header_checks refuse goes back to the sender; the log says that it came from here", async () => {
+    assert.equal((await sendmail(["-f", "al@x.test", "b@x.test"], "Subject: refused\n\nbody\n")).code, 0);
+    await server.logged(
+      /cleanup\[\d+\]: [0-9A-F]+: reject: header Subject: refused from local; from=<al@x\.test> to=<b@x\.test>: 5\.7\.1 not this\n/,
+    );
+    await server.logged(/to=<b@x\.test>, relay=none, .* dsn=5\.7\.1, status=bounced \(not this\)\n/);
+    await eventually(async () => assert.ok(taken.some((content) => content.includes("Subject: Undelivered Mail"))));
+  });
+
+  test("-bs: SMTP on standard input and output, with the server's limits and reports", async () => {
+    const commands = [
+      ...["EHLO client", "MAIL FROM:<al@x.test> ENVID=e1", "RCPT TO:<b@x.test> NOTIFY=SUCCESS", "RCPT TO:<c@x.test>"],
+      ...["DATA", "Subject: over smtp", "", "..dot", ".", "MAIL FROM:<al@x.test> SIZE=99999999", "ETRN x.test", "QUIT"],
+    ];
+    const { code, said } = await sendmail(["-bs"], `${commands.join("\r\n")}\r\n`, { uid: NOBODY });
+    assert.equal(code, 0);
+    const replies = said.split("\r\n").filter((line) => line !== "" && !line.startsWith("250-"));
+    const wanted = ["220", "250", "250", "250", "250", "354", "250", "552", "502", "221"];
+    assert.deepEqual(
+      replies.map((line) => line.slice(0, 3)),
+      wanted,
+      said,
+    );
+    const id = /queued as (\w+)/.exec(said)?.[1];
+    await arrived("over smtp");
+    assert.match(server.log(), new RegExp(`: uid=${UID} from=<al@x\\.test> orig_id=${id}\n`));
+    const content = taken.find((text) => text.includes("Subject: over smtp\r\n")) ?? "";
+    assert.match(
+      content,
+      /^Received: by [^\r]*\r\n\tid [^\r]*\r\nReceived: from client \(localhost \[127\.0\.0\.1\]\)\r\n/,
+    );
+    assert.match(content, /\r\n\r\n\.dot$/);
   });
 
   const refused = [

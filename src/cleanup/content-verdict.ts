@@ -169,9 +169,10 @@ export class ContentVerdict {
     }));
   }
 
-  /** The real client, where a content filter has told it (XFORWARD). */
+  /** The real client, where a content filter has told it (XFORWARD); a program of this machine is "local". */
   #origin(): string {
-    const { clientName, clientAddress, forwarded } = this.#scene.envelope.origin;
+    const { clientName, clientAddress, forwarded, uid } = this.#scene.envelope.origin;
+    if (uid !== undefined) return "local";
     return forwarded
       ? `${forwarded.name ?? "unknown"}[${forwarded.address ?? "unknown"}]`
       : `${clientName}[${clientAddress}]`;
@@ -179,7 +180,8 @@ export class ContentVerdict {
 
   #parties() {
     const { envelope, recipient } = this.#scene;
-    const { protocol, helo, forwarded } = envelope.origin;
+    const { helo, forwarded, uid } = envelope.origin;
+    const protocol = uid === undefined ? envelope.origin.protocol : undefined;
     return {
       from: formatAddress(envelope.sender),
       to: recipient === undefined ? undefined : formatAddress(recipient),

@@ -5,9 +5,13 @@ import type { Parameters } from "../config/parameters.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { readAccountFiles, userWith } from "../master/accounts.ts";
 import { queueDirectories } from "../master/directories.ts";
+import { standAloneSession } from "../master/stand-alone.ts";
 import { tellControl } from "../net/control-socket.ts";
+import { stdioSocket } from "../net/stdio-socket.ts";
+import { createDropCleanup } from "../pickup/drop-cleanup.ts";
 import { compileUserList, formatUser, type LocalUser } from "../pickup/user-list.ts";
 import { openerFor } from "./command-tables.ts";
+import { readConfiguration } from "./config-commands.ts";
 import { mailq, postqueue } from "./queue-commands.ts";
 import { parseSendmailOptions, SendmailError, type SendmailOptions } from "./sendmail-options.ts";
 import { senderOf, submit } from "./sendmail-submit.ts";
@@ -46,8 +50,9 @@ function run(options: SendmailOptions, terminal: Terminal): Promise<number> {
     case "daemon":
       return start([], terminal);
     case "smtp":
+      return speakSmtp(terminal);
     case "verify":
-      throw new SendmailError(EXIT.notRunning, `-b${options.mode === "smtp" ? "s" : "v"} is not supported`);
+      throw new SendmailError(EXIT.notRunning, "-bv is not supported: use postern explain, or -v with a message");
     default:
       return deliver(options, terminal);
   }
@@ -76,6 +81,23 @@ async function deliver(options: SendmailOptions, terminal: Terminal): Promise<nu
   await tellControl(directories.client, { op: "pickup", args: {} }, TELL_TIMEOUT_MS);
   // An input that goes on behind the final dot would keep the process.
   process.stdin.destroy();
+  return EXIT.done;
+}
+
+/** -bs: an SMTP session on standard input and output, whose mail goes the way of all mail from this machine. */
+async function speakSmtp(terminal: Terminal): Promise<number> {
+  const params = await mainCf(terminal);
+  await checkSubmitter(userWith(readAccountFiles(), process.getuid?.() ?? -1), params, terminal);
+  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
+  if (!snapshot) throw new SendmailError(EXIT.tryAgain, problems[0]?.text ?? "the configuration cannot be read");
+  const { maildrop, client } = queueDirectories(params);
+  await standAloneSession({
+    snapshot,
+    socket: stdioSocket(process.stdin, process.stdout),
+    sink: ({ severity, text }) => (severity === "info" ? undefined : warn(terminal, text)),
+    cleanup: (scope) => createDropCleanup({ maildrop, params: scope, warn: (text) => warn(terminal, text) }),
+  });
+  await tellControl(client, { op: "pickup", args: {} }, TELL_TIMEOUT_MS);
   return EXIT.done;
 }
 

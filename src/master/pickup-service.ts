@@ -1,6 +1,7 @@
 /** master/pickup-service.ts: wires the pickup service: cleanup and rewriting under the `-o` of its master.cf line, which need not
  *  be there; and the Pickup of a worker, which asks the configuration of the moment. */
 import { join, resolve as resolvePath } from "node:path";
+import { createContentChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
@@ -30,13 +31,17 @@ export function buildPickupService({ snapshot, tables, kit }: PickupServiceInput
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   // As in Postfix, where cleanup is a service of its own: the syslog_name of main.cf.
   const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
-  const mapping = mappingOf(params, { tables, resolver });
+  const parts = {
+    ...{ params, log, checks: createContentChecks(params, tables) },
+    ...mappingOf(params, { tables, resolver }),
+    ...kit.queue,
+  };
   return {
     params,
     log: kit.logFor(`${syslogName}/pickup`),
     rewrite: (address) => resolver.rewrite(address),
     submitters: compileUserList(params.get("authorized_submit_users"), tables),
-    cleanup: (arrived) => createCleanup({ params, log, ...mapping, ...kit.queue, arrived }),
+    cleanup: (arrived) => createCleanup({ ...parts, arrived }),
   };
 }
 

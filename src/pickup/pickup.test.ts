@@ -163,6 +163,15 @@ test("an incomplete file is left alone, and removed when it is a day old", async
   assert.match(lines.join("\n"), /: incomplete for a day, removed$/m);
 });
 
+test("each recipient may have asked for something else, and the message may have had an id", async () => {
+  const recipients = [asAddress("b@x.test"), asAddress("c@x.test")];
+  drop("each", { recipients, dsn: [{ notify: ["SUCCESS"], orcpt: "rfc822;b@x.test" }, {}], originalId: "4BE0A21E5F5" });
+  await pickupWith().wake();
+  const asked = delivered[0]?.recipients.map(({ dsn }) => dsn?.notify);
+  assert.deepEqual(asked, [["SUCCESS"], undefined]);
+  assert.match(lines.join("\n"), / from=<tester> orig_id=4BE0A21E5F5$/m);
+});
+
 const COMPLETE = 0o744;
 const hostile: readonly { why: string; make: (path: string) => void; said: RegExp }[] = [
   {

@@ -56,8 +56,10 @@ export async function receive(mail: DroppedMail, deps: ReceiveDeps): Promise<Rec
     return { kind: "done" };
   }
   const from = printableUtf8(formatAddress(submission.sender));
-  service.log.info(`${mail.queueId}: uid=${mail.user.uid} from=<${from}>`, {
+  const before = submission.originalId === undefined ? "" : ` orig_id=${submission.originalId}`;
+  service.log.info(`${mail.queueId}: uid=${mail.user.uid} from=<${from}>${before}`, {
     ...{ event: "pickup", queue_id: mail.queueId, uid: mail.user.uid, sender: submission.sender },
+    original_id: submission.originalId,
   });
   const options = optionsOf(mail, submission, { service, body: submission.body ?? (await reader.bodyKind()) });
   const limit = service.params.get("bounce_size_limit") + 1;
@@ -106,7 +108,7 @@ async function copy(reader: FileReader, message: IncomingMessage, kept: Beginnin
 
 function optionsOf(
   { queueId, user, arrivalMs }: DroppedMail,
-  { sender, recipients, fullName, notify, ret, envid, gateway }: Submission,
+  { sender, recipients, fullName, notify, dsn: each, ret, envid, gateway }: Submission,
   { service, body }: { readonly service: PickupService; readonly body: Envelope["body"] },
 ): MessageOptions {
   const dsn = ret === undefined && envid === undefined ? undefined : { ret, envid };
@@ -118,7 +120,10 @@ function optionsOf(
   return {
     envelope: { queueId, sender: service.rewrite(sender), arrivalMs, smtputf8, body, origin, dsn },
     recipients: recipients.map(
-      (original): Recipient => ({ address: service.rewrite(original), original, dsn: notify && { notify } }),
+      (original, i): Recipient => ({
+        ...{ address: service.rewrite(original), original },
+        dsn: each?.[i] ?? (notify && { notify }),
+      }),
     ),
     tls: undefined,
     prepend: [],

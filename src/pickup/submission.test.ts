@@ -17,6 +17,7 @@ test("parseSubmission() reads back what formatSubmission() wrote", () => {
       notify: fc.constantFrom(["NEVER"] as const, ["SUCCESS", "DELAY"] as const),
       ret: fc.constantFrom("FULL", "HDRS"),
       envid: fc.constant("a id=+"),
+      originalId: fc.constant("4BE0A21E5F5"),
       body: fc.constantFrom("7BIT", "8BITMIME"),
       gateway: fc.boolean(),
     },
@@ -32,6 +33,11 @@ test("parseSubmission() reads back what formatSubmission() wrote", () => {
 
 test("parseSubmission() throws for no bytes", () => {
   fc.assert(fc.property(fc.uint8Array(), (bytes) => void parseSubmission(bytes)));
+});
+
+test("parseSubmission() keeps what is asked for each recipient", () => {
+  const dsn = [{ notify: ["DELAY"] as const, orcpt: "rfc822;bob@example.org" }];
+  assert.deepEqual(parseSubmission(head({ ...PLAIN, dsn }))?.dsn, dsn);
 });
 
 const bad = [
@@ -55,6 +61,12 @@ const bad = [
   { line: head({ ...PLAIN, ret: "ALL" }), why: "no such RET" },
   { line: head({ ...PLAIN, envid: "a\nb" }), why: "line end in ENVID" },
   { line: head({ ...PLAIN, body: "BINARYMIME" }), why: "no such body type" },
+  { line: head({ ...PLAIN, dsn: [] }), why: "reports of fewer recipients than there are" },
+  { line: head({ ...PLAIN, dsn: [{ notify: ["X"] }] }), why: "no such condition for one recipient" },
+  { line: head({ ...PLAIN, dsn: [{ orcpt: "rfc822;a\nb" }] }), why: "line end in ORCPT" },
+  { line: head({ ...PLAIN, dsn: [{ orcpt: "a@b" }] }), why: "ORCPT without type" },
+  { line: head({ ...PLAIN, dsn: [{ other: 1 }] }), why: "what is no member" },
+  { line: head({ ...PLAIN, originalId: "a b" }), why: "no queue id" },
   { line: head({ ...PLAIN, fullName: {} }), why: "a name that is an object" },
 ];
 for (const { line, why } of bad) {

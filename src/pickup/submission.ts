@@ -2,7 +2,7 @@
  *  which runs as any user, so nothing in it is believed: every member is checked, and who submitted is what the file system
  *  says, not the file. Behind it stands the content, lines ending in LF, to the end of the file. */
 import { type Address, asAddress, domainOf, localPartOf, NULL_ADDRESS } from "../mail/address.ts";
-import type { NotifyCondition } from "../mail/dsn.ts";
+import type { NotifyCondition, RecipientDsn } from "../mail/dsn.ts";
 
 export interface Submission {
   /** As given: not rewritten, perhaps without domain. */
@@ -10,12 +10,17 @@ export interface Submission {
   /** At least one. */
   readonly recipients: readonly Address[];
   readonly fullName?: string | undefined;
+  /** For all recipients. */
   readonly notify?: readonly NotifyCondition[] | undefined;
+  /** For each of them, where they differ; as many as recipients. */
+  readonly dsn?: readonly RecipientDsn[] | undefined;
   readonly ret?: "FULL" | "HDRS" | undefined;
   /** Printable ASCII. */
   readonly envid?: string | undefined;
   /** undefined: the content tells. */
   readonly body?: "7BIT" | "8BITMIME" | undefined;
+  /** The id that it was given before, for the log. */
+  readonly originalId?: string | undefined;
   /** It comes from elsewhere (sendmail -G): headers are left alone. */
   readonly gateway?: boolean | undefined;
 }
@@ -47,7 +52,7 @@ export function parseSubmission(line: Uint8Array): Submission | undefined {
 }
 
 function checkMembers(value: Readonly<Record<string, unknown>>): Submission | undefined {
-  const { sender, recipients, fullName, notify, ret, envid, body, gateway } = value;
+  const { sender, recipients, fullName, notify, dsn, ret, envid, body, originalId, gateway } = value;
   const good =
     typeof sender === "string" &&
     (sender === "" || isMailAddress(sender)) &&
@@ -56,6 +61,8 @@ function checkMembers(value: Readonly<Record<string, unknown>>): Submission | un
     recipients.every((recipient) => typeof recipient === "string" && isMailAddress(recipient)) &&
     (fullName === undefined || typeof fullName === "string") &&
     (notify === undefined || isNotify(notify)) &&
+    (dsn === undefined || (Array.isArray(dsn) && dsn.length === recipients.length && dsn.every(isRecipientDsn))) &&
+    (originalId === undefined || (typeof originalId === "string" && /^[0-9A-Za-z]{1,30}$/.test(originalId))) &&
     (ret === undefined || ret === "FULL" || ret === "HDRS") &&
     (envid === undefined || (typeof envid === "string" && /^[\x20-\x7e]{1,100}$/.test(envid))) &&
     (body === undefined || body === "7BIT" || body === "8BITMIME") &&
@@ -64,7 +71,7 @@ function checkMembers(value: Readonly<Record<string, unknown>>): Submission | un
   return {
     sender: sender === "" ? NULL_ADDRESS : asAddress(sender),
     recipients: recipients.map(asAddress),
-    ...{ fullName, notify, ret, envid, body, gateway },
+    ...{ fullName, notify, dsn, ret, envid, body, originalId, gateway },
   };
 }
 
@@ -82,6 +89,18 @@ export function isMailAddress(text: string): boolean {
 function isNotify(value: unknown): value is readonly NotifyCondition[] {
   if (!Array.isArray(value) || value.length === 0 || value.length > CONDITIONS.length) return false;
   return value.every((word) => CONDITIONS.includes(word)) && (value.length === 1 || !value.includes("NEVER"));
+}
+
+function isRecipientDsn(value: unknown): value is RecipientDsn {
+  if (!isRecord(value)) return false;
+  const { notify, orcpt, ...rest } = value;
+  const good = orcpt === undefined || (typeof orcpt === "string" && isOrcpt(orcpt));
+  return good && (notify === undefined || isNotify(notify)) && Object.keys(rest).length === 0;
+}
+
+/** `rfc822;user@example.org`, printable. */
+function isOrcpt(text: string): boolean {
+  return text.length <= MAX_ADDRESS_LENGTH && /^[A-Za-z0-9-]+;[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$/.test(text);
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
