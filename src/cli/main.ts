@@ -54,7 +54,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   explain --last [N] | explain ID                               why the server refused
   verify [--json] [--live]                                      who can send mail where, proven
   diff NEWDIR [--replay]                                        what the configuration there would change
-  queue list | show | hold | release | requeue | delete | flush | pause | resume | shape      what waits; queue help
+  queue list | show | hold | release | requeue | delete | flush | pause | resume | inspect | shape      queue help
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq | sendmail
                        as the Postfix programs of those names
 

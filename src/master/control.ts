@@ -58,6 +58,9 @@ export async function answerControl(request: ControlRequest, target: ControlTarg
       return answerQueue(request.args as unknown as QueueArgs, target.fleet);
     case "lanes":
       return answerLanes(request.args as unknown as LaneArgs, target);
+    case "adopt":
+      await target.fleet.adopt(Number(request.args.shard));
+      return undefined;
     case "refusals":
       return answerRefusals(request.args as unknown as RefusalArgs, target.fleet);
     default:

@@ -18,6 +18,7 @@ const RESPAWN_INTERVAL_MS = 1000;
 const RESTART_WAIT_MS = 10_000;
 /** How long a worker may take to switch to a configuration that it has loaded. */
 const COMMIT_TIMEOUT_MS = 10_000;
+const ADOPT_TIMEOUT_MS = 10_000;
 /** How long the workers may take to go through their queues for one domain. */
 const FLUSH_TIMEOUT_MS = 600_000;
 
@@ -95,6 +96,12 @@ export class Fleet {
   /** Switches to a configuration that all have loaded, and that startArgs() already tells. */
   commit(args: CommitArgs): Promise<void> {
     return this.#tellAll("commit", args);
+  }
+
+  /** The first worker takes over a shard that came into being; should it not be able to, it does at its next start. */
+  async adopt(shard: number): Promise<void> {
+    const [first] = this.#slots;
+    if (first) await (await this.#serving(first, AbortSignal.timeout(ADOPT_TIMEOUT_MS))).call("adopt", { shard });
   }
 
   /** Tells what is paused, which startArgs() already tells. */

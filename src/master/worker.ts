@@ -88,7 +88,7 @@ export class Worker {
       ["files", (args: FilesArgs) => this.#current?.files.replace(args.files)],
       ["queue", (args: QueueArgs) => this.queue(args)],
       ["pause", ({ keys }: PauseArgs) => this.#need().qmgr.pause(keys)],
-      ["adopt", (args: { shard: number }) => this.#need().store.adopt(args.shard)],
+      ["adopt", (args: { shard: number }) => this.adopt(args.shard)],
       ["pickup", () => this.#running?.pickup?.wake()],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],
@@ -190,6 +190,12 @@ export class Worker {
     if (FLUSHING.has(args.op)) qmgr.flushed();
     else if (WAKING.has(args.op)) qmgr.poke();
     return result;
+  }
+
+  async adopt(shard: number): Promise<void> {
+    const { store, qmgr } = this.#need();
+    await store.adopt(shard);
+    qmgr.poke();
   }
 
   status(): WorkerStatus {

@@ -110,7 +110,7 @@ function quickCheck(db: DatabaseSync): void {
 }
 
 /** Makes the shard aside and renames it, so that a shard directory always holds a whole database. */
-function createShard(path: string): void {
+export function createShard(path: string): void {
   const aside = `${path}.new`;
   rmSync(aside, { recursive: true, force: true });
   mkdirSync(join(aside, "content"), { recursive: true, mode: 0o700 });
@@ -137,7 +137,7 @@ function moveAside(directory: string, path: string): string {
   return aside;
 }
 
-function syncDirectorySync(path: string): void {
+export function syncDirectorySync(path: string): void {
   const fd = openSync(path, "r");
   try {
     fsyncSync(fd);
