@@ -1,8 +1,8 @@
-/** test/bench/main.ts: `npm run bench`: Postern and Postfix side by side in one run on one machine: generator → server → sink,
+/** test/bench/compare.ts: `npm run bench`: Postern and Postfix side by side in one run on one machine: generator → server → sink,
  *  durable on both sides. Only ratios mean anything. `--write` puts the table into docs/benchmark.md. Needs root, Postfix
- *  and Dovecot (scripts/install-peers.sh). Usage: main.ts [cpu] [--messages N] [--sessions 20,100] [--write]
+ *  and Dovecot (scripts/install-peers.sh). Usage: compare.ts [cpu] [--messages N] [--sessions 20,100] [--write]
  *  `cpu`: processor time of one worker per message instead, which other work on the machine hardly changes. */
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -56,7 +56,7 @@ await around.stop();
 await sink.close();
 const results = `${formatTable(rows)}\n${formatAccessCost(await measureAccess())}`;
 process.stdout.write(results);
-if (values.write) writeFileSync(join(import.meta.dirname, "../../docs/benchmark.md"), page(results));
+if (values.write) writePage(join(import.meta.dirname, "../../docs/benchmark.md"), page(results));
 
 async function reportCpu(): Promise<void> {
   process.stdout.write(CPU_HEADING);
@@ -162,4 +162,10 @@ Generator and sink are test/load/, run in one process beside the server, so they
 Absolute numbers mean nothing; ratios do.
 
 ${body}`;
+}
+
+/** What other benchmarks measured stands in sections of its own, and stays. */
+function writePage(path: string, text: string): void {
+  const sections = readFileSync(path, "utf8").split(/^(?=## )/m);
+  writeFileSync(path, [text, ...sections.slice(1)].join("\n"));
 }

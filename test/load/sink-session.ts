@@ -12,6 +12,11 @@ export interface Taken {
   readonly bytes: number;
 }
 
+/** Rejects a message with a reply of the callback's own, such as "550 5.1.1 No such user". */
+export class SinkRefusal extends Error {
+  override readonly name = "SinkRefusal";
+}
+
 interface SessionOptions {
   readonly onMessage: (message: Taken) => void | Promise<void>;
   readonly tls?: (SecureContextOptions & { readonly mode: "starttls" | "implicit" }) | undefined;
@@ -161,7 +166,7 @@ export class SinkSession {
     this.#state = "waiting";
     taken.then(
       () => this.#resume("250 2.0.0 Ok\r\n"),
-      () => this.#resume("451 4.3.0 Not recorded\r\n"),
+      (error) => this.#resume(`${error instanceof SinkRefusal ? error.message : "451 4.3.0 Not recorded"}\r\n`),
     );
   }
 

@@ -18,7 +18,8 @@ export interface SinkOptions {
     readonly key: string | Buffer;
     readonly mode: "starttls" | "implicit";
   };
-  /** Called before the 250 that ends a message; the 250 waits for the promise, and a rejection is answered 451. */
+  /** Called before the 250 that ends a message; the 250 waits for the promise, and a rejection is answered 451,
+   *  or as a SinkRefusal says. */
   readonly onMessage?: (message: Taken) => void | Promise<void>;
 }
 
