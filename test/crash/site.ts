@@ -31,6 +31,8 @@ export class CrashSite {
   readonly farEnd: FarEnd;
   readonly server: TestServer;
   readonly port: number;
+  /** Gets the reply, or why there was none. */
+  onRefusal: (reply: string) => void = () => undefined;
   #serial = 0;
   #client: Conversation | undefined;
 
@@ -76,8 +78,8 @@ ${settings}`,
     await this.farEnd.close();
   }
 
-  /** One attempt over the site's connection; undefined when it was not answered 250, which `refused` is told. */
-  async send(letter: Letter, refused: (reply: string) => void = () => undefined): Promise<Sent | undefined> {
+  /** One attempt over the site's connection; undefined when it was not answered 250, which onRefusal is told. */
+  async send(letter: Letter): Promise<Sent | undefined> {
     const id = `${process.pid.toString(36)}-${(this.#serial++).toString(36)}`;
     const address = (local: string) => `${local}.${id}@${local === "team" ? "alias" : "far"}.test`;
     const refusing = letter.to.includes("refuse");
@@ -97,7 +99,7 @@ ${settings}`,
       attempt.accepted = true;
       return { attempt, queueId };
     }
-    refused(reply);
+    this.onRefusal(reply);
     return undefined;
   }
 

@@ -23,13 +23,11 @@ export interface Strike {
 }
 
 export interface Attached {
-  /** True from the moment at which the tracer has seen the end of the process. */
-  isGone(): boolean;
   /** Lets go; resolves to strace's lines. */
   detach(): Promise<string>;
 }
 
-/** Resolves when the thread is followed. `gone` is called when the process has been killed. */
+/** Resolves when the thread is followed. `gone` is called when the process has ended, unless it was let go before. */
 export function strike(pid: number, { thread, call, when, blow }: Strike, gone: () => void): Promise<Attached> {
   const what = "signal" in blow ? `signal=${blow.signal}` : `error=${blow.error}`;
   return attach(threadIds(pid, thread), ["-e", `trace=${call}`, "-e", `inject=${call}:${what}:when=${when}`], gone);
@@ -61,14 +59,10 @@ function attach(tids: readonly number[], options: readonly string[], gone: () =>
   const output = join(directory, "trace");
   const args = ["-y", "-s", "60", "-o", output, ...options, ...tids.flatMap((tid) => ["-p", String(tid)])];
   const child = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
-  let over = false;
-  const ended = new Promise<void>((resolve) =>
-    child.once("close", () => {
-      over = true;
-      resolve();
-    }),
-  );
+  let letGo = false;
+  const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const detach = async () => {
+    letGo = true;
     child.kill("SIGINT");
     await ended;
     const lines = readFileSync(output, "latin1");
@@ -85,12 +79,12 @@ function attach(tids: readonly number[], options: readonly string[], gone: () =>
       attached = told.match(/Process \d+ attached/g)?.length ?? 0;
       if (attached < tids.length) return;
       clearTimeout(late);
-      resolve({ isGone: () => over, detach });
+      resolve({ detach });
     });
     child.once("exit", () => {
       clearTimeout(late);
       reject(new Error(`strace ended: ${told}`));
-      if (attached >= tids.length) gone();
+      if (!letGo) gone();
     });
   });
 }

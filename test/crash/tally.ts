@@ -3,6 +3,8 @@ import type { Verdict } from "./ledger.ts";
 
 export class Tally {
   kills = 0;
+  /** System calls that failed. */
+  faults = 0;
   lost = 0;
   inside = 0;
   outside = 0;
@@ -30,7 +32,8 @@ export class Tally {
 
   get summary(): string {
     const troubles = this.troubles === 0 ? "" : `${this.troubles} other faults, `;
-    return `${troubles}${this.kills} kills, ${this.lost} lost, ${this.inside} doubled inside the window, ${this.outside} outside`;
+    const failed = this.faults === 0 ? "" : `${this.faults} failed calls, `;
+    return `${troubles}${failed}${this.kills} kills, ${this.lost} lost, ${this.inside} doubled inside the window, ${this.outside} outside`;
   }
 }
 
