@@ -1,6 +1,7 @@
 /** test/crash/far-end.ts: the next hop of the crash tests. Enters every copy in the ledger before it acknowledges it, and
- *  compares it with what was sent. What it says is in the recipient: `refuse.…` is refused for good, `late.…` for now,
- *  until open() is called; all others are taken. */
+ *  compares it with what was sent. What it says is in the recipient: `refuse.…` is refused for good; until open() is
+ *  called, `late.…` and `turn.…` are refused for now, and `stall.…` gets no answer; then `turn.…` is refused for good. All
+ *  others are taken. */
 import net from "node:net";
 import type { Ledger } from "./ledger.ts";
 
@@ -24,7 +25,7 @@ export class FarEnd {
   /** Bodies by id; an id that is not in here belongs to a point that was judged. */
   readonly #sent = new Map<string, string>();
   #open = false;
-  /** `late.…` recipients refused so far. */
+  /** Recipients that were not taken yet. */
   readonly #putOff = new Set<string>();
 
   private constructor(ledger: Ledger) {
@@ -46,7 +47,7 @@ export class FarEnd {
     this.#sent.set(id, body);
   }
 
-  /** From now on `late.…` is taken, or refused again. */
+  /** What was put off is decided from now on, or put off again. */
   open(isOpen: boolean): void {
     this.#open = isOpen;
   }
@@ -82,13 +83,14 @@ export class FarEnd {
     });
   }
 
-  #command(session: { recipients: string[]; content: string[] | undefined }, line: string): string {
+  #command(session: { recipients: string[]; content: string[] | undefined }, line: string): string | undefined {
     const recipient = /^RCPT TO:<([^>]*)>/.exec(line)?.[1];
     if (recipient !== undefined) {
-      if (recipient.startsWith("refuse.")) return "550 5.1.1 No such user here";
-      if (recipient.startsWith("late.") && !this.#open) {
+      const what = recipient.split(".", 1)[0] ?? "";
+      if (what === "refuse" || (what === "turn" && this.#open)) return "550 5.1.1 No such user here";
+      if (["late", "turn", "stall"].includes(what) && !this.#open) {
         this.#putOff.add(recipient);
-        return "451 4.2.0 Not now";
+        return what === "stall" ? undefined : "451 4.2.0 Not now";
       }
       session.recipients.push(recipient);
       return "250 2.1.5 Ok";

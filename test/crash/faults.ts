@@ -1,6 +1,6 @@
 /** test/crash/faults.ts: system calls on the queue's files fail as on a broken or a full disk, one at a time and for a
  *  while, under a running worker. Then mail is refused with 4xx, or only late; nothing is lost, nothing comes twice, and
- *  when the disk is well again so is the server, without anybody's help. */
+ *  when the disk is well again so is the server, without anybody's help; also when the worker is killed meanwhile. */
 
 import { judgeAt } from "./matrix.ts";
 import { type Point, recordedPoints, type Series, spread, withSites } from "./points.ts";
@@ -24,11 +24,12 @@ const CALLS: readonly Series[] = [
 const ON_QUEUE_FILES = /\/spool\/queue\//;
 /** How long a disk that stays broken is met with mail. */
 const BROKEN_MS = 4000;
+const PROGRESS = 20;
 
 interface Fault extends Point {
   readonly error: "EIO" | "ENOSPC";
-  /** All later calls fail, too, until the disk is mended. */
-  readonly lasting: boolean;
+  /** `once`; or all later calls fail, too, until the disk is mended, or until the worker is killed. */
+  readonly until: "once" | "mended" | "killed";
 }
 
 /** Strikes until every fault was met, or `limit` of them, spread evenly. */
@@ -43,48 +44,50 @@ export function runFaults(tally: Tally, { limit, jobs }: { limit: number; jobs: 
   });
 }
 
-/** Both errors at each point; the first of each series lasts as well. */
+/** Both errors at each point; the first points of each series are lasting as well. */
 function faultsAt(point: Point): readonly Fault[] {
-  const each = (lasting: boolean): Fault[] => [
-    { ...point, error: "EIO", lasting },
-    { ...point, error: "ENOSPC", lasting },
-  ];
-  return point.n <= 2 ? [...each(false), ...each(true)] : each(false);
+  const untils = point.n <= 3 ? (["once", "mended", "killed"] as const) : (["once"] as const);
+  return untils.flatMap((until) => (["EIO", "ENOSPC"] as const).map((error) => ({ ...point, error, until })));
 }
 
 async function failAtEach(site: CrashSite, faults: Iterator<Fault>, tally: Tally): Promise<void> {
-  let count = 0;
   for (let next = faults.next(); !next.done; next = faults.next()) {
-    await failAt(site, next.value, tally);
+    if (!(await failAt(site, next.value, tally))) continue;
     tally.faults++;
-    if (++count % 20 === 0) say(`faults: ${tally.summary}`);
+    if (tally.faults % PROGRESS === 0) say(`faults: ${tally.summary}`);
   }
 }
 
-async function failAt(site: CrashSite, fault: Fault, tally: Tally): Promise<void> {
-  const { thread, call, n, error, lasting } = fault;
-  const at = `${thread} ${call} ${n}${lasting ? "+" : ""} ${error}`;
+/** False when the worker did not come to the point. */
+async function failAt(site: CrashSite, fault: Fault, tally: Tally): Promise<boolean> {
+  const { thread, call, n, error, until } = fault;
+  const at = `${thread} ${call} ${n} ${error}, ${until}`;
   await warmUp(site);
   let isGone = false;
   const gone = () => {
     isGone = true;
     site.ledger.struck();
-    say(`faults: ${at}: the worker has ended`);
+  };
+  site.onRefusal = (reply) => {
+    if (reply.startsWith("5")) tally.trouble(at, `refused for good: ${reply}`);
   };
   const blow: Blow = { error };
-  const when = lasting ? `${n}+` : String(n);
-  const attached = await strike(await site.workerPid(), { thread, call, when, blow }, gone);
+  const when = until === "once" ? String(n) : `${n}+`;
+  const pid = await site.workerPid();
+  const attached = await strike(pid, { thread, call, when, blow }, gone);
   const begun = Date.now();
-  const wrong: string[] = [];
-  site.onRefusal = (reply) => {
-    if (reply.startsWith("5")) wrong.push(reply);
-  };
-  await runScenario(site, () => isGone || (lasting && Date.now() - begun > BROKEN_MS));
-  const trace = await attached.detach();
+  await runScenario(site, () => isGone || (until !== "once" && Date.now() - begun > BROKEN_MS));
+  if (until === "killed" && !isGone) {
+    process.kill(pid, "SIGKILL");
+    site.ledger.struck();
+    tally.kills++;
+  }
+  const isReached = (await attached.detach()).includes("(INJECTED)");
+  if (!isReached) say(`faults: ${at} was not reached`);
+  else if (isGone && until !== "killed") say(`faults: ${at}: the worker ended`);
   if (call === "unlink") await removeLitter(site);
-  if (!trace.includes("(INJECTED)") && !isGone) say(`faults: ${at} was not reached`);
-  for (const reply of wrong) tally.trouble(at, `refused for good: ${reply}`);
   await judgeAt(site, at, tally);
+  return isReached;
 }
 
 /** A file that could not be unlinked goes when the shard is opened the next time. */

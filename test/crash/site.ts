@@ -73,7 +73,7 @@ ${settings}`,
   }
 
   async close(): Promise<void> {
-    this.#client?.close();
+    this.hangUp();
     await this.server[Symbol.asyncDispose]();
     await this.farEnd.close();
   }
@@ -82,11 +82,11 @@ ${settings}`,
   async send(letter: Letter): Promise<Sent | undefined> {
     const id = `${process.pid.toString(36)}-${(this.#serial++).toString(36)}`;
     const address = (local: string) => `${local}.${id}@${local === "team" ? "alias" : "far"}.test`;
-    const refusing = letter.to.includes("refuse");
+    const isRefused = (local: string) => local === "refuse" || local === "turn";
     const attempt = this.ledger.begin({
       id,
-      taken: (letter.becomes ?? letter.to).filter((local) => local !== "refuse").map(address),
-      reportTo: refusing ? `sender.${id}@near.test` : undefined,
+      taken: (letter.becomes ?? letter.to).filter((local) => !isRefused(local)).map(address),
+      reportTo: letter.to.some(isRefused) ? `sender.${id}@near.test` : undefined,
     });
     const body = bodyOf(id, letter.sizeBytes);
     this.farEnd.expect(id, body);
@@ -131,16 +131,21 @@ ${settings}`,
     throw new Error(`No worker serves:\n${this.server.log().slice(-4000)}`);
   }
 
-  /** Opens the far end, lets everything go, and waits until the queue is empty; false when it never is. What is owed then
-   *  may still be on its way for a moment. */
-  async drain(): Promise<boolean> {
+  /** The next message goes over another connection. */
+  hangUp(): void {
     this.#client?.close();
     this.#client = undefined;
+  }
+
+  /** Opens the far end, lets everything go, and waits until the queue is empty; false when it never is, or when it need not
+   *  be. What is owed then may still be on its way for a moment. */
+  async drain(isOver: () => boolean = () => false): Promise<boolean> {
+    this.hangUp();
     this.farEnd.open(true);
     try {
       const end = Date.now() + DRAIN_MS;
       while (!(await this.#isEmptyAfterFlush())) {
-        if (Date.now() > end) return false;
+        if (Date.now() > end || isOver()) return false;
         await sleep(RETRY_MS);
       }
       for (const late = Date.now() + OWED_MS; this.ledger.owed().length > 0 && Date.now() < late; ) {
@@ -193,8 +198,7 @@ ${settings}`,
       }
       return await this.#client.say(content);
     } catch (error) {
-      this.#client?.close();
-      this.#client = undefined;
+      this.hangUp();
       return (error as Error).message;
     }
   }

@@ -63,7 +63,7 @@ function attach(tids: readonly number[], options: readonly string[], gone: () =>
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
   const detach = async () => {
     letGo = true;
-    child.kill("SIGINT");
+    child.kill("SIGINT"); // in vain if the process has ended
     await ended;
     const lines = readFileSync(output, "latin1");
     rmSync(directory, { recursive: true, force: true });

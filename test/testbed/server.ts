@@ -53,15 +53,15 @@ alias_maps =
     appendFileSync(join(this.directory, name), content);
   }
 
+  /** What Node is called with to run a CLI command. */
+  words(args: readonly string[]): readonly string[] {
+    return [join(readableCheckout(), "bin/postern.js"), "-c", this.directory, ...args];
+  }
+
   /** Runs one CLI command; resolves to its output and exit code. */
   run(args: readonly string[], input = ""): Promise<{ code: number; stdout: string; stderr: string }> {
     return new Promise((resolve) => {
-      const child = spawn(process.execPath, [
-        join(readableCheckout(), "bin/postern.js"),
-        "-c",
-        this.directory,
-        ...args,
-      ]);
+      const child = spawn(process.execPath, this.words(args));
       let stdout = "";
       let stderr = "";
       child.stdout.on("data", (chunk: Buffer) => (stdout += chunk.toString("latin1")));
@@ -76,15 +76,11 @@ alias_maps =
     if (result.code !== 0) throw new Error(`user add: ${result.stderr}`);
   }
 
-  /** Resolves when the server is ready; rejects with what it said if it ends first. */
-  start(): Promise<void> {
-    const child = spawn(
-      process.execPath,
-      [join(readableCheckout(), "bin/postern.js"), "-c", this.directory, "start-fg"],
-      {
-        stdio: ["ignore", "pipe", "pipe"],
-      },
-    );
+  /** Resolves when the server is ready; rejects with what it said if it ends first. `under`: the words of a program that
+   *  runs it, such as strace; kill() and ended() are then about that program. */
+  start(under: readonly string[] = []): Promise<void> {
+    const words = [...under, process.execPath, ...this.words(["start-fg"])];
+    const child = spawn(words[0] ?? "", words.slice(1), { stdio: ["ignore", "pipe", "pipe"] });
     this.#child = child;
     child.stderr.on("data", (chunk: Buffer) => (this.#errors += chunk.toString("latin1")));
     return new Promise((resolve, reject) => {
