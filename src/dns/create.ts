@@ -13,7 +13,7 @@ export interface DnsOptions {
   readonly clock: Clock;
   /** Text of /etc/hosts. */
   readonly hostsText: string;
-  /** "address", "address:port", "[v6]:port"; the system's servers if not given. */
+  /** "address", "address:port", "[v6]:port"; the system's servers if there are none. */
   readonly servers?: readonly string[];
   /** Of one try; there are two. Default 5000. */
   readonly timeoutMs?: number;
@@ -27,7 +27,7 @@ interface Sources {
 /** A name service that never rejects; close() ends queries under way as temporary failures. */
 export function createDns(options: DnsOptions): Dns {
   const resolver = new Resolver({ timeout: options.timeoutMs ?? 5000, tries: 2 });
-  if (options.servers) resolver.setServers(options.servers);
+  if (options.servers && options.servers.length > 0) resolver.setServers(options.servers);
   const sources = { resolver, hosts: parseHostsFile(options.hostsText) };
   const mxCache = new DnsCache<MxRecord>(options.clock);
   const addressCache = new DnsCache<HostAddress>(options.clock);

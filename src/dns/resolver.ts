@@ -1,11 +1,20 @@
 /** dns/resolver.ts: the name service as the other rooms see it. Answers carry why there is none. */
+import type { TlsaRecord } from "../net/server-certificate.ts";
 
 export type DnsFailure = {
   readonly kind: "notFound" | "noData" | "temporary" | "invalid";
   /** "Host not found", "Host not found, try again" … as Postfix logs it. */
   readonly text: string;
 };
-export type DnsAnswer<T> = { readonly kind: "found"; readonly records: readonly T[] } | DnsFailure;
+export interface DnsFound<T> {
+  readonly kind: "found";
+  readonly records: readonly T[];
+  /** Signed and valid (DNSSEC), aliases included; only ValidatingDns says it. */
+  readonly secure?: boolean;
+  /** The name that the records are under, behind aliases; only ValidatingDns says it. */
+  readonly canonical?: string;
+}
+export type DnsAnswer<T> = DnsFound<T> | DnsFailure;
 
 export interface MxRecord {
   readonly preference: number;
@@ -27,4 +36,13 @@ export interface Dns {
   /** A (4) or AAAA (6) records from DNS alone: no hosts file, no literals. Addresses in canonical form. */
   records?(name: string, family: 4 | 6): Promise<DnsAnswer<string>>;
   close(): void;
+}
+
+/** A name service whose answers say whether they are secure. */
+export interface ValidatingDns extends Dns {
+  records(name: string, family: 4 | 6): Promise<DnsAnswer<string>>;
+  /** TLSA records of a host's TCP port (RFC 6698 §3). */
+  tlsa(host: string, port: number): Promise<DnsAnswer<TlsaRecord>>;
+  /** The alias of a name itself. */
+  alias(host: string): Promise<DnsAnswer<string>>;
 }

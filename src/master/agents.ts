@@ -56,7 +56,7 @@ function makeAgent(
     case "lmtp":
       return createSmtpAgent({
         params,
-        dns: kit.dns,
+        dns: params.get(`${program}_dns_support_level`) === "dnssec" ? (kit.validatingDns ?? kit.dns) : kit.dns,
         tables,
         clock: kit.clock,
         deadlines: kit.deadlines,

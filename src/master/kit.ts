@@ -4,7 +4,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
 import type { DecisionRecorder } from "../decisions/recorder.ts";
-import type { Dns } from "../dns/resolver.ts";
+import type { Dns, ValidatingDns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { TicketKeys } from "../net/ticket-keys.ts";
@@ -19,6 +19,8 @@ export interface WorkerKit {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly dns: Dns;
+  /** For deliveries with smtp_dns_support_level = dnssec; undefined where nothing is delivered. */
+  readonly validatingDns?: ValidatingDns | undefined;
   readonly hostname: string;
   readonly pid: number;
   readonly ownAddresses: readonly string[];

@@ -42,6 +42,21 @@ const CASES = [
     why: "rules of patterns",
   },
   {
+    set: ["smtp_tls_security_level = dane"],
+    want: ["main.cf:2: error: smtp_tls_security_level = dane needs smtp_dns_support_level = dnssec"],
+    why: "DANE without DNSSEC",
+  },
+  {
+    set: ["smtp_tls_security_level = dane", "smtp_dns_support_level = dnssec", "postern_dns_servers = 192.0.2.1:5353"],
+    want: [],
+    why: "DANE with a name server of the operator's choice",
+  },
+  {
+    set: ["smtp_tls_security_level = may", "postern_dns_servers = [::1]:5353, ns.test"],
+    want: ['main.cf:3: error: postern_dns_servers: "ns.test" is not an address with an optional port'],
+    why: "a name server by name",
+  },
+  {
     set: ["smtp_tls_per_site = texthash:DIR/policy"],
     want: [
       "main.cf:2: error: smtp_tls_per_site is not supported; write its entries into smtp_tls_policy_maps: NONE is none, MAY is may, MUST_NOPEERMATCH is encrypt, MUST is verify",
@@ -80,7 +95,7 @@ for (const { set, want, why } of CASES) {
       mailVersion: "0",
       readFile: async (path) => Buffer.from(files.get(path) ?? readFileSync(path)),
     });
-    const got = problems.map(formatProblem).filter((line) => /tls|TLS|verified/.test(line));
+    const got = problems.map(formatProblem).filter((line) => /tls|TLS|verified|dns_servers/.test(line));
     assert.deepEqual(got.map((line) => line.replace(/^\/cfg\//, "")).sort(), want.map(here).sort());
   });
 }

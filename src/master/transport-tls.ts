@@ -1,10 +1,12 @@
 /** master/transport-tls.ts: the TLS files of the delivery agents, and what can be found wrong with their TLS settings
  *  without a connection. */
+import { getServers } from "node:dns";
 import { readFileSync } from "node:fs";
 import { fileErrorText } from "../config/file-error.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import { parseNameServer, stubServers } from "../dns/servers.ts";
 import type { FileBytes } from "../net/tls-files.ts";
 import type { SmtpAgentOptions } from "../smtp/create.ts";
 import type { Protocol } from "../smtp/settings.ts";
@@ -69,6 +71,7 @@ function checkTransport(
     ...checkPerSite(params, protocol),
     ...checkFiles(settings, { params, snapshot, service, protocol }),
     ...checkTrust(settings, { params, protocol }),
+    ...checkDane(settings, { params, protocol }),
     ...checkPolicies(settings, { params, protocol, tables }),
   ];
 }
@@ -124,6 +127,29 @@ function checkTrust({ level, trust }: TlsSettings, { params, protocol }: Place):
       hint: `set ${protocol}_tls_CAfile = /etc/ssl/certs/ca-certificates.crt, or tls_append_default_CA = yes`,
     },
   ];
+}
+
+/** DANE that would be no more than "may", unseen. */
+function checkDane({ level, dane }: TlsSettings, { params, protocol }: Place): readonly Problem[] {
+  const named = params.get("postern_dns_servers");
+  const wrong = named.filter((text) => parseNameServer(text) === undefined);
+  const problems = wrong.map(
+    (text): Problem => ({
+      severity: "error",
+      at: params.source("postern_dns_servers"),
+      text: `postern_dns_servers: "${text}" is not an address with an optional port`,
+    }),
+  );
+  if (level !== "dane" && level !== "dane-only") return problems;
+  const at = params.source(`${protocol}_tls_security_level`);
+  if (!dane.dnssec) {
+    const text = `${protocol}_tls_security_level = ${level} needs ${protocol}_dns_support_level = dnssec`;
+    return [...problems, { severity: "error", at, text }];
+  }
+  if (stubServers(named, getServers()).some(({ trusted }) => trusted)) return problems;
+  const text = "no name server is trusted with DNSSEC, so no host has TLSA records";
+  const hint = "run a validating resolver on this machine, or name one whose path is safe in postern_dns_servers";
+  return [...problems, { severity: "warning", at, text, hint }];
 }
 
 /** Every entry of the tables whose entries are known. */

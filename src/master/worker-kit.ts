@@ -5,6 +5,7 @@ import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { DecisionRecorder } from "../decisions/recorder.ts";
 import { createDns } from "../dns/create.ts";
+import { openValidatingDns } from "../dns/validating.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { QueueIdAllocator } from "../mail/queue-id.ts";
 import { ownAddresses } from "../net/interfaces.ts";
@@ -45,7 +46,7 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
   });
   return {
     ...{ clock: systemClock, deadlines: new Deadlines(systemClock), logFor, pid, hostname: args.hostname },
-    dns: createDns({ clock: systemClock, hostsText }),
+    ...names(params.get("postern_dns_servers"), hostsText),
     ownAddresses: ownAddresses(),
     nextQueueId: () => ids.next(),
     nextSessionId: sessionIds(args.shard),
@@ -59,6 +60,12 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
     addressCache: parts.addressCache.open,
     ...mastersShare(parts, params),
   };
+}
+
+/** The name services: one for every question, one whose answers say what DNSSEC makes of them. */
+function names(servers: readonly string[], hostsText: string): Pick<WorkerKit, "dns" | "validatingDns"> {
+  const dns = createDns({ clock: systemClock, hostsText, servers });
+  return { dns, validatingDns: openValidatingDns({ servers, clock: systemClock, plain: dns }) };
 }
 
 /** What the master counts or keeps for all workers. */

@@ -75,6 +75,21 @@ function chainProblem(
   return distrustText(code, { issuer: oneLine(topOf(certificate).issuer), verifyDepth, purpose: "server" });
 }
 
+/** Certificates above the server's own that a record of usage 2 names. */
+export function anchorsInChain(
+  certificate: X509Certificate,
+  records: readonly TlsaRecord[],
+): readonly X509Certificate[] {
+  const found: X509Certificate[] = [];
+  let current = certificate;
+  for (let i = 0; i < MAX_CHAIN && current.issuerCertificate && !current.checkIssued(current); i++) {
+    current = current.issuerCertificate;
+    const above = current;
+    if (records.some((record) => record.usage === 2 && matchesTlsa(above, record))) found.push(above);
+  }
+  return found;
+}
+
 /** The last certificate that the server sent: the issuer of that one is missing. */
 function topOf(certificate: X509Certificate): X509Certificate {
   let top = certificate;

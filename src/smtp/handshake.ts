@@ -2,6 +2,7 @@
  *  TLS is RFC 3207: nothing learnt in clear is kept after it. */
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
+import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import { type ClientConnection, ConnectionError } from "../net/client-connection.ts";
@@ -15,12 +16,13 @@ import { type ReplyRules, replyClass } from "./reply.ts";
 import { formatHost, formatRelay, Session, type Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsEngine } from "./tls-engine.ts";
-import { type PreparedTls, startTls, startTlsIfWanted, TLS_PHASE } from "./tls-handshake.ts";
-import { findTlsPolicy } from "./tls-policy.ts";
+import { startTls, startTlsIfWanted, TLS_PHASE } from "./tls-handshake.ts";
+import { type PreparedTls, prepareTls, withLearntAnchors } from "./tls-prepare.ts";
 
 export interface HandshakeOptions {
   readonly settings: Settings;
   readonly tables: TableOpener;
+  readonly dns: Dns;
   readonly engine: TlsEngine;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
@@ -46,9 +48,14 @@ export type Opened = { readonly session: Session } | { readonly refusal: Refusal
  *  mail that has waited and where no password is known. Never rejects for anything the peer does. */
 export async function openSession(target: Target, options: HandshakeOptions): Promise<Opened> {
   try {
-    const tls = await prepareTls(target, options);
-    if (tls !== undefined && "refusal" in tls) return tls;
-    const first = await attempt(target, tls, options);
+    let tls = await prepareTls(target, options);
+    if (tls !== undefined && "refused" in tls) return { refusal: { verdict: tls.refused, reached: false } };
+    let first = await attempt(target, tls, options);
+    const better = "refusal" in first ? withLearntAnchors(tls, options.engine) : undefined;
+    if (better !== undefined) {
+      tls = better;
+      first = await attempt(target, tls, options);
+    }
     const again = "refusal" in first && first.tlsFailed && (await mayTryInClear(target, tls, options));
     return again ? await attempt(target, undefined, options) : first;
   } catch (cause) {
@@ -57,30 +64,6 @@ export async function openSession(target: Target, options: HandshakeOptions): Pr
     const verdict = ownVerdict("4.3.0", `local data error while talking to ${formatHost(target)}`);
     return { refusal: { verdict, reached: false } };
   }
-}
-
-/** The policy and its context; undefined where TLS is not used. Rejects TableError. */
-async function prepareTls(
-  target: Target,
-  { settings, tables, engine, log }: HandshakeOptions,
-): Promise<PreparedTls | { readonly refusal: Refusal } | undefined> {
-  const found = await findTlsPolicy(tables, settings.tls, target);
-  if ("problem" in found) return misconfigured(found.problem, log);
-  const { policy } = found;
-  const { wrapper } = settings.tls;
-  if (wrapper && (policy.level === "none" || policy.level === "may")) {
-    return misconfigured(`${settings.protocol}_tls_wrappermode requires level encrypt (or stronger)`, log);
-  }
-  // A UNIX-domain socket needs no encryption that is not demanded.
-  const unneeded = policy.level === "may" && target.port === undefined;
-  if (policy.level === "none" || unneeded) return undefined;
-  const context = engine.context(policy);
-  return "problem" in context ? misconfigured(context.problem, log) : { policy, context };
-}
-
-function misconfigured(problem: string, log: Log): { readonly refusal: Refusal } {
-  log.warning(problem);
-  return { refusal: { verdict: ownVerdict("4.7.5", "client TLS configuration problem"), reached: false } };
 }
 
 async function mayTryInClear(

@@ -1,6 +1,6 @@
 /** smtp/host-lookup.ts: the addresses of one host, and the mail exchangers of one domain, as smtp_host_lookup, inet_protocols
  *  and smtp_dns_reply_filter let them be. */
-import type { Dns, DnsAnswer, DnsFailure, MxRecord } from "../dns/resolver.ts";
+import type { Dns, DnsAnswer, DnsFailure, DnsFound, MxRecord } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import { ipVersion } from "../net/client-connection.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
@@ -17,13 +17,25 @@ export interface LookupParts {
 export interface HostAddress {
   readonly address: string;
   readonly family: 4 | 6;
+  readonly origin?: NameOrigin;
+}
+
+/** What DNSSEC says of an answer, where the name service validates: whether it is signed and valid, and the name at the end
+ *  of its aliases. */
+export interface NameOrigin {
+  readonly secure: boolean;
+  readonly canonical: string;
+}
+
+function originOf(name: string, { secure, canonical = name }: DnsFound<unknown>): NameOrigin | undefined {
+  return secure === undefined ? undefined : { secure, canonical };
 }
 
 export type Addresses = { readonly addresses: readonly HostAddress[] } | { readonly failure: Verdict };
 
 /** `failure`: "absent" where RFC 5321 §5.1 goes on with the domain's own addresses. */
 export type Exchangers =
-  | { readonly exchangers: readonly MxRecord[] }
+  | { readonly exchangers: readonly MxRecord[]; readonly origin: NameOrigin | undefined }
   | { readonly failure: Verdict; readonly kind: "absent" | "error" };
 
 type RecordType = "MX" | "A" | "AAAA";
@@ -36,7 +48,7 @@ export async function findExchangers(domain: string, parts: LookupParts): Promis
   }
   const keep = filterOf(domain, "MX", parts);
   const kept = keep ? await keep(answer.records, (mx) => `${mx.preference} ${mx.exchange}.`) : answer.records;
-  return "failure" in kept ? { ...kept, kind: "error" } : { exchangers: kept };
+  return "failure" in kept ? { ...kept, kind: "error" } : { exchangers: kept, origin: originOf(domain, answer) };
 }
 
 /** Literal addresses are themselves. The name service is asked as smtp_host_lookup says; "localhost" never leaves the
@@ -81,7 +93,10 @@ async function ofFamily(
   if (answer.kind !== "found") return { failure: nameError(name, type, answer) };
   const keep = filterOf(name, type, parts);
   const kept = keep ? await keep(answer.records, (address) => address) : answer.records;
-  return "failure" in kept ? kept : { addresses: kept.map((address) => ({ address, family })) };
+  const origin = originOf(name, answer);
+  return "failure" in kept
+    ? kept
+    : { addresses: kept.map((address) => ({ address, family, ...(origin && { origin }) })) };
 }
 
 /** Name services of tests may know addresses() only. */

@@ -9,7 +9,7 @@ import { balanced, inOrder, type RankedAddress } from "./address-order.ts";
 import { findAddresses, findExchangers, type LookupParts } from "./host-lookup.ts";
 import { type NextHop, portNumber } from "./nexthop.ts";
 import { ownVerdict, type Verdict } from "./outcome.ts";
-import type { Target } from "./session.ts";
+import type { Target, TargetOrigin } from "./session.ts";
 import type { Settings } from "./settings.ts";
 
 /** Either at least one target, or why there is none. `last`: no other next hop may be tried, since this one is ourselves
@@ -50,12 +50,14 @@ interface Place {
   readonly nexthop: string;
 }
 
-type Ranked = RankedAddress & { readonly host: string };
+type Ranked = RankedAddress & { readonly host: string; readonly origin?: TargetOrigin["host"] };
 
 class HostSearch {
   readonly #place: Place;
   readonly #options: HostsOptions;
   readonly #parts: LookupParts;
+  /** What DNSSEC says of the list of exchangers, if there is one. */
+  #mx: TargetOrigin["mx"];
 
   constructor(place: Place, options: HostsOptions) {
     this.#place = place;
@@ -80,6 +82,7 @@ class HostSearch {
     if (found.exchangers.every((mx) => mx.exchange === "" || mx.exchange === ".")) {
       return { failure: ownVerdict("5.1.0", `Domain ${domain} does not accept mail (nullMX)`), last: true };
     }
+    this.#mx = found.origin;
     return this.#ofExchangers(domain, this.#chosen(found.exchangers));
   }
 
@@ -135,11 +138,12 @@ class HostSearch {
     const ordered = inOrder(found, lookup, random);
     const chosen = lookup.balance ? balanced(ordered, addressLimit) : ordered.slice(0, addressLimit);
     const best = Math.min(...found.map(({ preference }) => preference));
-    return chosen.map(({ host, address, preference }) => ({
+    return chosen.map(({ host, address, preference, origin }) => ({
       host,
       address,
       ...this.#place,
       best: preference === best,
+      ...(origin && { origin: { mx: this.#mx, host: origin } }),
     }));
   }
 

@@ -3,6 +3,7 @@
 import type { Log } from "../log/log.ts";
 import type { TlsSession } from "../mail/client.ts";
 import { type ClientConnection, MAX_LINE_BYTES } from "../net/client-connection.ts";
+import type { NameOrigin } from "./host-lookup.ts";
 import { type PeerReply, type ReplyRules, readReply } from "./reply.ts";
 import type { Protocol } from "./settings.ts";
 
@@ -21,6 +22,16 @@ export interface Target {
   readonly nexthop: string;
   /** Nothing better is known for the next hop: only then the session may be kept for it. */
   readonly best: boolean;
+  /** How its names were found, where the name service validates. */
+  readonly origin?: TargetOrigin | undefined;
+}
+
+/** What DNSSEC says of the way to an address. */
+export interface TargetOrigin {
+  /** Of the list of mail exchangers; undefined: the next hop is the host itself. */
+  readonly mx?: NameOrigin | undefined;
+  /** Of the host's addresses. */
+  readonly host: NameOrigin;
 }
 
 /** `host[address]`, as in "host … said". */

@@ -4,7 +4,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import { type ClientTls, createClientTls } from "../net/client-tls.ts";
-import type { Judgement } from "../net/server-certificate.ts";
+import type { Judgement, TlsaRecord } from "../net/server-certificate.ts";
 import { type FileReaders, publicAuthorities, readAuthorities, readMaterial } from "../net/tls-files.ts";
 import type { TlsPolicy } from "./tls-policy.ts";
 import type { TlsSettings } from "./tls-settings.ts";
@@ -12,6 +12,7 @@ import type { TlsSettings } from "./tls-settings.ts";
 /** What tables can ask for is not bounded by the configuration. */
 const MAX_CONTEXTS = 100;
 const MAX_SESSIONS = 1000;
+const MAX_ANCHORS = 10;
 
 export interface TlsContext extends ClientTls {
   /** Differs where the demands do. */
@@ -35,6 +36,7 @@ export class TlsEngine {
   readonly #clock: Pick<Clock, "monotonic">;
   readonly #contexts = new Map<string, TlsContext>();
   readonly #sessions = new Map<string, KeptSession>();
+  readonly #anchors = new Map<string, readonly X509Certificate[]>();
 
   constructor(settings: TlsSettings, files: FileReaders, clock: Pick<Clock, "monotonic">) {
     this.#settings = settings;
@@ -61,6 +63,20 @@ export class TlsEngine {
   forget(): void {
     this.#contexts.clear();
     this.#sessions.clear();
+  }
+
+  /** Trust anchors that servers showed, and that these records name by digest. */
+  anchors(records: readonly TlsaRecord[]): readonly X509Certificate[] {
+    return this.#anchors.get(keyOf(records)) ?? [];
+  }
+
+  /** Keeps the anchors of a chain. Servers choose what they show: only so many are kept for one set of records. */
+  learnAnchors(records: readonly TlsaRecord[], seen: readonly X509Certificate[]): void {
+    const known = this.anchors(records);
+    const fresh = seen.filter((one) => !known.some((other) => other.raw.equals(one.raw)));
+    if (fresh.length === 0 || known.length + fresh.length > MAX_ANCHORS) return;
+    bound(this.#anchors, MAX_SESSIONS);
+    this.#anchors.set(keyOf(records), [...known, ...fresh]);
   }
 
   /** A session of this server under these demands that may be resumed. */
@@ -116,6 +132,12 @@ export class TlsEngine {
     }
     return { authorities };
   }
+}
+
+function keyOf(records: readonly TlsaRecord[]): string {
+  return JSON.stringify(
+    records.map((r) => [r.usage, r.selector, r.matchingType, Buffer.from(r.association).toString("hex")]),
+  );
 }
 
 /** Makes room for one more: the oldest goes. */

@@ -5,6 +5,7 @@ import type { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { EstablishedTls } from "../net/client-tls.ts";
 import {
+  anchorsInChain,
   type CertificateDemand,
   type Judgement,
   judgeServer,
@@ -15,19 +16,14 @@ import { fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
 import { replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
-import type { TlsContext, TlsEngine } from "./tls-engine.ts";
-import { ascii, nexthopDomain, type TlsPolicy } from "./tls-policy.ts";
+import type { TlsEngine } from "./tls-engine.ts";
+import { ascii, nexthopDomain } from "./tls-policy.ts";
+import type { PreparedTls } from "./tls-prepare.ts";
 
 export interface TlsParts {
   readonly settings: Settings;
   readonly engine: TlsEngine;
   readonly log: Log;
-}
-
-/** A policy and the context that goes with it; undefined: TLS is not used. */
-export interface PreparedTls {
-  readonly policy: TlsPolicy;
-  readonly context: TlsContext;
 }
 
 export const TLS_PHASE = "performing the TLS handshake";
@@ -64,8 +60,8 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   const { settings, engine } = parts;
   session.phase = TLS_PHASE;
   session.features = new Map();
-  const serverName = serverNameOf(tls.policy, session);
-  const demand = demandOf(tls.policy, session, settings);
+  const serverName = serverNameOf(tls, session);
+  const demand = demandOf(tls, session, settings);
   const key = settings.tls.sessionCacheMs === undefined ? "" : sessionKey(session, { tls, serverName, demand });
   const before = key === "" ? undefined : engine.session(key);
   const keeper = new SessionKeeper();
@@ -81,9 +77,14 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   const { authorities } = tls.context;
   const rules = { demand, authorities, verifyDepth: settings.tls.trust.verifyDepth };
   const judgement = resumed?.judgement ?? judgeServer(established, rules);
-  report(session, { established, judgement, demand }, parts);
+  const word = tls.dane?.half && judgement.word === "Verified" ? "Trusted" : judgement.word;
+  report(session, { established, judgement: { ...judgement, word }, demand }, parts);
   const kept = demand.kind === "none" || judgement.word === "Verified";
-  if (!kept) return ownVerdict("4.7.5", "Server certificate not verified");
+  if (!kept) {
+    const certificate = tls.dane && established.certificate();
+    if (tls.dane && certificate) engine.learnAnchors(tls.dane.records, anchorsInChain(certificate, tls.dane.records));
+    return ownVerdict("4.7.5", "Server certificate not verified");
+  }
   keeper.keepBy((issued) => engine.keep(key, issued, { judgement, before: resumed }));
   return undefined;
 }
@@ -122,13 +123,15 @@ function sessionKey(
   ]);
 }
 
-function serverNameOf({ serverName }: TlsPolicy, { target }: Session): string {
+function serverNameOf({ policy: { serverName }, dane }: PreparedTls, { target }: Session): string {
+  if (dane) return dane.names[0];
   if (serverName.toLowerCase() === "hostname") return ascii(target.host);
   if (serverName.toLowerCase() === "nexthop") return nexthopDomain(target);
   return serverName;
 }
 
-function demandOf(policy: TlsPolicy, { target }: Session, { tls }: Settings): CertificateDemand {
+function demandOf({ policy, dane }: PreparedTls, { target }: Session, { tls }: Settings): CertificateDemand {
+  if (dane) return { kind: "tlsa", records: dane.records, names: dane.names };
   const { multiLabel, digest } = tls.match;
   switch (policy.level) {
     case "fingerprint":

@@ -20,6 +20,8 @@ export interface TlsPolicy {
   readonly anchorFiles: readonly string[];
   /** Whether the connection may carry further deliveries; undefined: as other settings say. */
   readonly reuse?: boolean | undefined;
+  /** At the dane levels: what is done where DANE does not apply, and where its records cannot be used. */
+  readonly otherwise?: { readonly may: TlsPolicy; readonly encrypt: TlsPolicy } | undefined;
 }
 
 /** A policy, or why there is none that could be kept. */
@@ -112,6 +114,8 @@ function readAttribute(entry: Entry, attribute: string): string | undefined {
   return read(entry, value);
 }
 
+const MATCHING: ReadonlySet<TlsLevel> = new Set(["fingerprint", "verify", "secure"]);
+
 const ATTRIBUTES: Readonly<Record<string, (entry: Entry, value: string) => string | undefined>> = {
   ciphers(entry, value) {
     if (entry.grade !== undefined) return twice("ciphers");
@@ -139,7 +143,7 @@ const ATTRIBUTES: Readonly<Record<string, (entry: Entry, value: string) => strin
   },
   match(entry, value) {
     const { level } = entry;
-    if (level === "may" || level === "encrypt") return `attribute "match" invalid at security level "${level}"`;
+    if (!MATCHING.has(level)) return `attribute "match" invalid at security level "${level}"`;
     const items = value.split(level === "fingerprint" ? "|" : ":").filter(Boolean);
     entry.match = [...(entry.match ?? []), ...items];
     return undefined;
@@ -164,7 +168,6 @@ function twice(name: string): string {
 /** The entry with what main.cf says where it is silent. */
 function completed(entry: Entry, settings: TlsSettings, where: string): PolicyResult {
   const { level } = entry;
-  const general = level === "may" ? settings.may : settings.mandatory;
   const serverName = entry.serverName ?? settings.serverName;
   if (level !== "none" && serverName !== "" && !HOST_NAME.test(serverName)) {
     return {
@@ -182,20 +185,22 @@ function completed(entry: Entry, settings: TlsSettings, where: string): PolicyRe
   }
   const { anchorFile } = settings.trust;
   const anchors = (level === "verify" || level === "secure") && anchorFile !== "" ? [anchorFile] : [];
-  return {
-    policy: {
-      level,
-      offer: {
-        protocols: entry.protocols ?? general.protocols,
-        grade: entry.grade ?? general.grade,
-        exclude: entry.exclude ?? general.exclude,
-      },
-      match,
-      serverName,
-      anchorFiles: entry.anchorFiles ?? anchors,
-      reuse: entry.reuse,
+  const at = (actual: TlsLevel, general: TlsOffer): TlsPolicy => ({
+    level: actual,
+    offer: {
+      protocols: entry.protocols ?? general.protocols,
+      grade: entry.grade ?? general.grade,
+      exclude: entry.exclude ?? general.exclude,
     },
-  };
+    match,
+    serverName,
+    anchorFiles: entry.anchorFiles ?? anchors,
+    reuse: entry.reuse,
+  });
+  const policy = at(level, level === "may" ? settings.may : settings.mandatory);
+  if (level !== "dane" && level !== "dane-only") return { policy };
+  const otherwise = { may: at("may", settings.may), encrypt: at("encrypt", settings.mandatory) };
+  return { policy: { ...policy, otherwise } };
 }
 
 function matchOf(level: TlsLevel, { match }: TlsSettings): readonly string[] {

@@ -4,7 +4,7 @@ import type { CipherGrade } from "../net/tls-context.ts";
 import type { OwnCertificateFiles } from "../net/tls-files.ts";
 
 /** From none to most; the order matters only to who reads it. */
-export const TLS_LEVELS = ["none", "may", "encrypt", "fingerprint", "verify", "secure"] as const;
+export const TLS_LEVELS = ["none", "may", "encrypt", "fingerprint", "verify", "secure", "dane", "dane-only"] as const;
 export type TlsLevel = (typeof TLS_LEVELS)[number];
 
 export interface TlsSettings {
@@ -33,6 +33,12 @@ export interface TlsSettings {
     /** Trusted instead of all others at levels verify and secure. "" is unset. */
     readonly anchorFile: string;
     readonly verifyDepth: number;
+  };
+  readonly dane: {
+    /** What unsigned lists of exchangers mean for signed hosts. */
+    readonly insecureMx: "dane" | "encrypt" | "may";
+    /** Lookups are validated (smtp_dns_support_level = dnssec). */
+    readonly dnssec: boolean;
   };
   readonly own: OwnCertificateFiles;
   /** Lists that the operator gave to a grade; undefined: the library's own. */
@@ -80,6 +86,10 @@ export function tlsSettingsOf(params: Parameters, p: "smtp" | "lmtp"): TlsSettin
       appendPublic: params.get("tls_append_default_CA"),
       anchorFile: params.get(`${p}_tls_trust_anchor_file`),
       verifyDepth: params.get(`${p}_tls_scert_verifydepth`),
+    },
+    dane: {
+      insecureMx: params.get("smtp_tls_dane_insecure_mx_policy"),
+      dnssec: params.get(`${p}_dns_support_level`) === "dnssec",
     },
     own: ownFiles(params, p),
     cipherLists: cipherListsOf(params),

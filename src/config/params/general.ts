@@ -77,4 +77,10 @@ export const GENERAL_PARAMETERS = {
     "",
     "The first field of the master.cf service that reads a value, for use in other values. Computed.",
   ),
+  postern_dns_servers: list(
+    "",
+    "Name servers to ask instead of the system's: 127.0.0.1, 192.0.2.1:5353, [2001:db8::1]:53. What they say of DNSSEC is " +
+      "believed; of the system's only what those on this machine say.",
+    { origin: "postern", restart: true },
+  ),
 } satisfies Record<string, Declaration<unknown>>;

@@ -2,17 +2,28 @@
  *  share (cipher lists, groups, public CAs) is in tls.ts. */
 import { bool, type Declaration, file, int, list, text, time, word } from "../declare.ts";
 
-const LEVELS = ["", "none", "may", "encrypt", "fingerprint", "verify", "secure"] as const;
+const LEVELS = ["", "none", "may", "encrypt", "fingerprint", "verify", "secure", "dane", "dane-only"] as const;
+const DNS_LEVELS = ["", "disabled", "enabled", "dnssec"] as const;
 const GRADES = ["high", "medium", "low", "export", "null"] as const;
 const SECOND = { min: 1000 };
 
-// One entry per parameter: the length is that of the table.
 function shared(p: "smtp" | "lmtp", secureMatch: string) {
+  return { ...demands(p, secureMatch), ...means(p) };
+}
+
+/** What is demanded of a next hop. One entry per parameter: the length is that of the table. */
+function demands(p: "smtp" | "lmtp", secureMatch: string) {
   return {
     tls_security_level: word(
       "",
       LEVELS,
-      "TLS policy: none, may (if offered), encrypt, fingerprint, verify, secure (the certificate must match).",
+      "TLS policy: none, may (if offered), encrypt, fingerprint, verify, secure (the certificate must match), dane, dane-only " +
+        "(the certificate must match the TLSA records of the host, if it has any; it must have them).",
+    ),
+    dns_support_level: word(
+      "",
+      DNS_LEVELS,
+      "dnssec: names are looked up so that signed answers are known, as the dane levels need it; disabled means enabled here.",
     ),
     use_tls: bool("no", "Old spelling of level may."),
     enforce_tls: bool("no", `Old spelling of level verify, or encrypt with ${p}_tls_enforce_peername = no.`),
@@ -40,6 +51,12 @@ function shared(p: "smtp" | "lmtp", secureMatch: string) {
       "${{$compatibility_level} <level {3.6} ? {md5} : {sha256}}",
       `Digest of ${p}_tls_fingerprint_cert_match and of match= at level fingerprint.`,
     ),
+  };
+}
+
+/** What a handshake is made with. */
+function means(p: "smtp" | "lmtp") {
+  return {
     tls_servername: text("", "Name sent in the TLS handshake (SNI): hostname, nexthop, or a name. Empty: none."),
     tls_protocols: text(">=TLSv1", "TLS versions at level may, as smtpd_tls_protocols."),
     tls_mandatory_protocols: text(">=TLSv1", "TLS versions at the levels above may."),
@@ -73,6 +90,11 @@ function twice<P extends "smtp" | "lmtp">(prefix: P, secureMatch: string): Prefi
 export const SMTP_TLS_PARAMETERS = {
   ...twice("smtp", "nexthop, dot-nexthop"),
   ...twice("lmtp", "nexthop"),
+  smtp_tls_dane_insecure_mx_policy: word(
+    "${{$smtp_tls_security_level} == {dane} ? {dane} : {may}}",
+    ["dane", "encrypt", "may"],
+    "TLS to signed hosts with TLSA records, where the list of mail exchangers is not signed.",
+  ),
   tls_wildcard_matches_multiple_labels: bool(
     "yes",
     "A certificate for *.example.com is good for a.b.example.com, not only for a.example.com.",

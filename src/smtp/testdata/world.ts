@@ -60,13 +60,15 @@ export function createWorld(options: {
   readonly myAddresses?: readonly string[];
   readonly protocol?: "smtp" | "lmtp";
   readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
+  /** Instead of the zone. */
+  readonly dns?: Dns;
 }): World {
   const lines: string[] = [];
   const records: LogRecord[] = [];
   const log = new Log({ sink: (r) => void (records.push(r), lines.push(r.text)), now: () => 0, tag: "postfix/smtp", id: 1 });
   const agent = createSmtpAgent({
     params: parametersOf(options.settings ?? {}),
-    dns: zoneDns(options.zone ?? {}),
+    dns: options.dns ?? zoneDns(options.zone ?? {}),
     tables: { open: (ref) => tableOf(ref, options.tables?.[ref]) },
     clock: systemClock,
     deadlines: new Deadlines(systemClock),

@@ -1,0 +1,128 @@
+/** smtp/tls-prepare.ts: what TLS a target gets, before it is connected to: its policy, at the dane levels what DNSSEC says
+ *  of it, and the context that goes with it. What cannot be known or kept defers the mail. */
+import { X509Certificate } from "node:crypto";
+import type { Dns, ValidatingDns } from "../dns/resolver.ts";
+import type { Log } from "../log/log.ts";
+import type { TlsaRecord } from "../net/server-certificate.ts";
+import type { TableOpener } from "../tables/table.ts";
+import { findDane } from "./dane.ts";
+import { ownVerdict, type Verdict } from "./outcome.ts";
+import type { Target } from "./session.ts";
+import type { Settings } from "./settings.ts";
+import type { TlsContext, TlsEngine } from "./tls-engine.ts";
+import { findTlsPolicy, nexthopDomain, type TlsPolicy } from "./tls-policy.ts";
+
+export interface PrepareParts {
+  readonly settings: Settings;
+  readonly tables: TableOpener;
+  readonly dns: Dns;
+  readonly engine: TlsEngine;
+  readonly log: Log;
+}
+
+export interface PreparedTls {
+  readonly policy: TlsPolicy;
+  readonly context: TlsContext;
+  readonly dane?: PreparedDane | undefined;
+}
+
+export interface PreparedDane {
+  readonly records: readonly TlsaRecord[];
+  /** Names that count for records of usage 2; the first is that of the handshake (RFC 7672 §3.2.2, §8.1). */
+  readonly names: readonly [string, ...string[]];
+  /** The list of exchangers is not signed: a good certificate proves less. */
+  readonly half: boolean;
+}
+
+export type Prepared = PreparedTls | { readonly refused: Verdict } | undefined;
+
+/** undefined: TLS is not used. Rejects TableError. */
+export async function prepareTls(target: Target, parts: PrepareParts): Promise<Prepared> {
+  const { settings, tables, engine, log } = parts;
+  const found = await findTlsPolicy(tables, settings.tls, target);
+  if ("problem" in found) return misconfigured(found.problem, log);
+  const chosen = await withDane(found.policy, target, parts);
+  if ("refused" in chosen) return chosen;
+  const { policy, dane } = chosen;
+  if (settings.tls.wrapper && (policy.level === "none" || policy.level === "may")) {
+    return misconfigured(`${settings.protocol}_tls_wrappermode requires level encrypt (or stronger)`, log);
+  }
+  // A UNIX-domain socket needs no encryption that is not demanded.
+  const unneeded = policy.level === "may" && target.port === undefined;
+  if (policy.level === "none" || unneeded) return undefined;
+  const context = engine.context(policy, dane && { certificates: anchorsOf(dane, engine) });
+  return "problem" in context ? misconfigured(context.problem, log) : { policy, context, dane };
+}
+
+function misconfigured(problem: string, log: Log): { readonly refused: Verdict } {
+  log.warning(problem);
+  return { refused: ownVerdict("4.7.5", "client TLS configuration problem") };
+}
+
+type Chosen = Pick<PreparedTls, "policy" | "dane"> | { readonly refused: Verdict };
+
+/** The policy, and at the dane levels what became of it (Postfix: dane_init). */
+async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts): Promise<Chosen> {
+  const { otherwise, level } = policy;
+  if (otherwise === undefined) return { policy };
+  const { settings, dns, log } = parts;
+  if (target.port === undefined) {
+    const text = `the "dane" security level is invalid for delivery via unix-domain sockets`;
+    return misconfigured(`${target.nexthop}: ${text}`, log);
+  }
+  const unfit = unfitLookup(settings);
+  if (unfit !== undefined || !isValidating(dns)) {
+    const text = `${target.nexthop}: ${level} configured with ${unfit ?? DNSSEC_OFF}`;
+    if (level === "dane-only") return misconfigured(text, log);
+    log.warning(text);
+    return { policy: otherwise.may };
+  }
+  const { insecureMx } = settings.tls.dane;
+  const mxMustBeSecure = level === "dane-only" || insecureMx === "may";
+  const answer = await findDane(target, { dns, mxMustBeSecure });
+  switch (answer.kind) {
+    case "failed":
+      return { refused: ownVerdict("4.7.5", `TLSA lookup error for ${target.host}:${target.port}`) };
+    case "none":
+      return level === "dane-only" ? { refused: ownVerdict("4.7.5", answer.why) } : { policy: otherwise.may };
+    case "unusable":
+      if (level === "dane-only") return { refused: ownVerdict("4.7.5", "TLSA records unusable") };
+      return { policy: otherwise.encrypt };
+    default: {
+      if (!answer.mxSecure && insecureMx === "encrypt") return { policy: otherwise.encrypt };
+      const { records, base, mxSecure } = answer;
+      return { policy, dane: { records, names: namesOf(base, target), half: !mxSecure } };
+    }
+  }
+}
+
+const DNSSEC_OFF = "dnssec lookups disabled";
+
+/** Lookups whose answers prove nothing. */
+function unfitLookup({ tls, lookup, protocol }: Settings): string | undefined {
+  if (!tls.dane.dnssec || !lookup.methods.includes("dns")) return DNSSEC_OFF;
+  return protocol === "smtp" && lookup.ignoreMxError ? "MX lookup errors ignored" : undefined;
+}
+
+function isValidating(dns: Dns): dns is ValidatingDns {
+  return "tlsa" in dns;
+}
+
+/** The name of the records, the next hop, and what the next hop is an alias of (RFC 7672 §3.2.2). */
+function namesOf(base: string, target: Target): PreparedDane["names"] {
+  const mx = target.origin?.mx;
+  return mx ? [base, nexthopDomain(target), mx.canonical] : [base];
+}
+
+/** The same demands with a context that trusts the anchors seen since it was made; undefined: there are no new ones. */
+export function withLearntAnchors(tls: PreparedTls | undefined, engine: TlsEngine): PreparedTls | undefined {
+  if (tls?.dane === undefined) return undefined;
+  const context = engine.context(tls.policy, { certificates: anchorsOf(tls.dane, engine) });
+  return "problem" in context || context === tls.context ? undefined : { ...tls, context };
+}
+
+/** Trust anchors whose certificates are known: those that stand in the records, and those seen in a chain before. */
+function anchorsOf({ records }: PreparedDane, engine: TlsEngine): X509Certificate[] {
+  const whole = records.filter((r) => r.usage === 2 && r.selector === 0 && r.matchingType === 0);
+  return [...whole.map((r) => new X509Certificate(r.association)), ...engine.anchors(records)];
+}
