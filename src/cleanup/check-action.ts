@@ -21,12 +21,33 @@ export interface CheckContext {
   /** "header_checks", for warnings. */
   readonly map: string;
   readonly what: "header" | "body";
+  /** At delivery: only what concerns the line itself can be done. */
+  readonly delivering?: boolean;
 }
 
 const HEADER = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/;
 
+const AT_DELIVERY: ReadonlySet<CheckAction["kind"]> = new Set([
+  "keep",
+  "ignore",
+  "strip",
+  "warn",
+  "info",
+  "prepend",
+  "replace",
+]);
+
 /** Never fails. */
 export function parseCheckAction(value: string, context: CheckContext): CheckAction {
+  const action = readAction(value, context);
+  const unsupported = action === undefined || (context.delivering === true && !AT_DELIVERY.has(action.kind));
+  if (!unsupported) return action;
+  const what = context.delivering ? "unsupported" : "unknown";
+  return { kind: "keep", warning: `${what} command in ${context.map} map: ${value}` };
+}
+
+/** undefined: no such action. */
+function readAction(value: string, context: CheckContext): CheckAction | undefined {
   const [word = ""] = /^[^ \t]*/.exec(value) ?? [];
   const text = value.slice(word.length).trimStart();
   const keyword = word.toUpperCase();
@@ -50,9 +71,11 @@ export function parseCheckAction(value: string, context: CheckContext): CheckAct
     case "BCC":
     case "PREPEND":
     case "REPLACE":
+      // At delivery it is not looked at what an action that cannot be done lacks.
+      if (context.delivering && !AT_DELIVERY.has(keyword.toLowerCase() as "keep")) return undefined;
       return withArgument(keyword, text, context);
     default:
-      return { kind: "keep", warning: `unknown command in ${context.map} map: ${value}` };
+      return undefined;
   }
 }
 

@@ -39,6 +39,22 @@ export function createContentChecks(params: Parameters, tables: TableOpener): Co
   };
 }
 
+/** The checks of a client transport (smtp_header_checks and its like); undefined: none. MIME faults are no matter there. */
+export function createDeliveryChecks(
+  params: Parameters,
+  tables: TableOpener,
+  protocol: "smtp" | "lmtp",
+): ContentChecks | undefined {
+  const maps = {
+    header: openMaps(`${protocol}_header_checks`, params, tables),
+    mimeHeader: openMaps(`${protocol}_mime_header_checks`, params, tables),
+    nestedHeader: openMaps(`${protocol}_nested_header_checks`, params, tables),
+    body: openMaps(`${protocol}_body_checks`, params, tables),
+  };
+  if (Object.values(maps).every((map) => map === undefined)) return undefined;
+  return { ...maps, bodySizeLimit: 0, limits: { ...mimeLimits(params), disabled: false }, faults: new Set() };
+}
+
 function mimeLimits(params: Parameters): MimeLimits {
   return {
     lineLimit: params.get("line_length_limit"),
@@ -58,7 +74,7 @@ function strictFaults(params: Parameters): readonly MimeFault[] {
   return faults;
 }
 
-type CheckParameter = Extract<ParameterName, `${string}header_checks` | "body_checks">;
+type CheckParameter = Extract<ParameterName, `${string}header_checks` | `${string}body_checks`>;
 
 function openMaps(name: CheckParameter, params: Parameters, tables: TableOpener): CheckMaps | undefined {
   const refs = params.get(name);
@@ -84,6 +100,7 @@ export class CheckMaps {
   /** Values that no line can make an action of, and why. */
   unusable(): readonly string[] {
     const what = this.name.endsWith("body_checks") ? "body" : "header";
+    const context = { map: this.name, what, delivering: /^[sl]mtp_/.test(this.name) } as const;
     const values = this.#tables.flatMap(({ entries = new Map(), rules = [] }) => [
       ...entries.values(),
       ...rules.map(({ value }) => value),
@@ -91,7 +108,7 @@ export class CheckMaps {
     return values.flatMap((value: string) => {
       // What a match puts there is not known yet.
       if (value.includes("$")) return [];
-      const action = value === "" ? undefined : parseCheckAction(value, { map: this.name, what });
+      const action = value === "" ? undefined : parseCheckAction(value, context);
       const warning =
         action === undefined
           ? `empty action in ${this.name} map: what matches it is deferred`

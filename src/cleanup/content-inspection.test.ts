@@ -12,6 +12,7 @@ import { createTableOpener } from "../tables/open.ts";
 import { type LookupTable, TableError, type TableOpener } from "../tables/table.ts";
 import { createContentChecks } from "./content-checks.ts";
 import { ContentInspection } from "./content-inspection.ts";
+import { ContentVerdict } from "./content-verdict.ts";
 import { HeaderIntake, parseFields } from "./header-block.ts";
 
 /** `A:` and `!` at the start of a line say the action themselves. */
@@ -26,7 +27,7 @@ interface Outcome {
   readonly content: string;
   readonly log: readonly string[];
   readonly refusal: string | undefined;
-  readonly inspection: ContentInspection;
+  readonly verdict: ContentVerdict;
 }
 
 const tablesOf = (log: Log) =>
@@ -65,7 +66,8 @@ async function inspect(content: string, { settings, step, asynchronous }: Setup 
   const tables = tablesOf(log);
   const checks = createContentChecks(parametersOf({ ...RULES, ...settings }), asynchronous ? later(tables) : tables);
   assert.ok(checks);
-  const inspection = new ContentInspection(checks, { envelope, recipient: asAddress("b@x.test"), log });
+  const verdict = new ContentVerdict({ envelope, recipient: asAddress("b@x.test"), log });
+  const inspection = new ContentInspection(checks, verdict);
   const bytes = Buffer.from(content, "latin1");
   const intake = new HeaderIntake();
   const got = intake.push(bytes);
@@ -78,13 +80,13 @@ async function inspect(content: string, { settings, step, asynchronous }: Setup 
     parts.push(Buffer.from(await inspection.body(rest.subarray(at, at + (step ?? rest.length)))));
   }
   parts.push(Buffer.from(await inspection.end()));
-  const { refusal } = inspection.verdict;
+  const { refusal } = verdict;
   const log200 = lines.map((line) => line.replaceAll(envelope.queueId, "ID"));
   return {
     content: Buffer.concat(parts).toString("latin1"),
     log: log200,
     refusal: refusal && replyText(refusal),
-    inspection,
+    verdict,
   };
 }
 
@@ -249,14 +251,14 @@ for (const { why, given, want, settings = {} } of refusals) {
 test("checks act on the whole message: the last FILTER and REDIRECT count, BCC adds", async () => {
   const given =
     "A: FILTER x:1\r\nA: FILTER x:2\r\nA: BCC a@b.test\r\nA: BCC c@d.test\r\nA: HOLD\r\nA: REDIRECT r@s.test\r\n\r\n";
-  const { filter, copies, hold, redirect, discard } = (await inspect(given)).inspection.verdict;
+  const { filter, copies, hold, redirect, discard } = (await inspect(given)).verdict;
   assert.deepEqual(
     { filter, copies, hold, redirect, discard },
     {
       ...{ filter: "x:2", copies: ["a@b.test", "c@d.test"], hold: true, redirect: "r@s.test", discard: false },
     },
   );
-  assert.equal((await inspect("A: DISCARD\r\nA: REJECT\r\n\r\n!REJECT")).inspection.verdict.discard, true);
+  assert.equal((await inspect("A: DISCARD\r\nA: REJECT\r\n\r\n!REJECT")).verdict.discard, true);
 });
 
 test("createContentChecks() is nothing where nothing is configured", () => {
@@ -281,7 +283,8 @@ test("XFORWARD's client is named, where a content filter hands mail back", async
   const log = new Log({ sink: ({ text }) => void lines.push(text), now: () => 0, tag: "t", id: 1 });
   const checks = createContentChecks(parametersOf(RULES), tablesOf(log));
   assert.ok(checks);
-  const inspection = new ContentInspection(checks, { envelope: forwarded, recipient: undefined, log });
+  const verdict = new ContentVerdict({ envelope: forwarded, recipient: undefined, log });
+  const inspection = new ContentInspection(checks, verdict);
   await inspection.header({ fields: [{ name: "a", text: "A: WARN" }], blank: true, seen: () => undefined });
   assert.deepEqual(lines, [
     `${envelope.queueId}: warning: header A: WARN from far.test[192.0.2.9]; from=<a@x.test> helo=<h>`,
@@ -304,8 +307,8 @@ test("however the body is cut, and whenever tables answer, the outcome is the sa
     fc.asyncProperty(fc.array(line, { maxLength: 20 }), fc.integer({ min: 1, max: 40 }), async (lines, step) => {
       const content = `Content-Type: multipart/x; boundary=b\r\n\r\n${lines.join("\r\n")}\r\n`;
       const settings = { line_length_limit: "512", strict_8bitmime: "yes" };
-      const { inspection: _, ...whole } = await inspect(content, { settings });
-      const { inspection: __, ...cut } = await inspect(content, { settings, step, asynchronous: step % 2 === 0 });
+      const { verdict: _, ...whole } = await inspect(content, { settings });
+      const { verdict: __, ...cut } = await inspect(content, { settings, step, asynchronous: step % 2 === 0 });
       assert.deepEqual(cut, whole);
     }),
     { numRuns: 60 },

@@ -4,7 +4,7 @@
 import { isUtf8 } from "node:buffer";
 import { TableError } from "../tables/table.ts";
 import type { CheckMaps, ContentChecks } from "./content-checks.ts";
-import { type CheckScene, ContentVerdict, type LineEffect } from "./content-verdict.ts";
+import type { Judge, LineEffect } from "./content-judge.ts";
 import type { HeaderField } from "./header-block.ts";
 import { isMimeField } from "./mime-fields.ts";
 import { type MimeEvent, MimeStructure } from "./mime-structure.ts";
@@ -20,15 +20,15 @@ export interface InspectedHeader {
 }
 
 export class ContentInspection {
-  readonly verdict: ContentVerdict;
+  readonly #judge: Judge;
   readonly #checks: ContentChecks;
   readonly #structure: MimeStructure;
   /** Some piece of the line under way has been kept. */
   #lineKept = false;
 
-  constructor(checks: ContentChecks, scene: CheckScene) {
+  constructor(checks: ContentChecks, judge: Judge) {
     this.#checks = checks;
-    this.verdict = new ContentVerdict(scene);
+    this.#judge = judge;
     this.#structure = new MimeStructure(checks.limits, checks.faults);
   }
 
@@ -52,12 +52,12 @@ export class ContentInspection {
     const kept: HeaderField[] = [];
     for (const field of fields) {
       for (const event of this.#structure.primaryField(field.name, field.text)) {
-        if (event.kind === "fault") this.verdict.fault(event.fault, event.text);
+        if (event.kind === "fault") this.#judge.fault(event.fault, event.text);
       }
       const maps = isMimeField(field.name) ? this.#checks.mimeHeader : this.#checks.header;
       const line = decode(Buffer.from(field.text, "latin1"));
       const effect = yield* this.#check(maps, "header", { ...line, text: fieldKey(line.text) });
-      if (this.#isOver) break;
+      if (this.#judge.over) break;
       if (effect.kind === "drop") continue;
       if (effect.kind === "prepend") kept.push({ name: "", text: fieldText(effect.text, line) });
       const stays = effect.kind === "replace" ? asField(fieldText(effect.text, line)) : field;
@@ -71,16 +71,12 @@ export class ContentInspection {
   *#events(events: readonly MimeEvent[]): Steps<Buffer> {
     const out = new Pieces();
     for (const event of events) {
-      if (this.#isOver) break;
-      if (event.kind === "fault") this.verdict.fault(event.fault, event.text);
+      if (this.#judge.over) break;
+      if (event.kind === "fault") this.#judge.fault(event.fault, event.text);
       else if (event.kind === "field") yield* this.#partField(event, out);
       else yield* this.#line(event, out);
     }
     return out.joined();
-  }
-
-  get #isOver(): boolean {
-    return this.verdict.rejected !== undefined || this.verdict.discard;
   }
 
   *#partField({ where, bytes }: Extract<MimeEvent, { kind: "field" }>, out: Pieces): Steps<void> {
@@ -97,7 +93,7 @@ export class ContentInspection {
     const { raw, length, begins, ends, offset } = event;
     if (begins) this.#lineKept = false;
     const { body, bodySizeLimit } = this.#checks;
-    if (body === undefined || !this.verdict.inspecting || (bodySizeLimit > 0 && offset >= bodySizeLimit)) {
+    if (body === undefined || !this.#judge.inspecting || (bodySizeLimit > 0 && offset >= bodySizeLimit)) {
       this.#lineKept = true;
       out.add(raw);
       return;
@@ -116,14 +112,14 @@ export class ContentInspection {
   }
 
   *#check(maps: CheckMaps | undefined, what: "header" | "body", line: DecodedLine): Steps<LineEffect> {
-    if (maps === undefined || !this.verdict.inspecting) return KEEP;
+    if (maps === undefined || !this.#judge.inspecting) return KEEP;
     try {
       const found = maps.find(line.text);
       const value = found instanceof Promise ? ((yield found) as Awaited<typeof found>) : found;
-      return value === undefined ? KEEP : this.verdict.act(value, { map: maps.name, what, ...line });
+      return value === undefined ? KEEP : this.#judge.act(value, { map: maps.name, what, ...line });
     } catch (error) {
       if (!(error instanceof TableError)) throw error;
-      this.verdict.lookupFailed(maps.name, error);
+      this.#judge.lookupFailed(maps.name, error);
       return KEEP;
     }
   }

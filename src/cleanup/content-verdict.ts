@@ -6,22 +6,10 @@ import type { Envelope } from "../mail/envelope.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import type { TableError } from "../tables/table.ts";
-import { type CheckAction, type CheckContext, parseCheckAction } from "./check-action.ts";
+import { type CheckAction, parseCheckAction } from "./check-action.ts";
 import { EmptyResult } from "./content-checks.ts";
+import type { CheckedLine, Judge, LineEffect } from "./content-judge.ts";
 import type { MimeFault } from "./mime-structure.ts";
-
-/** What becomes of the line itself. */
-export type LineEffect =
-  | { readonly kind: "keep" | "drop" }
-  /** `text` on a line of its own in front, or instead. */
-  | { readonly kind: "prepend" | "replace"; readonly text: string };
-
-export interface CheckedLine extends CheckContext {
-  /** The header field, or the line. */
-  readonly text: string;
-  /** False: the characters are bytes. */
-  readonly utf8: boolean;
-}
 
 const KEEP: LineEffect = { kind: "keep" };
 const DROP: LineEffect = { kind: "drop" };
@@ -46,7 +34,7 @@ export interface CheckScene {
   readonly log: Log;
 }
 
-export class ContentVerdict {
+export class ContentVerdict implements Judge {
   readonly #scene: CheckScene;
   readonly #faults = new Set<MimeFault>();
   #rejected: Reply | undefined;
@@ -75,6 +63,10 @@ export class ContentVerdict {
     if (this.#rejected !== undefined) return this.#rejected;
     const worst = FAULTS.find(([fault]) => this.#faults.has(fault));
     return worst && reply(550, "5.6.0", worst[1]);
+  }
+
+  get over(): boolean {
+    return this.#rejected !== undefined || this.discard;
   }
 
   /** Does what a table says of a line. */

@@ -12,6 +12,7 @@ import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
 import { ContentInspection } from "./content-inspection.ts";
+import { ContentVerdict } from "./content-verdict.ts";
 import type { CleanupDeps } from "./deps.ts";
 import { fieldValue, type HeaderField, HeaderIntake, parseFields } from "./header-block.ts";
 import { type MappedEnvelope, mapEnvelope, unmapped } from "./map-envelope.ts";
@@ -35,6 +36,7 @@ export class Incoming implements IncomingMessage {
   readonly #log: Log;
   /** undefined: nothing is checked. */
   readonly #inspection: ContentInspection | undefined;
+  readonly #verdict: ContentVerdict | undefined;
   /** Until the header section has ended. */
   #intake: HeaderIntake | undefined = new HeaderIntake();
   /** With our own on top. */
@@ -48,9 +50,9 @@ export class Incoming implements IncomingMessage {
     this.#log = deps.log;
     this.#body = deps.store.beginBody(options.envelope.queueId);
     const { envelope, recipients } = options;
-    this.#inspection =
-      deps.checks &&
-      new ContentInspection(deps.checks, { envelope, recipient: recipients.at(-1)?.address, log: deps.log });
+    if (!deps.checks) return;
+    this.#verdict = new ContentVerdict({ envelope, recipient: recipients.at(-1)?.address, log: deps.log });
+    this.#inspection = new ContentInspection(deps.checks, this.#verdict);
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
@@ -69,7 +71,7 @@ export class Incoming implements IncomingMessage {
   async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
     const pending = this.#intake ?? this.#inspection;
     if (pending && !this.#refusal && !extra.discard) await this.#endContent();
-    const verdict = this.#inspection?.verdict;
+    const verdict = this.#verdict;
     if (this.#refusal || extra.discard || verdict?.discard) {
       await this.abort();
       if (!this.#refusal)
@@ -107,10 +109,12 @@ export class Incoming implements IncomingMessage {
   async #mapEnvelope(warn: (text: string) => void): Promise<MappedEnvelope> {
     const { envelope, recipients, redirected } = this.#options;
     const { mapping, params } = this.#deps;
-    const { redirect, copies = [] } = this.#inspection?.verdict ?? {};
-    const given = { sender: envelope.sender, recipients: redirect ? this.#redirectedTo(redirect) : recipients, copies };
-    if (mapping === undefined || redirect !== undefined || redirected === true) return unmapped(given);
-    return mapEnvelope(given, { ...mapping, params, warn });
+    const { redirect, copies = [] } = this.#verdict ?? {};
+    const { sender } = envelope;
+    if (redirect !== undefined) return { sender, recipients: this.#redirectedTo(redirect) };
+    if (redirected === true) return { sender, recipients };
+    const given = { sender, recipients, copies };
+    return mapping ? mapEnvelope(given, { ...mapping, params, warn }) : unmapped(given);
   }
 
   /** In the name of the first recipient. */
@@ -163,7 +167,7 @@ export class Incoming implements IncomingMessage {
   /** The last FILTER comes before content_filter, REDIRECT before both. */
   #filteredEnvelope(): Envelope {
     const { envelope, redirected } = this.#options;
-    const { filter, redirect } = this.#inspection?.verdict ?? {};
+    const { filter, redirect } = this.#verdict ?? {};
     if (redirect !== undefined || redirected === true) return { ...envelope, filter: undefined };
     const last = filter ?? envelope.filter ?? this.#deps.params.get("content_filter");
     return last === envelope.filter || last === "" ? envelope : { ...envelope, filter: last };
@@ -200,8 +204,8 @@ export class Incoming implements IncomingMessage {
 
   #takeHeader(fields: readonly HeaderField[]): void {
     this.#fields = fields;
-    this.#refuseIf(this.#inspection?.verdict.rejected);
-    if (this.#refusal || this.#inspection?.verdict.discard) return;
+    this.#refuseIf(this.#verdict?.rejected);
+    if (this.#refusal || this.#verdict?.discard) return;
     // Ours is one of them.
     const hops = fields.filter((field) => field.name === "received").length;
     if (hops >= this.#deps.params.get("hopcount_limit")) {
@@ -214,21 +218,20 @@ export class Incoming implements IncomingMessage {
   async #endContent(): Promise<void> {
     if (this.#intake) await this.#endHeader(this.#intake.end(), true);
     if (!this.#inspection || this.#refusal) return;
-    await this.#storeInspected(this.#inspection.end(), this.#inspection);
-    this.#refuseIf(this.#inspection.verdict.refusal);
+    await this.#storeInspected(this.#inspection.end());
+    this.#refuseIf(this.#verdict?.refusal);
   }
 
   #writeBody(chunk: Uint8Array): void | Promise<void> {
     const inspection = this.#inspection;
     if (!inspection) return this.#store(chunk);
-    const inspected = inspection.body(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
-    return this.#storeInspected(inspected, inspection);
+    return this.#storeInspected(inspection.body(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
   }
 
-  #storeInspected(bytes: Buffer | Promise<Buffer>, inspection: ContentInspection): void | Promise<void> {
-    if (bytes instanceof Promise) return bytes.then((inspected) => this.#storeInspected(inspected, inspection));
-    this.#refuseIf(inspection.verdict.rejected);
-    if (bytes.length > 0 && !this.#refusal && !inspection.verdict.discard) return this.#store(bytes);
+  #storeInspected(bytes: Buffer | Promise<Buffer>): void | Promise<void> {
+    if (bytes instanceof Promise) return bytes.then((inspected) => this.#storeInspected(inspected));
+    this.#refuseIf(this.#verdict?.rejected);
+    if (bytes.length > 0 && !this.#refusal && !this.#verdict?.discard) return this.#store(bytes);
     return undefined;
   }
 

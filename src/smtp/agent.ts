@@ -2,6 +2,7 @@
  *  to the next host, and gives each recipient its outcome (design §5 step 12). */
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
+import type { ContentChecks } from "../cleanup/content-checks.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent, DeliveryRecipient, DeliveryRequest, RcptOutcome } from "../mail/delivery.ts";
@@ -10,6 +11,7 @@ import type { AddressMap } from "../rewrite/address-map.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { cacheKey, isCachedDestination } from "./cache-key.ts";
+import { checkedContent } from "./content-checks.ts";
 import { genericRequest } from "./generic.ts";
 import { openSession, type Refusal } from "./handshake.ts";
 import { findHosts } from "./hosts.ts";
@@ -36,6 +38,8 @@ export interface AgentParts {
   readonly random: () => number;
   /** smtp_generic_maps; undefined: none. */
   readonly generic?: AddressMap | undefined;
+  /** smtp_header_checks and its like; undefined: none. */
+  readonly checks?: ContentChecks | undefined;
 }
 
 /** A delivery under way: what is known of each recipient, and since when what was done. */
@@ -213,7 +217,9 @@ export class SmtpAgent implements DeliveryAgent {
   /** One transaction for the pending recipients. "stale": nothing happened, use another session. */
   async #transmit(session: Session, delivery: Delivery): Promise<"done" | "stale"> {
     const { outgoing, signal } = delivery;
-    const { clock, settings } = this.#parts;
+    const { clock, settings, checks, generic, log } = this.#parts;
+    const { content, envelope } = delivery.request;
+    const checked = checks && checkedContent(content, envelope.queueId, { checks, generic, log });
     const connectedMs = clock.monotonic();
     session.uses++;
     session.queueId = outgoing.envelope.queueId;
@@ -222,6 +228,7 @@ export class SmtpAgent implements DeliveryAgent {
     const result = await transmit(session, outgoing, {
       recipients: delivery.pending,
       settings,
+      checked,
       now: () => clock.monotonic(),
     });
     signal.removeEventListener("abort", abort);

@@ -1,6 +1,7 @@
 /** smtp/create.ts: makes the delivery agent of one client transport. */
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
+import { createDeliveryChecks } from "../cleanup/content-checks.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
@@ -41,6 +42,7 @@ export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
     settings,
     engine,
     generic: genericMap(options, protocol),
+    checks: createDeliveryChecks(params, options.tables, protocol),
     myAddresses: new Set(options.myAddresses),
     random: Math.random,
   });

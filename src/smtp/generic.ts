@@ -32,16 +32,21 @@ async function mapContent(content: MessageContent, map: AddressMap): Promise<Mes
   const header = await readHeader(content);
   if (header === undefined) return content;
   const fields = parseFields(header, Number.POSITIVE_INFINITY);
-  const rewritten = await rewriteFields(fields, {
-    rewrite: (address) => address,
-    mappings: { changes: () => true, map: (address) => mapped(address, map) },
-    warn: () => undefined,
-  });
+  const rewritten = await genericFields(fields, map);
   if (rewritten.every((field, i) => field === fields[i])) return content;
   return withHeader(content, header.length, headerOf(rewritten));
 }
 
-function headerOf(fields: readonly HeaderField[]): Buffer {
+/** The same objects where nothing changes. Rejects MappingError. */
+export async function genericFields(fields: readonly HeaderField[], map: AddressMap): Promise<readonly HeaderField[]> {
+  return rewriteFields(fields, {
+    rewrite: (address) => address,
+    mappings: { changes: () => true, map: (address) => mapped(address, map) },
+    warn: () => undefined,
+  });
+}
+
+export function headerOf(fields: readonly HeaderField[]): Buffer {
   return Buffer.from(fields.map(({ text }) => `${text}\r\n`).join(""), "latin1");
 }
 

@@ -3,6 +3,7 @@
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { DeliveryRecipient, DeliveryRequest, MessageContent } from "../mail/delivery.ts";
 import { ConnectionError } from "../net/client-connection.ts";
+import { ContentCheckError } from "./content-checks.ts";
 import { writeContent } from "./content-writer.ts";
 import { mailParameters, rcptParameters, successAction } from "./dsn.ts";
 import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, softened, type Verdict } from "./outcome.ts";
@@ -18,7 +19,7 @@ export interface TransactionResult {
   readonly reusable: boolean;
   /** A reused session turned out to be dead before it answered anything: try another, no harm done. */
   readonly stale: boolean;
-  /** The peer may have taken the message without our knowing: another host must not get it too. */
+  /** No other host may get the message now: the peer may have taken it without our knowing, or a table of ours failed. */
   readonly uncertain: boolean;
 }
 
@@ -27,6 +28,8 @@ export interface TransmitOptions {
   readonly settings: Settings;
   /** Milliseconds that only grow. */
   readonly now: () => number;
+  /** What is sent instead of the request's content; read once. Its stream may throw ContentCheckError. */
+  readonly checked?: MessageContent | undefined;
 }
 
 const END_PHASE = "sending end of data -- message may be sent more than once";
@@ -48,6 +51,7 @@ class Transaction {
   readonly #now: () => number;
   readonly #recipients: readonly DeliveryRecipient[];
   readonly #verdicts = new Map<number, Verdict>();
+  readonly #content: MessageContent;
   readonly #pipelined: boolean;
   #closing = false;
   /** The peer has said something about this message. */
@@ -59,6 +63,7 @@ class Transaction {
     this.#settings = options.settings;
     this.#now = options.now;
     this.#recipients = options.recipients;
+    this.#content = options.checked ?? request.content;
     this.#pipelined = session.features.has("PIPELINING");
   }
 
@@ -71,6 +76,10 @@ class Transaction {
       return this.#result({ reusable: !this.#closing, stale: false });
     } catch (cause) {
       session.connection.destroy();
+      if (cause instanceof ContentCheckError) {
+        this.#settleAll(ownVerdict("4.3.0", `local data error while talking to ${session.host}`));
+        return { ...this.#result({ reusable: false, stale: false }), uncertain: true };
+      }
       if (!(cause instanceof ConnectionError)) throw cause;
       const stale = session.uses > 1 && !this.#answered && cause.kind === "lost";
       if (!stale) this.#settleAll(brokenVerdict(session.host, cause, session.phase));
@@ -198,7 +207,7 @@ class Transaction {
       await this.#writeContent();
     } catch (cause) {
       // A server that refuses in the middle and closes has often said why.
-      if (!session.connection.hasLine) throw cause;
+      if (!(cause instanceof ConnectionError && session.connection.hasLine)) throw cause;
     }
     session.phase = END_PHASE;
     const last = accepted.length - 1;
@@ -220,7 +229,7 @@ class Transaction {
   async #writeContent(): Promise<void> {
     const { connection } = this.#session;
     const { lineLimit } = this.#settings;
-    const { broken } = await writeContent(connection, this.#request.content, {
+    const { broken } = await writeContent(connection, this.#content, {
       settings: this.#settings,
       now: this.#now,
     });

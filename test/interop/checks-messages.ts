@@ -134,6 +134,7 @@ export const ACTIONS: readonly CheckedMessage[] = [
     content: header("A: REDIRECT", "A: REDIRECT bad", "A: REDIRECT x@r.test", "A: FILTER discard:", "A: WARN x"),
   },
   { why: "BCC", content: header("A: BCC", "A: BCC bad", "A: BCC x@r.test", "A: BCC X@R.test", "A: BCC one@b.test") },
+  { why: "REDIRECT leaves out BCC", content: header("A: BCC x@r.test", "A: REDIRECT r@r.test") },
   {
     why: "PREPEND",
     content: header(
@@ -227,6 +228,32 @@ export const STRICT: readonly CheckedMessage[] = [
     ),
   },
   { why: "several faults", content: lines("Subject: a\xe9", "", "b\xe9") },
+];
+
+/** For the rules of the client. */
+export const OUTGOING: readonly CheckedMessage[] = [
+  {
+    why: "actions",
+    content: header(
+      ...["A: WARN w", " folded", "A: WARN", "A: INFO i", "A: STRIP s", "A: IGNORE", "A: DUNNO", "A: OK"],
+      ...["A: PREPEND X-P: y", "A: REPLACE X-R: y", "A: REPLACE From: me@x.test", "A: PREPEND", "A: PREPEND bad"],
+      `A: WARN ${"x".repeat(100)}`,
+    ),
+  },
+  {
+    why: "actions that cannot be done any more",
+    content: `${header("A: REJECT x", "A: HOLD", "A: PASS", "A: BCC a@b", "A: FILTER", "A: BOGUS")}\r\n!DISCARD\r\n!REDIRECT`,
+  },
+  {
+    why: "bodies",
+    content: body("!WARN b", "!IGNORE", "!STRIP", "!PREPEND p", "!REPLACE .r", "!PREPEND", "%long", "end"),
+  },
+  { why: "classes", content: PARTS },
+  { why: "digest", content: DIGEST },
+  { why: "any size", content: body(...Array(600).fill("x".repeat(99)), "!WARN 2") },
+  { why: "no depth is too deep", content: nest(103) },
+  { why: "a table that fails in the header", content: header("A:", "A: WARN") },
+  { why: "a table that fails in the body", content: body("!WARN x", "!", "!WARN y") },
 ];
 
 /** With body_checks_size_limit = 4, and 0. */

@@ -126,6 +126,17 @@ export const SMTP_PARAMETERS = {
   ...twice("lmtp", { connectTimeout: "0s", tcpPort: "24", skipQuit: "no", fallbackRelay: "" }),
   smtp_helo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to EHLO or HELO."),
   lmtp_lhlo_timeout: time("300s", "s", SECOND, "Time limit for the greeting and for the reply to LHLO."),
+  smtp_header_checks: list(
+    "",
+    "As header_checks, for what leaves by SMTP: only IGNORE, STRIP, PREPEND, REPLACE, INFO, WARN and DUNNO. The queue keeps the old text.",
+  ),
+  smtp_mime_header_checks: list("", "As mime_header_checks, for what leaves by SMTP; see smtp_header_checks."),
+  smtp_nested_header_checks: list("", "As nested_header_checks, for what leaves by SMTP; see smtp_header_checks."),
+  smtp_body_checks: list("", "As body_checks, for what leaves by SMTP, of any size; see smtp_header_checks."),
+  lmtp_header_checks: list("", "As smtp_header_checks, for what leaves by LMTP."),
+  lmtp_mime_header_checks: list("", "As smtp_mime_header_checks, for what leaves by LMTP."),
+  lmtp_nested_header_checks: list("", "As smtp_nested_header_checks, for what leaves by LMTP."),
+  lmtp_body_checks: list("", "As smtp_body_checks, for what leaves by LMTP."),
   smtp_generic_maps: list(
     "",
     "Tables address → address for what leaves by SMTP, envelope and header: for addresses that mean something here only.",
