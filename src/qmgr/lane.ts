@@ -2,7 +2,9 @@
  *  Postfix's qmgr_queue.c and qmgr_feedback.c in small. Starts nothing itself: the scheduler asks and tells.
  *
  *  States: open (window ≥ 1) → paused until a time (dead after failed cohorts, or rate delay) → open. */
+import type { Envelope } from "../mail/envelope.ts";
 import type { DeadReason, Job } from "./active.ts";
+import { ExpressQueue } from "./express.ts";
 import { Fifo } from "./fifo.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { Slots } from "./slots.ts";
@@ -36,6 +38,11 @@ export class Lane {
   /** What the lane may have in flight beside its window: only leased ones are ever missing. */
   readonly slots: Slots;
   readonly #jobs = new Fifo<Job>();
+  /** New small deliveries, while others wait. */
+  readonly #express = new ExpressQueue();
+  #expressRecipients = 0;
+  /** Whose turn it is. */
+  #expressNext = true;
   /** The store may hold further due recipients of this lane. Only set while something is queued or in flight, whose end
    *  makes the scheduler look; else new mail would queue up behind a backlog that nobody reads. */
   more = false;
@@ -58,6 +65,11 @@ export class Lane {
 
   get queuedRecipients(): number {
     return this.#recipients;
+  }
+
+  /** Of these, the ones that wait their turn in order. */
+  get regularRecipients(): number {
+    return this.#recipients - this.#expressRecipients;
   }
 
   get inFlight(): number {
@@ -85,7 +97,7 @@ export class Lane {
 
   /** How many deliveries may start now, slots aside. */
   get startable(): number {
-    return this.ready ? Math.min(this.#window - this.#inFlight, this.#jobs.length) : 0;
+    return this.ready ? Math.min(this.#window - this.#inFlight, this.#jobs.length + this.#express.length) : 0;
   }
 
   /** Whether a delivery may start now, slots aside. */
@@ -98,11 +110,27 @@ export class Lane {
     this.#recipients += job.recipients.length;
   }
 
-  /** The next delivery, now in flight; only when `ready`. */
+  /** Whether a new delivery of so many recipients may pass those that wait: it is one connection's work, and its sender
+   *  has not many in front of him. */
+  hasExpressFor(envelope: Envelope, recipients: number): boolean {
+    const waits = this.more || this.#jobs.length > 0;
+    return waits && recipients <= this.transport.limits.recipients && this.#express.hasRoomFor(envelope);
+  }
+
+  pushExpress(job: Job): void {
+    this.#express.push(job);
+    this.#recipients += job.recipients.length;
+    this.#expressRecipients += job.recipients.length;
+  }
+
+  /** The next delivery, now in flight; only when `ready`. The two queues take turns, so neither starves. */
   start(): Job | undefined {
-    const job = this.#jobs.take();
+    const express = this.#express.length > 0 && (this.#expressNext || this.#jobs.length === 0);
+    const job = express ? this.#express.take() : this.#jobs.take();
     if (!job) return undefined;
+    this.#expressNext = !express;
     this.#recipients -= job.recipients.length;
+    if (express) this.#expressRecipients -= job.recipients.length;
     this.#inFlight++;
     return job;
   }
@@ -110,7 +138,8 @@ export class Lane {
   /** Everything that waits, removed. */
   drain(): readonly Job[] {
     this.#recipients = 0;
-    return this.#jobs.drain();
+    this.#expressRecipients = 0;
+    return [...this.#jobs.drain(), ...this.#express.drain()];
   }
 
   /** A delivery ended and the destination answered. True when it was dead and is alive again. */

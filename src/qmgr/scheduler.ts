@@ -183,31 +183,46 @@ export class Scheduler implements QueueManager {
 
   /** Puts a message into the active set and its recipients into their lanes. */
   #admit(message: ClaimedMessage, keyOf: (r: QueuedRecipient) => string, from: "new" | "stored"): void {
-    const groups = new Map<Lane, QueuedRecipient[]>();
-    const refused: QueuedRecipient[] = [];
+    const groups = this.#byLane(message, keyOf);
+    const express = new Set<Lane>();
+    if (from === "new") this.#turnAway(message, groups, express);
     let admitted = 0;
-    for (const recipient of message.recipients) {
-      const lane = this.#lanes.open(keyOf(recipient));
-      if (from === "new" && this.#noRoom(lane)) {
-        lane.more = true;
-        refused.push(recipient);
-        continue;
-      }
-      admitted++;
-      const group = groups.get(lane);
-      if (group) group.push(recipient);
-      else groups.set(lane, [recipient]);
-    }
-    if (refused.length > 0) this.#giveBack(message, refused);
+    for (const recipients of groups.values()) admitted += recipients.length;
     if (admitted === 0) return;
     const active = this.#active.add(message, admitted, this.#options.clock.now());
     logActive(this.#options.log, message.envelope, message.sizeBytes, message.remaining);
     for (const [lane, recipients] of groups) {
       const refusal = this.#refusalOf(lane, from === "stored" ? recipients : undefined);
       if (refusal) this.#report({ active, recipients }, refusal);
+      else if (express.has(lane)) lane.pushExpress({ active, recipients });
       else this.#enqueue(lane, active, recipients);
     }
     for (const lane of groups.keys()) this.#pump(lane);
+  }
+
+  #byLane(message: ClaimedMessage, keyOf: (r: QueuedRecipient) => string): Map<Lane, QueuedRecipient[]> {
+    const groups = new Map<Lane, QueuedRecipient[]>();
+    for (const recipient of message.recipients) {
+      const lane = this.#lanes.open(keyOf(recipient));
+      const group = groups.get(lane);
+      if (group) group.push(recipient);
+      else groups.set(lane, [recipient]);
+    }
+    return groups;
+  }
+
+  /** Gives back what finds no room, and tells which lanes it may pass through without waiting in order. */
+  #turnAway(message: ClaimedMessage, groups: Map<Lane, QueuedRecipient[]>, express: Set<Lane>): void {
+    const refused: QueuedRecipient[] = [];
+    for (const [lane, recipients] of groups) {
+      if (lane.hasExpressFor(message.envelope, recipients.length)) express.add(lane);
+      else if (this.#noRoom(lane)) {
+        lane.more = true;
+        groups.delete(lane);
+        for (const recipient of recipients) refused.push(recipient);
+      }
+    }
+    if (refused.length > 0) this.#giveBack(message, refused);
   }
 
   /** Older mail of the lane waits in the store, or the lane has its share: new mail must queue up behind. */
@@ -249,7 +264,7 @@ export class Scheduler implements QueueManager {
       void this.#deliver(lane, job);
     }
     lane.slots.trim(this.#stopping ? 0 : lane.startable);
-    if (lane.queuedRecipients < LANE_LOW && lane.more && lane.pausedUntilMs === 0) {
+    if (lane.regularRecipients < LANE_LOW && lane.more && lane.pausedUntilMs === 0) {
       lane.more = false;
       this.#reader.wake();
     }
@@ -347,7 +362,7 @@ export class Scheduler implements QueueManager {
   #spaceFor(key: string): number {
     const lane = this.#lanes.find(key);
     if (this.#active.full) this.#overflow = true;
-    const room = lane ? (lane.pausedUntilMs > 0 ? 0 : LANE_FILL - lane.queuedRecipients) : LANE_FILL;
+    const room = lane ? (lane.pausedUntilMs > 0 ? 0 : LANE_FILL - lane.regularRecipients) : LANE_FILL;
     const space = Math.max(0, Math.min(room, this.#active.space));
     if (lane && lane.queuedRecipients > 0) lane.more = space === 0;
     return space;

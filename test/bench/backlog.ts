@@ -106,7 +106,7 @@ function append(shard: Shard, ids: QueueIdAllocator, { n, body, arrivalMs, dueMs
   shard.noteKey(key);
   const reason = `connect to ${lane.slice(5)}: Connection refused`;
   const deferred = [{ id: 1, dueMs, reason, lastTry: { dsn: "4.4.1" } }];
-  shard.delivery.settle({ key, done: [], deferred, warned: [], append: [] } as never);
+  shard.delivery.settle({ key, done: [], deferred, warned: [], append: [], forwards: [] });
 }
 
 /** In an order that has nothing to do with that of arrival. */

@@ -92,7 +92,7 @@ export class World {
   /** Commits a message and tells the scheduler, as cleanup does; `quiet`: as if it were in the queue from before. */
   async send(
     recipients: readonly string[],
-    options: { sender?: string; quiet?: boolean; filter?: string; dsn?: RecipientDsn } = {},
+    options: { sender?: string; quiet?: boolean; filter?: string; dsn?: RecipientDsn; login?: string } = {},
   ): Promise<QueueId> {
     const filter = options.filter;
     const sender = asAddress(options.sender ?? "me@example.org");
@@ -103,7 +103,9 @@ export class World {
       const lane = await this.queue.laneOf(address, sender, filter);
       rows.push({ address, original: address, lane, dueMs: this.clock.now(), dsn: options.dsn });
     }
-    const origin = { clientName: "c", clientAddress: "::1", helo: "c", protocol: "ESMTP", service: "submission" };
+    const { login } = options;
+    const who = login === undefined ? {} : { saslUsername: login };
+    const origin = { ...who, clientName: "c", clientAddress: "::1", helo: "c", protocol: "ESMTP", service: "submission" };
     const message = {
       envelope: {
         ...{ queueId, sender, arrivalMs: this.clock.now(), smtputf8: false, body: "7BIT" as const, origin },
