@@ -35,7 +35,8 @@ export function checkNames(snapshot: ConfigSnapshot): Problem[] {
 
 function usageOf(snapshot: ConfigSnapshot, all: readonly Assignment[]): Usage {
   const args = snapshot.services.flatMap((service) => service.args);
-  const texts = [...all.map(({ value }) => value), ...args];
+  const defaults = Object.values(REGISTRY).map((declaration) => declaration.default);
+  const texts = [...all.map(({ value }) => value), ...args, ...defaults];
   const classes = all.filter(({ name }) => name === "smtpd_restriction_classes").flatMap(({ value }) => words(value));
   return {
     referenced: new Set(texts.flatMap((text) => referencesIn(text).map(({ name }) => name))),

@@ -16,8 +16,8 @@ import { genericRequest } from "./generic.ts";
 import { openSession, type Refusal } from "./handshake.ts";
 import { findHosts } from "./hosts.ts";
 import { type NextHop, parseNextHops } from "./nexthop.ts";
-import { ownVerdict, softened, type Verdict } from "./outcome.ts";
-import type { ReplyRules } from "./reply.ts";
+import { ownVerdict, type Verdict } from "./outcome.ts";
+import type { SharedReplyRules } from "./reply.ts";
 import { replyRules } from "./reply-rules.ts";
 import { formatRelay, type Session, type Target } from "./session.ts";
 import { SessionCache } from "./session-cache.ts";
@@ -66,7 +66,7 @@ export class SmtpAgent implements DeliveryAgent {
   readonly probes = true;
   readonly #parts: AgentParts;
   readonly #cache: SessionCache;
-  readonly #replies: Omit<ReplyRules, "odd">;
+  readonly #replies: SharedReplyRules;
   #closed = false;
 
   constructor(parts: AgentParts) {
@@ -170,7 +170,7 @@ export class SmtpAgent implements DeliveryAgent {
     if ("failure" in hosts) {
       const soften = hosts.failure.kind === "bounced" && mistake !== undefined;
       if (soften) log.warning(`${mistake} configuration problem`);
-      this.#absent(delivery, soften ? softened(hosts.failure) : hosts.failure);
+      this.#absent(delivery, soften ? { ...hosts.failure, kind: "deferred", dsn: "4.3.5" } : hosts.failure);
       return;
     }
     delivery.sessions = 0;

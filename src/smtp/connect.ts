@@ -11,7 +11,12 @@ export interface ConnectParts {
   readonly log: Log;
 }
 
-/** Rejects ConnectionError. */
+/** The own address cannot be used, and must be (smtp_bind_address_enforce). */
+export class OwnAddressError extends Error {
+  override readonly name = "OwnAddressError";
+}
+
+/** Rejects ConnectionError, OwnAddressError. */
 export async function connectTo(target: Target, options: ConnectParts): Promise<ClientConnection> {
   const { settings, log } = options;
   const own = target.address.includes(":") ? settings.bindAddress6 : settings.bindAddress;
@@ -21,7 +26,7 @@ export async function connectTo(target: Target, options: ConnectParts): Promise<
   } catch (cause) {
     if (!(cause instanceof ConnectionError) || !isBindFailure(cause)) throw cause;
     log.warning(`smtp_connect_addr: bind ${own}: ${cause.message}`);
-    if (settings.bindEnforce) throw new ConnectionError("connect", `bind ${own}: ${cause.message}`, { cause });
+    if (settings.bindEnforce) throw new OwnAddressError();
     return connectFrom(undefined, target, options);
   }
 }

@@ -8,11 +8,11 @@ import type { Address } from "../mail/address.ts";
 import { type ClientConnection, ConnectionError } from "../net/client-connection.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import { authenticate } from "./authentication.ts";
-import { connectTo } from "./connect.ts";
+import { connectTo, OwnAddressError } from "./connect.ts";
 import { findCredentials } from "./credentials.ts";
 import { sayHello, speaksEsmtp, unfriendly } from "./hello.ts";
 import { brokenVerdict, ownVerdict, type Verdict } from "./outcome.ts";
-import { type ReplyRules, replyClass } from "./reply.ts";
+import { replyClass, type SharedReplyRules } from "./reply.ts";
 import { formatHost, formatRelay, Session, type Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsEngine } from "./tls-engine.ts";
@@ -32,7 +32,7 @@ export interface HandshakeOptions {
   readonly queuedMs: number;
   /** Of the message that the session is opened for. */
   readonly queueId: string;
-  readonly replies: Omit<ReplyRules, "odd">;
+  readonly replies: SharedReplyRules;
   readonly signal: AbortSignal;
 }
 
@@ -83,6 +83,10 @@ async function attempt(target: Target, tls: PreparedTls | undefined, options: Ha
   try {
     connection = await connectTo(target, options);
   } catch (cause) {
+    if (cause instanceof OwnAddressError) {
+      const verdict = ownVerdict("4.4.0", "server configuration error");
+      return { refusal: { verdict, reached: false }, tlsFailed: false };
+    }
     if (!(cause instanceof ConnectionError)) throw cause;
     const verdict = ownVerdict("4.4.1", `connect to ${formatRelay(target)}: ${cause.message}`);
     return { refusal: { verdict, reached: false }, tlsFailed: false };

@@ -3,7 +3,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import { ConnectionError } from "../net/client-connection.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
-import type { ReplyRules } from "./reply.ts";
+import type { SharedReplyRules } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 
 export interface ReplyRulesParts {
@@ -13,26 +13,30 @@ export interface ReplyRulesParts {
   readonly log: Log;
 }
 
-export function replyRules({ settings, tables, clock, log }: ReplyRulesParts): Omit<ReplyRules, "odd"> {
+export function replyRules({ settings, tables, clock, log }: ReplyRulesParts): SharedReplyRules {
   const now = settings.perRequestDeadline ? () => clock.monotonic() : undefined;
   const ref = settings.replyFilter;
   if (ref === "") return { now };
-  return { now, filter: (line) => filtered(line, { ref, tables, log }) };
+  return { now, filter: (line, queueId) => filtered(line, { ref, tables, log, queueId }) };
+}
+
+interface FilterParts {
+  readonly ref: string;
+  readonly tables: TableOpener;
+  readonly log: Log;
+  readonly queueId: string;
 }
 
 /** The line that stands in for what the server said. A table that cannot answer ends the session: mail waits. */
-async function filtered(
-  line: string,
-  { ref, tables, log }: { readonly ref: string; readonly tables: TableOpener; readonly log: Log },
-): Promise<string> {
+async function filtered(line: string, { ref, tables, log, queueId }: FilterParts): Promise<string> {
   try {
     const value = await tables.open(ref).get(line);
     if (value === undefined) return line;
-    log.info(`replacing server reply "${line}" with "${value}"`);
+    log.info(`${queueId}: replacing server reply "${line}" with "${value}"`);
     return value;
   } catch (error) {
     if (!(error instanceof TableError)) throw error;
-    log.warning(`table ${ref} lookup error for ${line}`);
+    log.warning(`${queueId}: table ${ref} lookup error for ${line}`);
     throw new ConnectionError("local", error.message, { cause: error });
   }
 }

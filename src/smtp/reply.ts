@@ -14,14 +14,20 @@ export interface PeerReply {
   readonly lines: readonly string[];
 }
 
-/** How a client reads replies. */
-export interface ReplyRules {
+/** How all sessions of a client read replies. */
+export interface SharedReplyRules {
   /** smtp_reply_filter: what to take for the line. Rejects ConnectionError of kind "local". */
-  readonly filter?: ((line: string) => string | Promise<string>) | undefined;
-  /** Told of each line that was cut, and of each that is no reply. */
-  readonly odd: (what: "long" | "garbage", line: string) => void;
+  readonly filter?: ((line: string, queueId: string) => string | Promise<string>) | undefined;
   /** The time limit is for the whole reply (smtp_per_request_deadline), by this clock; undefined: for each line. */
   readonly now?: (() => number) | undefined;
+}
+
+/** How one session does. */
+export interface ReplyRules {
+  readonly filter?: ((line: string) => string | Promise<string>) | undefined;
+  readonly now?: (() => number) | undefined;
+  /** Told of each line that was cut, and of each that is no reply. */
+  readonly odd: (what: "long" | "garbage", line: string) => void;
 }
 
 /** Of one reply; a peer that says more does not mean it. */

@@ -4,7 +4,7 @@ import type { Log } from "../log/log.ts";
 import type { TlsSession } from "../mail/client.ts";
 import { type ClientConnection, MAX_LINE_BYTES } from "../net/client-connection.ts";
 import type { NameOrigin } from "./host-lookup.ts";
-import { type PeerReply, type ReplyRules, readReply } from "./reply.ts";
+import { type PeerReply, type ReplyRules, readReply, type SharedReplyRules } from "./reply.ts";
 import type { Protocol } from "./settings.ts";
 
 const EHLO_MAPS = "smtp_discard_ehlo_keyword_address_maps";
@@ -50,7 +50,7 @@ export interface SessionOptions {
   readonly openedMs: number;
   readonly log: Log;
   readonly protocol: Protocol;
-  readonly replies: Omit<ReplyRules, "odd">;
+  readonly replies: SharedReplyRules;
 }
 
 export class Session {
@@ -79,7 +79,12 @@ export class Session {
   constructor(options: SessionOptions) {
     this.#log = options.log;
     this.#protocol = options.protocol;
-    this.#rules = { ...options.replies, odd: (what, line) => this.#warn(what, line) };
+    const { filter, now } = options.replies;
+    this.#rules = {
+      filter: filter && ((line) => filter(line, this.queueId)),
+      now,
+      odd: (what, line) => this.#warn(what, line),
+    };
     this.connection = options.connection;
     this.target = options.target;
     this.openedMs = options.openedMs;

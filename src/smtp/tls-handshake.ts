@@ -46,7 +46,7 @@ export async function startTlsIfWanted(
     if (!required) return undefined;
     return ownVerdict("4.7.4", `TLS is required, but was not offered by host ${session.host}`);
   }
-  const reply = await session.command("STARTTLS", "performing the STARTTLS handshake", settings.timeouts.startTlsMs);
+  const reply = await session.command("STARTTLS", "receiving the STARTTLS response", settings.timeouts.startTlsMs);
   if (replyClass(reply) !== 2) {
     if (!required) return undefined;
     const text = `TLS is required, but host ${session.host} refused to start TLS: ${reply.text}`;

@@ -7,7 +7,7 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { type Peer, parsePeers } from "../peers/peer-file.ts";
 import { newAccount, PeerServer } from "../peers/peer-server.ts";
-import { filledIn, plainHosts } from "../peers/play.ts";
+import { filledIn, nexthopOf, plainHosts, settingsOf } from "../peers/play.ts";
 import { Conversation } from "../testbed/conversation.ts";
 import { hasPostfix, TestPostfix } from "../testbed/postfix.ts";
 import { freePort } from "../testbed/server.ts";
@@ -74,10 +74,10 @@ async function startPostfix(places: readonly Place[]): Promise<TestPostfix> {
   const routes: string[] = [];
   const services: string[] = [];
   for (const { peer, servers, domain } of places) {
-    const hops = [];
-    for (const [n, server] of servers.entries()) hops.push(`[127.0.0.${n + 1}]:${await server.start()}`);
-    routes.push(`${domain} ${domain}:${hops.join(", ")}`);
-    const settings = Object.entries(peer.settings).map(([name, value]) => `  -o { ${name} = ${value} }\n`);
+    const ports: number[] = [];
+    for (const server of servers) ports.push(await server.start());
+    routes.push(`${domain} ${domain}:${nexthopOf(peer, ports)}`);
+    const settings = Object.entries(settingsOf(peer, ports)).map(([name, value]) => `  -o { ${name} = ${value} }\n`);
     services.push(`${domain} unix - - n - - ${peer.protocol}\n${settings.join("")}`);
   }
   const postfix = new TestPostfix(await freePort(), {

@@ -2,7 +2,8 @@
  *
  *    ## what the peer does
  *    why: the rule that decides, RFC 5321 §… or a Postfix manual page
- *    set: smtp_rcpt_timeout = 1s            a parameter; any number of these
+ *    set: smtp_rcpt_timeout = 1s            a parameter; any number of these; $port2 is the port of host 2
+ *    apart: 1                               the last host is no part of the next hop
  *    protocol: lmtp                         smtp if not given
  *    features: PIPELINING, SIZE 1000        the EHLO reply of all hosts; none: `features:`
  *    to: a b c                              recipients, @dest.test added; `one` if not given
@@ -59,6 +60,8 @@ export interface Peer {
   features: readonly string[];
   readonly rules: Rule[];
   hosts: number;
+  /** How many of the last hosts are no part of the next hop. */
+  apart: number;
   readonly deliveries: DeliveryWords[];
   readonly said: string[];
   readonly unsaid: string[];
@@ -99,6 +102,7 @@ function newPeer(title: string, line: number): Peer {
     features: ["PIPELINING", "8BITMIME", "SIZE 0"],
     rules: [],
     hosts: 1,
+    apart: 0,
     deliveries: [newDelivery()],
     said: [],
     unsaid: [],
@@ -163,7 +167,7 @@ function readField(name: string, value: string, { peer, delivery }: { peer: Peer
   else if (name === "protocol" && (value === "smtp" || value === "lmtp")) peer.protocol = value;
   else if (name === "set") return readSetting(value, peer.settings);
   else if (name === "features") peer.features = value.split(", ").filter(Boolean);
-  else if (name === "hosts") peer.hosts = Number(value);
+  else if (name === "apart") peer.apart = Number(value);
   else if (name === "to") delivery.to = value.split(" ");
   else if (name === "from") delivery.from = value === "<>" ? "" : value;
   else if (name === "content") delivery.content = contentOf(value);

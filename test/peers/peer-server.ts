@@ -2,7 +2,7 @@
  *
  *  Stages: connect, greeting, each verb (EHLO, HELO, LHLO, STARTTLS, AUTH, XFORWARD, MAIL, RCPT, DATA, RSET, QUIT), RESPONSE
  *  (a line of a SASL exchange), DOT (the end of data; in LMTP once for each accepted recipient), BODY (its number is that of
- *  content bytes after which it happens), HELLO2 (the EHLO behind STARTTLS). Actions, several separated by ` ; `:
+ *  content bytes after which it happens), HELLOTLS (the EHLO behind STARTTLS). Actions, several separated by ` ; `:
  *
  *    550 5.1.1 nobody   any text: sent as a line; \r\n and other escapes as in peer-file.ts; "250-x\r\n250 y" is two lines
  *    usual              what a good server says here
@@ -101,6 +101,7 @@ class Conversation {
   readonly #session: number;
   readonly #counts = new Map<string, number>();
   #socket: Socket;
+  readonly #raw: Socket;
   #input = Buffer.alloc(0);
   #wake: () => void = () => {};
   #ended = false;
@@ -112,7 +113,7 @@ class Conversation {
   #secured = false;
 
   constructor(socket: Socket, session: number, server: PeerServer) {
-    this.#socket = socket;
+    this.#socket = this.#raw = socket;
     this.#session = session;
     this.#server = server;
     this.#listen(socket);
@@ -134,13 +135,13 @@ class Conversation {
     this.#server.account.commands.push(line);
     const challenged = this.#lastReply.startsWith("334");
     const verb = challenged ? "RESPONSE" : (line.split(" ")[0] ?? "").toUpperCase();
-    const hello = this.#secured && verb === "EHLO" && this.#server.rule("HELLO2", 1, this.#session) !== undefined;
-    if (!(await this.#stage(hello ? "HELLO2" : verb))) return false;
+    const hello = this.#secured && verb === "EHLO" && this.#server.rule("HELLOTLS", 1, this.#session) !== undefined;
+    if (!(await this.#stage(hello ? "HELLOTLS" : verb))) return false;
     const positive =
       /(?:^|\n)2\d\d[^-][^\n]*$/.test(this.#lastReply.trimEnd()) || /^2\d\d$/.test(this.#lastReply.trimEnd());
     if (verb === "MAIL" || verb === "RSET") this.#recipients = [];
     if (verb === "MAIL") this.#mail = positive;
-    if (verb === "RCPT" && positive) this.#recipients.push(/<(.*)>/.exec(line)?.[1] ?? "");
+    if (verb === "RCPT" && positive) this.#recipients.push((/<(.*)>/.exec(line)?.[1] ?? "").replaceAll('"', ""));
     if (verb === "DATA" && this.#lastReply.startsWith("3")) return this.#content();
     if (verb === "QUIT") this.#socket.end();
     return verb !== "QUIT";
@@ -214,7 +215,7 @@ class Conversation {
         this.#socket.end();
         return false;
       case "reset":
-        this.#socket.resetAndDestroy();
+        this.#raw.resetAndDestroy();
         return false;
       case "tls":
         return this.#secure();
@@ -257,7 +258,7 @@ class Conversation {
 
   #usual(stage: string): string {
     if (stage === "greeting") return "220 peer.test ESMTP";
-    if (stage === "EHLO" || stage === "LHLO" || stage === "HELLO2") {
+    if (stage === "EHLO" || stage === "LHLO" || stage === "HELLOTLS") {
       const lines = ["peer.test", ...this.#server.peer.features];
       return lines.map((line, i) => `250${i === lines.length - 1 ? " " : "-"}${line}`).join("\r\n");
     }

@@ -2,9 +2,11 @@
  *  what always holds: one outcome for each recipient, "sent" only for what a peer has acknowledged, nothing acknowledged
  *  twice, no connection left open. */
 import assert from "node:assert/strict";
-import type { LogRecord } from "../../src/log/log.ts";
+import { Log, type LogRecord } from "../../src/log/log.ts";
 import type { RcptOutcome } from "../../src/mail/delivery.ts";
 import { createWorld, type World } from "../../src/smtp/testdata/world.ts";
+import { createTableOpener } from "../../src/tables/open.ts";
+import { type FileSource, TableError } from "../../src/tables/table.ts";
 import type { DeliveryWords, Peer } from "./peer-file.ts";
 import { type Account, newAccount, PeerServer } from "./peer-server.ts";
 
@@ -29,9 +31,10 @@ export async function playPeer(peer: Peer): Promise<Played> {
   const ports: number[] = [];
   for (const server of servers) ports.push(await server.start());
   const world = createWorld({
-    nexthop: ports.map((port, i) => `[127.0.0.${i + 1}]:${port}`).join(", "),
-    settings: peer.settings,
+    nexthop: nexthopOf(peer, ports),
+    settings: settingsOf(peer, ports),
     protocol: peer.protocol,
+    opener: createTableOpener({ files: NO_FILES, log: NO_LOG, configDirectory: "/nowhere" }),
   });
   try {
     const outcomes: { recipient: string; outcome: string }[][] = [];
@@ -50,6 +53,23 @@ export async function playPeer(peer: Peer): Promise<Played> {
     await world.agent.close();
     for (const server of servers) await server.stop().catch(() => undefined);
   }
+}
+
+const NO_LOG = new Log({ sink: () => undefined, now: () => 0, tag: "", id: 0 });
+const NO_FILES: FileSource = {
+  read: (path) => {
+    throw new TableError(`No file ${path}`);
+  },
+};
+
+export function nexthopOf(peer: Peer, ports: readonly number[]): string {
+  const items = ports.map((port, i) => `[127.0.0.${i + 1}]:${port}`);
+  return items.slice(0, items.length - peer.apart).join(", ");
+}
+
+export function settingsOf(peer: Peer, ports: readonly number[]): Readonly<Record<string, string>> {
+  const filled = (value: string) => value.replace(/\$port(\d)/g, (_all, n: string) => `${ports[Number(n) - 1]}`);
+  return Object.fromEntries(Object.entries(peer.settings).map(([name, value]) => [name, filled(value)]));
 }
 
 async function deliver(world: World, words: DeliveryWords): Promise<readonly RcptOutcome[]> {

@@ -8,7 +8,7 @@ import { Log, type LogRecord } from "../../log/log.ts";
 import { asAddress } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
-import { type LookupTable, TableError } from "../../tables/table.ts";
+import { type LookupTable, TableError, type TableOpener } from "../../tables/table.ts";
 import { createSmtpAgent, type SmtpAgentOptions } from "../create.ts";
 
 export type Zone = Readonly<Record<string, { mx?: readonly MxRecord[]; a?: readonly string[]; temporary?: boolean }>>;
@@ -57,6 +57,8 @@ export function createWorld(options: {
   readonly settings?: Readonly<Record<string, string>>;
   readonly zone?: Zone;
   readonly tables?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** Real tables instead. */
+  readonly opener?: TableOpener;
   readonly myAddresses?: readonly string[];
   readonly protocol?: "smtp" | "lmtp";
   readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
@@ -69,7 +71,7 @@ export function createWorld(options: {
   const agent = createSmtpAgent({
     params: parametersOf(options.settings ?? {}),
     dns: options.dns ?? zoneDns(options.zone ?? {}),
-    tables: { open: (ref) => tableOf(ref, options.tables?.[ref]) },
+    tables: options.opener ?? { open: (ref) => tableOf(ref, options.tables?.[ref]) },
     clock: systemClock,
     deadlines: new Deadlines(systemClock),
     log,
