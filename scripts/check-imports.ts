@@ -18,7 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["rewrite", "sasl", "anvil", "policy", "milter", "dkim"],
   ["queue", "access"],
   ["cleanup", "proof"],
-  ["smtp", "local", "bounce", "verify"],
+  ["smtp", "local", "bounce", "verify", "proxy"],
   ["smtpd", "qmgr", "pickup"],
   ["admin"],
   ["master"],

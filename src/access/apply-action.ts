@@ -121,7 +121,7 @@ type EffectAction =
 /** A message-wide action, or DUNNO with a warning where it cannot be one. */
 function effectOf(action: EffectAction, scene: Scene): Outcome {
   const { finding, context } = scene;
-  const unfit = misplaced(action.kind, context) ?? misspelt(action, finding.key);
+  const unfit = misplaced(action.kind, scene) ?? misspelt(action, finding.key);
   if (unfit !== undefined) {
     context.log.warning(`access table ${finding.table}${unfit}`);
     return DUNNO;
@@ -143,8 +143,12 @@ function effectAndText(action: EffectAction): { effect: Effect; text: string | u
 }
 
 /** Why an action has no message to act on here. */
-function misplaced(kind: EffectAction["kind"], { effectScope, stage }: Context): string | undefined {
+function misplaced(kind: EffectAction["kind"], { context, services }: Scene): string | undefined {
+  const { effectScope, stage } = context;
   const verb = kind.toUpperCase();
+  if (kind !== "prepend" && services.params.get("smtpd_proxy_filter") !== "") {
+    return `: with smtpd_proxy_filter specified, action ${verb} is unavailable`;
+  }
   if (effectScope === "etrn" && kind !== "prepend") return `: action ${verb} is unavailable in smtpd_etrn_restrictions`;
   if (effectScope !== "message") {
     return `: with smtpd_delay_reject=no, action ${verb} is always skipped in Client host or Helo command restrictions`;

@@ -19,7 +19,8 @@ export interface IncomingMessage {
 }
 
 export type CleanupResult =
-  | { readonly kind: "queued" }
+  /** `reply`: that of a before-queue filter, which has taken it in the place of our queue. */
+  | { readonly kind: "queued"; readonly reply?: Reply | undefined }
   /** Refused with the reply to give: 452/451 storage, 552 5.3.4, 554 5.4.0 too many hops … */
   | { readonly kind: "refused"; readonly reply: Reply; readonly log: string };
 

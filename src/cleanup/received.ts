@@ -21,7 +21,9 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
   if (origin.saslUsername !== undefined && params.get("smtpd_sasl_authenticated_header")) {
     lines.push(`(Authenticated sender: ${comment(safe(origin.saslUsername))})`);
   }
-  const by = `by ${params.get("myhostname")} (${params.get("mail_name")}) with ${withProtocol(envelope, tls)} id ${envelope.queueId}`;
+  // A message that a before-queue filter gets has none.
+  const id = envelope.queueId === "" ? "" : ` id ${envelope.queueId}`;
+  const by = `by ${params.get("myhostname")} (${params.get("mail_name")}) with ${withProtocol(envelope, tls)}${id}`;
   const named = accepted ?? recipients;
   const only = named.length === 1 ? named[0] : undefined;
   const date = formatMailDate(envelope.arrivalMs);

@@ -12,6 +12,7 @@ import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
 import { POLICY_PARAMETERS } from "./params/policy.ts";
+import { PROXY_PARAMETERS } from "./params/proxy.ts";
 import { QMGR_PARAMETERS } from "./params/qmgr.ts";
 import { QUEUE_PARAMETERS } from "./params/queue.ts";
 import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
@@ -43,6 +44,7 @@ test("REGISTRY: every parameter is declared in one file", () => {
     LOG_PARAMETERS,
     MASTER_PARAMETERS,
     POLICY_PARAMETERS,
+    PROXY_PARAMETERS,
     QMGR_PARAMETERS,
     QUEUE_PARAMETERS,
     REWRITE_PARAMETERS,

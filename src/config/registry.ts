@@ -11,6 +11,7 @@ import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
 import { PICKUP_PARAMETERS } from "./params/pickup.ts";
 import { POLICY_PARAMETERS } from "./params/policy.ts";
+import { PROXY_PARAMETERS } from "./params/proxy.ts";
 import { QMGR_PARAMETERS } from "./params/qmgr.ts";
 import { QUEUE_PARAMETERS } from "./params/queue.ts";
 import { REWRITE_PARAMETERS } from "./params/rewrite.ts";
@@ -39,6 +40,7 @@ export const REGISTRY = {
   ...SMTP_TLS_PARAMETERS,
   ...LOCAL_PARAMETERS,
   ...VERIFY_PARAMETERS,
+  ...PROXY_PARAMETERS,
   ...BOUNCE_PARAMETERS,
   ...LOG_PARAMETERS,
   ...MASTER_PARAMETERS,

@@ -1,4 +1,5 @@
 /** master/service.ts: wires one smtpd service of master.cf: its access lists, SASL backend, TLS, cleanup. */
+import { resolve as resolvePath } from "node:path";
 import { compileAccess } from "../access/compile.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import { createContentChecks } from "../cleanup/content-checks.ts";
@@ -10,6 +11,7 @@ import type { Log } from "../log/log.ts";
 import type { AddressProber } from "../mail/address-prober.ts";
 import { createPolicyServers } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
+import { createBeforeQueueFilter } from "../proxy/create.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
@@ -96,6 +98,10 @@ export function wireService(
     sasl,
     announce: (backend, session) => announcedMechanisms(backend, params, session),
     cleanup: makeCleanup(params, resolver),
+    filter: createBeforeQueueFilter(params, {
+      deadlines: kit.deadlines,
+      directory: resolvePath(params.get("queue_directory"), "queue"),
+    }),
     ...sharedParts(kit, syslogName),
     resolver,
     // On a submission service nobody has to be let in for that: no other server calls there.

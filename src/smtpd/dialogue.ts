@@ -29,6 +29,7 @@ export async function converse(session: Session): Promise<void> {
     session.log.error(`Session of ${session.peer} failed: ${session.printable(stack.replace(/\s*\n\s*/g, " | "))}`);
     session.send(reply(421, "4.3.0", `${session.settings.hostname} Server local data error`));
   }
+  session.transaction?.filtered?.close();
   if (session.limits.counted) {
     session.connection.flush();
     await session.limits.disconnect();

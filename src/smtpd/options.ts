@@ -11,6 +11,7 @@ import type { ProbeSender } from "../mail/probe-sender.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { Socket } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
+import type { BeforeQueueFilter } from "../proxy/filter.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import type { MechanismProperties, SaslBackend } from "../sasl/backend.ts";
 import type { ClientCounting } from "./client-limits.ts";
@@ -35,6 +36,8 @@ export interface SmtpdOptions {
   /** Mechanisms a session may see and use. */
   announce(backend: SaslBackend, session: { readonly tls: boolean }): readonly MechanismProperties[];
   readonly cleanup: Cleanup;
+  /** smtpd_proxy_filter: gets messages in the place of cleanup; undefined: none. */
+  readonly filter?: BeforeQueueFilter | undefined;
   nextQueueId(): QueueId;
   readonly resolver: AddressResolver;
   /** Who sends our address probes: mail to it is taken from everybody. undefined: nobody. */

@@ -68,6 +68,7 @@ class StageOf {
         ...options,
         counting: undefined,
         cleanup: emptyCleanup(script.sizeBytes),
+        filter: undefined,
         nextQueueId: () => "NOQUEUE" as QueueId,
         freeBytes: () => Number.MAX_SAFE_INTEGER,
         explainer: { trace: "always", take: (explanation) => this.#explanations.push(explanation) },

@@ -211,17 +211,20 @@ export class Session {
     const { transaction } = this;
     if (transaction === undefined || transaction.queueId !== undefined) return;
     transaction.queueId = this.options.nextQueueId();
-    this.log.info(
-      `${transaction.queueId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}`,
-      () => ({
-        ...clientFields(this, "client"),
-        ...loginFields(this),
-      }),
-    );
+    this.logClient();
+  }
+
+  /** `QID: client=name[address]`: whose message it is. */
+  logClient(): void {
+    this.log.info(`${this.logId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}`, () => ({
+      ...clientFields(this, "client"),
+      ...loginFields(this),
+    }));
   }
 
   /** Forgets the transaction (RSET, HELO, end of message). */
   resetTransaction(): void {
+    this.transaction?.filtered?.close();
     this.transaction = undefined;
     this.recipient = undefined;
     this.forwarded = undefined;

@@ -4,6 +4,7 @@ import { type Address, asAddress } from "../mail/address.ts";
 import type { MessageDsn } from "../mail/dsn.ts";
 import type { Recipient } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
+import type { FilteredMail } from "../proxy/filter.ts";
 
 export interface TransactionStart {
   readonly sender: Address;
@@ -29,8 +30,12 @@ export class Transaction {
   overshoot = 0;
   /** What policy servers know the message by; set when first asked for. */
   instance: string | undefined;
-  /** Set with the first accepted recipient. */
+  /** Set with the first accepted recipient; never where a before-queue filter takes the message. */
   queueId: QueueId | undefined;
+  /** As the client gave it, for a before-queue filter. */
+  mailCommand = "";
+  /** The transaction with the before-queue filter, from the first recipient on. */
+  filtered: FilteredMail | undefined;
 
   constructor(start: TransactionStart) {
     this.start = start;

@@ -1,13 +1,19 @@
 /** smtpd/commands/data.ts: DATA (RFC 5321 §4.1.1.4): streams the content to cleanup; 250 only after it is stored. */
 import type { Awaitable } from "../../base/awaitable.ts";
-import type { IncomingMessage } from "../../cleanup/cleanup.ts";
+import type { IncomingMessage, MessageOptions } from "../../cleanup/cleanup.ts";
+import { receivedField } from "../../cleanup/received.ts";
+import type { QueueId } from "../../mail/queue-id.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { TableError } from "../../tables/table.ts";
 import { DataReader } from "../data-reader.ts";
+import { FilteredMessage, logFilterAnswer } from "../filtering.ts";
 import { answer, type HandlerResult, type Lost, lost, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import type { Transaction } from "../transaction.ts";
 import { applyVerdict, logNotice } from "../verdict.ts";
+
+/** Of a message that is never queued here. */
+const NO_QUEUE_ID = "" as QueueId;
 
 /** Why DATA is refused now, or undefined. */
 function checkData(session: Session, args: string): Reply | undefined {
@@ -37,7 +43,9 @@ export async function runData(session: Session, args: string): Promise<HandlerRe
     session.recipient = undefined;
     return replyWith(reply(451, "4.3.0", "Temporary lookup failure"));
   }
-  const message = begin(session, transaction, role);
+  const begun = transaction.filtered ? await beginFiltered(session, transaction, role) : undefined;
+  if (begun && "refused" in begun) return replyWith(begun.refused);
+  const message = begun?.message ?? session.options.cleanup.begin(messageOptions(session, transaction, role));
   session.send(reply(354, undefined, "End data with <CR><LF>.<CR><LF>"));
   try {
     return await take(session, message);
@@ -80,12 +88,30 @@ async function roleFrom(
   }
 }
 
-function begin(session: Session, transaction: Transaction, role: "submission" | "mx"): IncomingMessage {
+/** The content goes to the before-queue filter, in front of it what smtpd(8) adds. */
+async function beginFiltered(
+  session: Session,
+  transaction: Transaction,
+  role: "submission" | "mx",
+): Promise<{ readonly message: IncomingMessage } | { readonly refused: Reply } | undefined> {
+  const { filtered, prepend } = transaction;
+  if (filtered === undefined) return undefined;
+  const begun = await filtered.begin();
+  if (!begun.accepted) return { refused: begun.reply };
+  // Who stands between two filters adds no Received of its own.
+  const received = session.forwarded
+    ? []
+    : [receivedField(messageOptions(session, transaction, role), session.options.params)];
+  const head = [...prepend, ...received].map((field) => `${field}\r\n`).join("");
+  return { message: new FilteredMessage(filtered, Buffer.from(head)) };
+}
+
+function messageOptions(session: Session, transaction: Transaction, role: "submission" | "mx"): MessageOptions {
   const { options, client, helo, protocol, user } = session;
-  const { queueId } = transaction;
+  const queueId = transaction.filtered ? NO_QUEUE_ID : transaction.queueId;
   if (queueId === undefined) throw new Error("A transaction with recipients has no queue id");
   const { sender, smtputf8, body, saslSender, dsn } = transaction.start;
-  return options.cleanup.begin({
+  return {
     envelope: {
       queueId,
       sender: sender === "" ? sender : options.resolver.rewrite(sender),
@@ -112,7 +138,7 @@ function begin(session: Session, transaction: Transaction, role: "submission" | 
     tls: session.tls,
     prepend: transaction.prepend,
     role,
-  });
+  };
 }
 
 type Received =
@@ -192,9 +218,11 @@ async function finish(
     return replyWith(refused);
   }
   const result = await message.finish({ hold: transaction?.hold ?? false, discard: transaction?.discard ?? false });
+  if (transaction?.filtered) logFilterAnswer(session, result);
   if (result.kind === "refused") return replyWith(result.reply);
   session.errors = 0;
   session.junk = 0;
+  if (result.reply) return replyWith(result.reply);
   return answer(250, "2.0.0", `Ok: queued as ${transaction?.queueId}`);
 }
 

@@ -24,11 +24,11 @@ export function runMail(session: Session, args: string): Awaitable<HandlerResult
   const text = /^FROM:(.*)$/is.exec(args)?.[1];
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: MAIL FROM:<address>");
   return whenKnown(session.limits.mail(session), (tooMuch) =>
-    tooMuch ? replyWith(tooMuch) : takeSender(session, text),
+    tooMuch ? replyWith(tooMuch) : takeSender(session, args, text),
   );
 }
 
-function takeSender(session: Session, text: string): Awaitable<HandlerResult> {
+function takeSender(session: Session, args: string, text: string): Awaitable<HandlerResult> {
   const { settings } = session;
   const path = parsePath(text, { ...settings.pathSyntax, nullAllowed: true });
   if (path === undefined || (hasUtf8Domain(path.address) && !/(?:^|\s)SMTPUTF8(?:\s|$)/i.test(path.rest))) {
@@ -40,15 +40,24 @@ function takeSender(session: Session, text: string): Awaitable<HandlerResult> {
     dsn: session.keeps("DSN"),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
-  return begin(session, path.address, parameters.value);
+  return begin(session, transactionOf(path.address, parameters.value, args));
 }
 
-function begin(session: Session, sender: Address, parameters: MailParameters): Awaitable<HandlerResult> {
+function transactionOf(sender: Address, parameters: MailParameters, args: string): Transaction {
   const { size, body, smtputf8, auth, dsn } = parameters;
-  session.transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth, dsn });
+  const transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth, dsn });
+  transaction.mailCommand = `MAIL ${args}`;
+  return transaction;
+}
+
+function begin(session: Session, transaction: Transaction): Awaitable<HandlerResult> {
+  session.transaction = transaction;
+  const size = transaction.start.declaredSize;
   return whenKnown(checkSize(session, size) ?? checkSender(session), (denied) => {
-    const refused = denied ?? checkSpace(session);
-    if (!refused && !session.settings.delayOpen) session.openQueueFile();
+    // Where a filter takes the message there is no queue file.
+    const queued = session.options.filter === undefined;
+    const refused = denied ?? (queued ? checkSpace(session) : undefined);
+    if (!refused && queued && !session.settings.delayOpen) session.openQueueFile();
     if (!refused) return answer(250, "2.1.0", "Ok");
     session.resetTransaction();
     return replyWith(refused);

@@ -6,6 +6,7 @@ import { parsePath } from "../../mail/path.ts";
 import { isProbeSender } from "../../mail/probe-sender.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { TableError } from "../../tables/table.ts";
+import { passRecipient } from "../filtering.ts";
 import { parseRcptParameters } from "../mail-parameters.ts";
 import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
@@ -37,7 +38,7 @@ function takeRecipient(session: Session, transaction: Transaction, text: string)
     return replyWith(parameters.reply);
   }
   if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
-  return offer(session, transaction, { address: path.address, dsn: parameters.value });
+  return offer(session, transaction, { command: `RCPT TO:${text}`, address: path.address, dsn: parameters.value });
 }
 
 /** DAT-11: 452 per recipient beyond the limit; the others stay. Only a stubborn client makes errors with it. */
@@ -56,6 +57,8 @@ function decide(session: Session, address: Address): Awaitable<Reply | undefined
 
 /** What a client offers: one recipient. */
 interface Offer {
+  /** As the client gave it. */
+  readonly command: string;
   readonly address: Address;
   readonly dsn: RecipientDsn | undefined;
 }
@@ -86,11 +89,20 @@ function consider(
 function take(
   session: Session,
   transaction: Transaction,
-  { address, rewritten, dsn }: Offer & { readonly rewritten: Address },
-): HandlerResult {
+  { address, command, rewritten, dsn }: Offer & { readonly rewritten: Address },
+): Awaitable<HandlerResult> {
+  const add = () => {
+    transaction.addRecipient({ address: rewritten, original: address, dsn });
+    return answer(250, "2.1.5", "Ok");
+  };
+  const { filter } = session.options;
+  if (filter !== undefined) {
+    return passRecipient(session, transaction, { filter, command }).then((refused) =>
+      refused ? replyWith(refused) : add(),
+    );
+  }
   session.openQueueFile();
-  transaction.addRecipient({ address: rewritten, original: address, dsn });
-  return answer(250, "2.1.5", "Ok");
+  return add();
 }
 
 function isFromProbes({ options: { probeSender, clock } }: Session, address: Address): boolean {
