@@ -71,6 +71,11 @@ nouser unix - n n - - pipe user=no-such-account argv=/bin/true\n`,
       `alias_maps = hash:${directory}/aliases
 local_recipient_maps = inline:{alice=1} $alias_maps
 relay_domains = prog.test, nouser.test
+virtual_mailbox_domains = virtual.test
+virtual_mailbox_maps = inline:{ {anna@virtual.test = virtual/anna/} }
+virtual_mailbox_base = ${maildirs}
+virtual_uid_maps = static:${process.getuid?.() === 0 ? 65534 : process.getuid?.()}
+virtual_gid_maps = static:1
 transport_maps = inline:{ {prog.test = prog:somewhere} {nouser.test = nouser:} }
 prog_time_limit = 1s
 smtpd_relay_restrictions = permit_mynetworks, reject
@@ -226,6 +231,20 @@ postern_local_maildir = ${maildirs}/$user/\n`,
     assert.match(
       stdout,
       /pipe services that cannot run here, so that mail for them waits: nouser \(unknown user name: no-such-account\)/,
+    );
+  });
+
+  test("virtual mailboxes are written as the server's user", async () => {
+    const id = await send("anna@virtual.test");
+    await server.logged(
+      new RegExp(
+        `virtual\\[\\d+\\]: ${id}: to=<anna@virtual\\.test>, relay=virtual, .*status=sent \\(delivered to maildir\\)`,
+      ),
+    );
+    const [name = ""] = readdirSync(join(maildirs, "virtual/anna/new"));
+    assert.match(
+      readFileSync(join(maildirs, "virtual/anna/new", name), "latin1"),
+      /^Return-Path: <sender@from\.test>\nX-Original-To: anna@virtual\.test\nDelivered-To: anna@virtual\.test\nReceived: /,
     );
   });
 

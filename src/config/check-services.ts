@@ -23,9 +23,6 @@ const INTERNAL = new Set(
    trivial-rewrite verify`.split(/\s+/),
 );
 
-/** Delivery agents of Postfix that are not here: their transports defer what is routed to them. */
-const WITHOUT_AGENT = new Set(["virtual"]);
-
 /** Postfix programs that do something Postern does not do. */
 const MISSING = new Set(["qmqpd"]);
 
@@ -41,13 +38,6 @@ export function checkServices(snapshot: ConfigSnapshot): Problem[] {
   if (jailed[0]) {
     const text = `chroot = y has no effect here (${jailed.length} ${jailed.length === 1 ? "service" : "services"})`;
     problems.push({ severity: "warning", at: jailed[0].at, text, hint: "workers run as $mail_owner instead" });
-  }
-  const agentless = snapshot.services.filter(({ type, command }) => type === "unix" && WITHOUT_AGENT.has(command));
-  if (agentless[0]) {
-    // A stock master.cf has half a dozen of them that nothing uses: one line says it for all.
-    const names = agentless.map(({ name }) => name).join(", ");
-    const text = `virtual delivers nothing here yet: mail routed to these transports is deferred: ${names}`;
-    problems.push({ severity: "warning", at: agentless[0].at, text, hint: "route it to an smtp or lmtp transport" });
   }
   return problems;
 }

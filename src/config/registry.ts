@@ -21,6 +21,7 @@ import { SMTP_TLS_PARAMETERS } from "./params/smtp-tls.ts";
 import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
 import { TLS_PARAMETERS } from "./params/tls.ts";
 import { VERIFY_PARAMETERS } from "./params/verify.ts";
+import { VIRTUAL_PARAMETERS } from "./params/virtual.ts";
 
 /** Every parameter that has an effect. Postfix parameters without effect here are only named, in postfix-names.ts. */
 export const REGISTRY = {
@@ -41,6 +42,7 @@ export const REGISTRY = {
   ...LOCAL_PARAMETERS,
   ...VERIFY_PARAMETERS,
   ...PROXY_PARAMETERS,
+  ...VIRTUAL_PARAMETERS,
   ...BOUNCE_PARAMETERS,
   ...LOG_PARAMETERS,
   ...MASTER_PARAMETERS,

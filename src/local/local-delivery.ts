@@ -14,10 +14,8 @@ import type { PasswdEntry } from "./passwd.ts";
 export interface LocalAgentOptions {
   readonly params: Parameters;
   readonly clock: Clock;
-  /** For file names. */
-  readonly hostname: string;
-  /** For file names: unique among the processes that deliver here. */
-  readonly pid: number;
+  /** A name for a file in a maildir that no other has. */
+  readonly nextFileName: () => string;
   /** Text of /etc/passwd, read anew when it may have changed; "" where nobody has a home. */
   passwd(): string;
   readonly resolver: Pick<AddressResolver, "rewrite" | "route" | "unlistedIn">;
@@ -48,7 +46,6 @@ export interface LocalDelivery {
   /** The header block; read once. */
   header(): Promise<string>;
   userNamed(name: string): PasswdEntry | undefined;
-  /** A name for a file in a maildir that no other has. */
   nextFileName(): string;
   /** How addresses are followed in this request. */
   readonly expansion: ExpansionOptions;

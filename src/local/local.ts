@@ -14,8 +14,7 @@ import { deliverToUser } from "./user.ts";
 /** One agent for each worker and configuration generation. */
 export function createLocalAgent(options: LocalAgentOptions): DeliveryAgent {
   const users = memoLast(parsePasswd);
-  let deliveries = 0;
-  const nextFileName = () => maildirFileName(options, ++deliveries);
+  const { nextFileName } = options;
   return {
     probes: true,
     async deliver(request, signal) {
@@ -66,13 +65,6 @@ async function deliverOne(delivery: LocalDelivery, recipient: DeliveryRecipient)
 /** A local user who is all that an alias leads to gets the mail at once; a list has its own status for each member. */
 function mayGoDirectly({ kind, owner, included }: Leaf): boolean {
   return kind === "local" && owner === undefined && !included;
-}
-
-/** seconds.M<microseconds>P<pid>Q<delivery>.host, with the two characters that mean something in maildirs escaped. */
-function maildirFileName({ clock, hostname, pid }: LocalAgentOptions, delivery: number): string {
-  const micros = clock.nowMicros();
-  const host = hostname.replace(/[^A-Za-z0-9._-]/g, "_");
-  return `${Math.floor(micros / 1e6)}.M${micros % 1e6}P${pid}Q${delivery}.${host}`;
 }
 
 /** Keeps the last result: the passwd text is the same object until the file changes. */

@@ -1,7 +1,7 @@
 /** local/maildir.ts: writes one message into a maildir so that it is there after a power cut: tmp/, fsync, rename to new/,
  *  fsync of new/. Knows no recipients. Throws the file system's own errors. */
-import { type FileHandle, mkdir, open, rename, stat, unlink } from "node:fs/promises";
-import { join } from "node:path";
+import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import type { MessageContent } from "../mail/delivery.ts";
 import { CrlfToLf } from "./crlf-to-lf.ts";
 
@@ -15,11 +15,19 @@ export interface MaildirMessage {
   readonly content: MessageContent;
 }
 
+/** Makes names in a directory durable; tests watch it. */
+export type SyncDirectory = (path: string) => Promise<void>;
+
 /** Resolves when the message is on stable storage. What was written is removed after an error or an abort. */
-export async function writeToMaildir(message: MaildirMessage, signal: AbortSignal): Promise<void> {
-  await makeMaildir(message.directory);
-  const temporary = join(message.directory, "tmp", message.fileName);
-  const file = await open(temporary, "wx", 0o600);
+export async function writeToMaildir(
+  message: MaildirMessage,
+  signal: AbortSignal,
+  sync: SyncDirectory = syncDirectory,
+): Promise<void> {
+  const { directory, fileName } = message;
+  const temporary = join(directory, "tmp", fileName);
+  const make = () => makeMaildir(directory, sync);
+  const file = await orMade(() => open(temporary, "wx", 0o600), make);
   try {
     try {
       await writeContent(file, message, signal);
@@ -27,13 +35,13 @@ export async function writeToMaildir(message: MaildirMessage, signal: AbortSigna
     } finally {
       await file.close();
     }
-    await rename(temporary, join(message.directory, "new", message.fileName));
+    await orMade(() => rename(temporary, join(directory, "new", fileName)), make);
   } catch (error) {
     // The first error is the one to tell; a file left in tmp/ is swept by any mail reader.
     await unlink(temporary).catch(() => undefined);
     throw error;
   }
-  await syncDirectory(join(message.directory, "new"));
+  await sync(join(directory, "new"));
 }
 
 async function writeContent(file: FileHandle, message: MaildirMessage, signal: AbortSignal): Promise<void> {
@@ -51,14 +59,28 @@ async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length; ) at += (await file.write(bytes, at)).bytesWritten;
 }
 
-async function makeMaildir(directory: string): Promise<void> {
+/** Once more with the maildir made, if it was not there, or not all of it. */
+async function orMade<T>(run: () => Promise<T>, make: () => Promise<void>): Promise<T> {
   try {
-    if ((await stat(join(directory, "new"))).isDirectory()) return;
+    return await run();
   } catch (error) {
     if (!(error instanceof Error && "code" in error && error.code === "ENOENT")) throw error;
+    await make();
+    return run();
   }
-  for (const part of ["tmp", "cur", "new"]) await mkdir(join(directory, part), { recursive: true, mode: 0o700 });
-  await syncDirectory(directory);
+}
+
+/** Makes what is missing, and every name of it durable: a message in a directory whose name is lost is lost too. */
+async function makeMaildir(directory: string, sync: SyncDirectory): Promise<void> {
+  let first: string | undefined;
+  for (const part of ["tmp", "cur", "new"]) {
+    const made = await mkdir(join(directory, part), { recursive: true, mode: 0o700 });
+    if (made !== undefined && made.length <= directory.length) first = made;
+  }
+  await sync(directory);
+  if (first === undefined) return;
+  // Up to the directory that was there before.
+  for (let path = directory; path.length >= first.length; path = dirname(path)) await sync(dirname(path));
 }
 
 async function syncDirectory(directory: string): Promise<void> {

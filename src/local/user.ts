@@ -2,7 +2,7 @@
  *  knows (local(8)). */
 import { expand } from "../config/expand.ts";
 import type { Parameters } from "../config/parameters.ts";
-import { type Address, asAddress, domainOf, formatAddress, localPartOf } from "../mail/address.ts";
+import { type Address, domainOf, localPartOf } from "../mail/address.ts";
 import type { DeliveryRecipient } from "../mail/delivery.ts";
 import { parseAddressList } from "../mail/header-address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
@@ -14,6 +14,7 @@ import { handOver } from "./hand-over.ts";
 import { deliverLeaves, forwardTo } from "./leaves.ts";
 import type { LocalDelivery } from "./local-delivery.ts";
 import { findMailbox, userOf } from "./mailbox.ts";
+import { mailboxHead } from "./mailbox-head.ts";
 import { writeToMaildir } from "./maildir.ts";
 import { bounced, deferred, type Result, sent, unknownUser } from "./result.ts";
 
@@ -86,21 +87,10 @@ async function writeMail(delivery: LocalDelivery, recipient: DeliveryRecipient, 
   if (limit > 0 && request.content.sizeBytes > limit) {
     return bounced("5.2.2", "maildir delivery failed: message is larger than mailbox_size_limit");
   }
-  const head = Buffer.from(headLines(delivery, recipient));
+  const deliveredTo = options.params.get("prepend_delivered_header").includes("file");
+  const head = mailboxHead(request.envelope.sender, recipient, { deliveredTo });
   await writeToMaildir({ directory, fileName: delivery.nextFileName(), head, content: request.content }, signal);
   return sent("delivered to maildir");
-}
-
-/** local(8)'s order of headers. Addresses are made printable: a line end in one would begin a header of the sender's. */
-function headLines({ request, options }: LocalDelivery, recipient: DeliveryRecipient): string {
-  const line = (name: string, address: Address) => `${name}: ${printableUtf8(formatAddress(address))}\n`;
-  const original = recipient.original === "" ? recipient.address : recipient.original;
-  const delivered = options.params.get("prepend_delivered_header").includes("file");
-  return [
-    `Return-Path: <${printableUtf8(formatAddress(request.envelope.sender))}>\n`,
-    line("X-Original-To", original),
-    delivered ? line("Delivered-To", asAddress(recipient.address.replace(/^\\/, ""))) : "",
-  ].join("");
 }
 
 /** fallback_transport_maps, fallback_transport, luser_relay. */

@@ -6,7 +6,7 @@ import { createDiscardAgent } from "../local/discard.ts";
 import { createErrorAgent } from "../local/error.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
-import { type LocalAgentsInput, makeLocalAgent, makePipeAgent } from "./local-agents.ts";
+import { type LocalAgentsInput, makeLocalAgent, makePipeAgent, makeVirtualAgent } from "./local-agents.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 import { transportTlsFiles } from "./transport-tls.ts";
 
@@ -21,6 +21,7 @@ export const BUILT_IN_TRANSPORTS: ReadonlyMap<string, string> = new Map([
   ["relay", "smtp"],
   ["lmtp", "lmtp"],
   ["local", "local"],
+  ["virtual", "virtual"],
   ["discard", "discard"],
   ["error", "error"],
   ["retry", "retry"],
@@ -67,6 +68,8 @@ function makeAgent(
       });
     case "local":
       return makeLocalAgent(params, input);
+    case "virtual":
+      return makeVirtualAgent(params, input);
     case "pipe":
       return makePipeAgent(service, input);
     case "discard":

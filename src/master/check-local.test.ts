@@ -63,6 +63,21 @@ const CASES: readonly { main: string; aliases?: string; want: readonly RegExp[];
     want: [/^main\.cf:4: warning: luser_relay gets no mail for names that local_recipient_maps does not list/],
     why: "luser_relay behind local_recipient_maps",
   },
+  {
+    main: "alias_maps =\nvirtual_mailbox_domains = v.test\n",
+    want: [/^main\.cf:4: warning: virtual_uid_maps is empty: .*mailboxes waits/, /virtual_gid_maps is empty/],
+    why: "virtual mailboxes of nobody",
+  },
+  {
+    main: "alias_maps =\nmail_owner = nobody\nvirtual_mailbox_domains = v.test\nvirtual_uid_maps = static:1\nvirtual_gid_maps = static:1\n",
+    want: [/^main\.cf:6: warning: virtual writes as mail_owner \(uid \d+\): mail to mailboxes of uid 1 waits/],
+    why: "virtual mailboxes of somebody else",
+  },
+  {
+    main: "alias_maps =\nvirtual_mailbox_domains = v.test\nvirtual_transport = lmtp:unix:x\n",
+    want: [],
+    why: "virtual domains that another transport delivers",
+  },
   { main: "alias_maps =\nluser_relay = a@b.test\nlocal_recipient_maps =\n", want: [], why: "every name is taken" },
 ];
 for (const c of CASES) {

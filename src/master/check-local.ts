@@ -4,16 +4,26 @@ import { scopeOf } from "../config/scope.ts";
 import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
 import { type Destination, parseDestinations } from "../local/destinations.ts";
 import { openAliases } from "../rewrite/recipients.ts";
+import { parseTransport } from "../rewrite/transport.ts";
 import type { TableOpener } from "../tables/table.ts";
 
 /** Names that one warning tells. */
 const MOST_NAMES = 5;
 
-/** Warnings only: what of it is meant, nobody else can know. */
-export function checkLocal(snapshot: ConfigSnapshot, tables: TableOpener): readonly Problem[] {
+/** Warnings only: what of it is meant, nobody else can know. `owner`: the account of mail_owner, if it is known. */
+export function checkLocal(
+  snapshot: ConfigSnapshot,
+  tables: TableOpener,
+  owner: { readonly uid: number } | undefined,
+): readonly Problem[] {
   const params = scopeOf(snapshot);
   try {
-    return [...checkMailboxes(params), ...checkUnknown(params), ...checkAliases(params, tables)];
+    return [
+      ...checkMailboxes(params),
+      ...checkUnknown(params),
+      ...checkAliases(params, tables),
+      ...checkVirtual(params, owner),
+    ];
   } catch (error) {
     if (error instanceof ParameterError) return []; // reported where values are checked
     throw error;
@@ -80,6 +90,31 @@ function checkAliases(params: Parameters, tables: TableOpener): readonly Problem
     const text = `${ref}: mail to commands and files is returned: ${shown.join(", ")}${more}`;
     return [{ severity: "warning", at: params.source("alias_maps"), text, hint: "route it to a pipe service" }];
   });
+}
+
+/** The virtual agent writes as mail_owner. */
+function checkVirtual(params: Parameters, owner: { readonly uid: number } | undefined): readonly Problem[] {
+  if (params.get("virtual_mailbox_domains").length === 0) return [];
+  if (parseTransport(params.get("virtual_transport")).transport !== "virtual") return [];
+  const problems: Problem[] = [];
+  const say = (name: string, text: string, hint: string) =>
+    problems.push({
+      severity: "warning",
+      at: params.source(name) ?? params.source("virtual_mailbox_domains"),
+      text,
+      hint,
+    });
+  for (const name of ["virtual_uid_maps", "virtual_gid_maps"] as const) {
+    if (params.get(name).length === 0)
+      say(name, `${name} is empty: mail to virtual mailboxes waits`, "set it to static:ID");
+  }
+  const uids = params.get("virtual_uid_maps").flatMap((ref) => /^static:(\d+)$/.exec(ref)?.[1] ?? []);
+  const other = uids.find((uid) => owner !== undefined && Number(uid) !== owner.uid);
+  if (other !== undefined) {
+    const text = `virtual writes as mail_owner (uid ${owner?.uid}): mail to mailboxes of uid ${other} waits`;
+    say("virtual_uid_maps", text, "give the mailboxes to mail_owner, or deliver by lmtp or pipe");
+  }
+  return problems;
 }
 
 function isRefused(destination: Destination): boolean {

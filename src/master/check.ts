@@ -16,6 +16,7 @@ import { checkUsers } from "../sasl/check-users.ts";
 import { checkSasl } from "../sasl/select.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { accountNamed, readAccountFiles } from "./accounts.ts";
 import { checkReports } from "./bounce-templates.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
@@ -67,7 +68,7 @@ async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem
     const found = services.flatMap((service) => readable(() => checkService(snapshot, service, tables)) ?? []);
     found.push(...(readable(() => checkTransportTls(snapshot, tables)) ?? []));
     const proofs = await proveServices(snapshot, tables);
-    const local = checkLocal(snapshot, tables);
+    const local = checkLocal(snapshot, tables, accountNamed(readAccountFiles(), scopeOf(snapshot).get("mail_owner")));
     return [...found, ...local, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
   } finally {
     await tables.close?.();

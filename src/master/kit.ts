@@ -41,6 +41,8 @@ export interface WorkerKit {
   readonly decisions: DecisionRecorder;
   /** What is known of addresses, the same for all workers; opened at the first call. Throws if it cannot be. */
   readonly addressCache: () => StatusCache;
+  /** A name for a file in any maildir. */
+  readonly nextMaildirName: () => string;
   /** Commands of pipe services, which the master runs. */
   readonly pipes: PipeDoor;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;

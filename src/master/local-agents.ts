@@ -6,6 +6,7 @@ import { parsePipeCommand } from "../config/pipe-command.ts";
 import type { ServiceEntry } from "../config/snapshot.ts";
 import { createLocalAgent } from "../local/local.ts";
 import { createPipeAgent } from "../local/pipe.ts";
+import { createVirtualAgent } from "../local/virtual.ts";
 import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
@@ -30,8 +31,7 @@ export function makeLocalAgent(params: Parameters, input: LocalAgentsInput): Del
   return createLocalAgent({
     ...{ params, mapRecipient, agentOf },
     clock: kit.clock,
-    hostname: kit.hostname,
-    pid: kit.pid,
+    nextFileName: kit.nextMaildirName,
     passwd: readPasswd,
     resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
     tables: {
@@ -40,6 +40,23 @@ export function makeLocalAgent(params: Parameters, input: LocalAgentsInput): Del
       fallbackTransports: open(params.get("fallback_transport_maps")),
     },
     nextQueueId: kit.nextQueueId,
+    warn: (text) => log.warning(printableUtf8(text)),
+  });
+}
+
+export function makeVirtualAgent(params: Parameters, { kit, tables }: LocalAgentsInput): DeliveryAgent {
+  const open = (refs: readonly string[]) => refs.map((ref) => tables.open(ref));
+  const log = kit.logFor(`${params.get("syslog_name")}/virtual`);
+  return createVirtualAgent({
+    params,
+    clock: kit.clock,
+    tables: {
+      mailboxes: open(params.get("virtual_mailbox_maps")),
+      uids: open(params.get("virtual_uid_maps")),
+      gids: open(params.get("virtual_gid_maps")),
+    },
+    uid: process.getuid?.() ?? 0,
+    nextFileName: kit.nextMaildirName,
     warn: (text) => log.warning(printableUtf8(text)),
   });
 }

@@ -30,6 +30,7 @@ export function rehearsalKit(dns: Dns, sink: LogSink): Omit<WorkerKit, "queue"> 
     logFor: (tag, id = 0) => new Log({ sink, now: clock.now, tag, id }),
     nextQueueId: () => "NOQUEUE" as QueueId,
     nextSessionId: () => 0,
+    nextMaildirName: () => "",
     freeBytes: () => Number.MAX_SAFE_INTEGER,
     hashes: new HashPool({ threads: 1, queueLimit: 1 }),
     ticketKeys: TicketKeys.fresh(clock),

@@ -6,6 +6,7 @@ import type { Parameters } from "../config/parameters.ts";
 import { DecisionRecorder } from "../decisions/recorder.ts";
 import { createDns } from "../dns/create.ts";
 import { openValidatingDns } from "../dns/validating.ts";
+import { maildirNames } from "../local/maildir-name.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { QueueIdAllocator } from "../mail/queue-id.ts";
 import { ownAddresses } from "../net/interfaces.ts";
@@ -50,6 +51,7 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
     ownAddresses: ownAddresses(),
     nextQueueId: () => ids.next(),
     nextSessionId: sessionIds(args.shard),
+    nextMaildirName: maildirNames({ clock: systemClock, hostname: args.hostname, pid }),
     freeBytes: () => store.freeBytes(),
     hashes: new HashPool({
       threads: params.get("postern_hash_threads"),

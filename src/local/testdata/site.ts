@@ -15,6 +15,7 @@ import { openAliases } from "../../rewrite/recipients.ts";
 import { createTableOpener } from "../../tables/open.ts";
 import { TableError } from "../../tables/table.ts";
 import { createLocalAgent } from "../local.ts";
+import { maildirNames } from "../maildir-name.ts";
 
 export const never = new AbortController().signal;
 
@@ -56,8 +57,7 @@ export class Site {
     this.agent = createLocalAgent({
       params,
       clock: systemClock,
-      hostname: "mail.example.org",
-      pid: 42,
+      nextFileName: maildirNames({ clock: systemClock, hostname: "mail.example.org", pid: 42 }),
       passwd: () => passwd,
       resolver,
       tables: {
