@@ -145,7 +145,7 @@ export class Incoming implements IncomingMessage {
       return { kind: "queued" };
     } catch (error) {
       if (!(error instanceof QueueError)) throw error;
-      await this.abort();
+      if (!error.undecided) await this.abort();
       return this.#storageFailed(error);
     }
   }

@@ -79,6 +79,7 @@ export class DeliveryRows {
   readonly #warn: StatementSync;
   readonly #delayed: StatementSync;
   readonly #anyLeft: StatementSync;
+  readonly #recipient: StatementSync;
   readonly #dropMessage: StatementSync;
   readonly #dropContent: StatementSync;
   /** Content files of removed messages, to be unlinked once the commit that removed them has been synced. */
@@ -130,6 +131,7 @@ export class DeliveryRows {
       `SELECT id, lane, due, address, original, dsn, reason, last_try, warned FROM recipient
        WHERE message = ? AND state = 0 AND reason <> '' AND warned = 0 LIMIT ?`,
     );
+    this.#recipient = db.prepare("SELECT state, warned FROM recipient WHERE message = ? AND id = ?");
     this.#anyLeft = db.prepare("SELECT 1 FROM recipient WHERE message = ? LIMIT 1");
     this.#dropMessage = db.prepare("DELETE FROM message WHERE id = ? RETURNING body_file");
     this.#dropContent = db.prepare("DELETE FROM content WHERE id = ?");
@@ -232,6 +234,19 @@ export class DeliveryRows {
     const removed = settlement.deferred.length === 0 && this.#anyLeft.get(key) === undefined;
     if (removed) this.remove(key);
     return { removed, appended: true, forwardedBytes };
+  }
+
+  has(key: bigint): boolean {
+    return this.#message.get(key) !== undefined;
+  }
+
+  /** Whether a settlement was committed; only true to ask while nothing else has changed its recipients. */
+  isSettled({ key, done, deferred, warned }: Pick<SettleRow, "key" | "done" | "deferred" | "warned">): boolean {
+    if (!this.has(key)) return true;
+    const row = (id: number) => this.#recipient.get(key, id);
+    if (done.length > 0) return done.every((id) => row(id) === undefined);
+    if (deferred.length > 0) return deferred.every(({ id }) => Number(row(id)?.state) !== CLAIMED);
+    return warned.every((id) => Number(row(id)?.warned) === 1);
   }
 
   /** Takes a message out with all that belongs to it; false if there was none. */

@@ -3,82 +3,10 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
-import { type TestContext, test } from "node:test";
-import type { QueueId } from "../mail/queue-id.ts";
+import { test } from "node:test";
 import { ContentDirectory, type ContentHandle, SpillingBody } from "./body-writer.ts";
-import type { MessageRow } from "./delivery-rows.ts";
-import { Engine, type Reply, type Request } from "./engine.ts";
-import type { Note } from "./recovery.ts";
-import { keyOf } from "./schema.ts";
-import { openShard, type Shard } from "./shard.ts";
-import { bodyFor, idsOf, LANE, messageFor, storeIn, temporaryDirectory } from "./testdata/fixture.ts";
-
-const ids = idsOf(0);
-
-function row(queueId: QueueId, sizeBytes = 100): MessageRow {
-  const { envelope, header, recipients } = messageFor(queueId);
-  return {
-    key: keyOf(queueId) ?? 0n,
-    queueId,
-    envelope: JSON.stringify(envelope),
-    sizeBytes,
-    header,
-    body: bodyFor(queueId, sizeBytes),
-    file: undefined,
-    hold: false,
-    recipients,
-  };
-}
-
-function appendOf(queueId: QueueId, sizeBytes?: number): Request {
-  return { id: 1, shard: 0, op: { kind: "append", message: row(queueId, sizeBytes), claim: true } };
-}
-
-interface Opened {
-  readonly engine: Engine;
-  readonly notes: Note[];
-  readonly directory: string;
-  /** The shard that was opened last; tests replace its methods to break it. */
-  shard: Shard;
-  /** Told of each shard that is opened again. */
-  onReopen: (shard: Shard) => void;
-}
-
-function engineIn(t: TestContext, options: { readonly maxPages?: number } = {}): Opened {
-  const notes: Note[] = [];
-  const directory = temporaryDirectory(t);
-  const shards: Shard[] = [];
-  const engine = new Engine({
-    note: (note) => notes.push(note),
-    drained: () => {},
-    open: (asked) => {
-      const result = openShard(asked);
-      if (shards.length > 0) opened.onReopen(result.shard);
-      shards.push(result.shard);
-      return result;
-    },
-  });
-  t.after(() => engine.close());
-  engine.open({ directory, shard: 0, create: true, life: "new", maxPages: options.maxPages }, { adopted: false });
-  const [shard] = shards;
-  assert.ok(shard);
-  const opened: Opened = { engine, notes, directory, shard, onReopen: () => {} };
-  return opened;
-}
-
-function listed(engine: Engine): string[] {
-  const [reply] = engine.run([{ id: 9, shard: 0, op: { kind: "list", after: -1n, limit: 1000 } }]);
-  assert.ok(reply && "answer" in reply);
-  return (reply.answer as readonly { queueId: string }[]).map((entry) => entry.queueId);
-}
-
-function outcomes(replies: readonly Reply[]): string[] {
-  return replies.map((reply) => ("answer" in reply ? "ok" : reply.full ? "full" : "error"));
-}
-
-function ioError(): Error {
-  return Object.assign(new Error("disk I/O error"), { errcode: 1290 });
-}
+import { appendOf, engineIn, ids, ioError, listed, outcomes } from "./testdata/engine-fixture.ts";
+import { messageFor, storeIn, temporaryDirectory } from "./testdata/fixture.ts";
 
 test("a batch is one transaction: its WAL holds the shared pages once", (t) => {
   const walOf = (batch: number) => {
@@ -133,53 +61,6 @@ test("a failed commit that is not durable leaves nothing", (t) => {
   assert.match(notes[0]?.text ?? "", /disk I\/O error/);
   assert.deepEqual(outcomes(engine.run([appendOf(after)])), ["ok"]);
   assert.deepEqual(listed(engine), [before, after]);
-});
-
-/** COMMIT reported an error, but the frames reached the disk. */
-function failAfterCommit(shard: Shard): void {
-  const commit = shard.commit.bind(shard);
-  shard.commit = () => {
-    commit();
-    throw ioError();
-  };
-}
-
-test("a failed commit that was durable after all is made undone: refused appends and claims", (t) => {
-  const opened = engineIn(t);
-  const { engine } = opened;
-  const [waiting, refused] = [ids.next(), ids.next()];
-  const { op } = appendOf(waiting);
-  assert.equal(op.kind, "append");
-  engine.run([{ id: 1, shard: 0, op: { ...op, claim: false } as typeof op }]);
-  const claim: Request = { id: 2, shard: 0, op: { kind: "claim", lane: LANE, nowMs: 5000, limit: 10 } };
-  failAfterCommit(opened.shard);
-  assert.deepEqual(outcomes(engine.run([claim, appendOf(refused)])), ["error", "error"]);
-  assert.deepEqual(listed(engine), [waiting]);
-  const [again] = engine.run([claim]);
-  assert.ok(again && "answer" in again);
-  assert.equal((again.answer as readonly unknown[]).length, 1);
-});
-
-test("a refused settlement that was durable after all leaves its bounce and its copy waiting", (t) => {
-  const opened = engineIn(t);
-  const { engine } = opened;
-  const [original, bounce, copy] = [ids.next(), ids.next(), ids.next()];
-  engine.run([appendOf(original)]);
-  failAfterCommit(opened.shard);
-  const { key, queueId, envelope, recipients } = row(copy);
-  const forwards = [{ key, queueId, envelope, recipients, head: Buffer.from("X: y\r\n") }];
-  const told = { append: [row(bounce)], forwards };
-  const settlement = { key: keyOf(original) ?? 0n, done: [1], deferred: [], warned: [], ...told };
-  const settle: Request = { id: 1, shard: 0, op: { kind: "settle", settlement, filesFrom: undefined } };
-  assert.deepEqual(outcomes(engine.run([settle])), ["error"]);
-  const [again] = engine.run([settle]);
-  assert.deepEqual(again && "answer" in again && again.answer, {
-    removed: true,
-    appended: false,
-    forwardedBytes: [],
-  });
-  const [claim] = engine.run([{ id: 2, shard: 0, op: { kind: "claim", lane: LANE, nowMs: 5000, limit: 10 } }]);
-  assert.equal(claim && "answer" in claim && (claim.answer as readonly unknown[]).length, 2);
 });
 
 test("while the shard cannot be opened again, everything is refused; then it resumes", (t) => {

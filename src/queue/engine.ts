@@ -4,8 +4,9 @@
 import { renameSync } from "node:fs";
 import { dirname } from "node:path";
 import { drainedName, removeDrained } from "./directory.ts";
+import { Doubts } from "./doubts.ts";
 import { asQueueError, type Fault, faultOf } from "./faults.ts";
-import { type Answer, type Operation, perform, takeBack } from "./operations.ts";
+import { type Answer, type Operation, perform } from "./operations.ts";
 import type { Note } from "./recovery.ts";
 import { openShard, type Shard, type ShardOptions } from "./shard.ts";
 import { QueueError } from "./store.ts";
@@ -26,20 +27,14 @@ export interface Request {
 
 export type Reply =
   | { readonly id: number; readonly answer: Answer }
-  | { readonly id: number; readonly error: string; readonly full: boolean };
-
-/** A request that was refused because its commit failed: it may be in the database all the same. */
-interface Doubt {
-  readonly op: Operation;
-  readonly answer: Answer;
-}
+  | { readonly id: number; readonly error: string; readonly full: boolean; readonly undecided: boolean };
 
 interface Slot {
   readonly options: ShardOptions;
   readonly adopted: boolean;
   shard: Shard | undefined;
   poison: Fault | undefined;
-  doubts: Doubt[];
+  readonly doubts: Doubts;
 }
 
 class CommitFailed extends Error {
@@ -75,7 +70,7 @@ export class Engine {
     const { shard, notes } = this.#openShard(options);
     notes.forEach(this.#note);
     if (options.shard === ADOPTING_SHARD) this.#sweep(options.directory);
-    const slot: Slot = { options, adopted: role.adopted, shard, poison: undefined, doubts: [] };
+    const slot: Slot = { options, adopted: role.adopted, shard, poison: undefined, doubts: new Doubts() };
     this.#slots.set(options.shard, slot);
     this.#removeIfDrained(slot);
     return shard.floorMicros;
@@ -129,7 +124,7 @@ export class Engine {
     const answers: Answer[] = [];
     try {
       shard.begin();
-      for (const { op } of group) answers.push(perform(shard, op));
+      for (const { op } of group) answers.push(slot.doubts.answerOf(shard, op) ?? perform(shard, op));
     } catch (error) {
       shard.rollback();
       throw error;
@@ -139,6 +134,7 @@ export class Engine {
     } catch (error) {
       throw new CommitFailed(error, answers);
     }
+    for (const { op } of group) slot.doubts.forget(op);
     shard.removeDoomedFiles().forEach(this.#note);
     this.#removeIfDrained(slot);
     return group.map(({ id }, i) => ({ id, answer: answers[i] }));
@@ -146,9 +142,9 @@ export class Engine {
 
   #afterFailure(slot: Slot, group: readonly Request[], error: unknown): readonly Reply[] {
     if (error instanceof CommitFailed) {
-      slot.doubts.push(...group.map(({ op }, i) => ({ op, answer: error.answers[i] })));
+      for (const [i, { op }] of group.entries()) slot.doubts.add(op, error.answers[i]);
       this.#poison(slot, error.cause, "io");
-      return group.map(({ id }) => refusal(id, error.cause));
+      return group.map(({ id }) => refusal(id, error.cause, { undecided: true }));
     }
     const fault = faultOf(error);
     // A full disk or a bad request: the neighbours may still do. Rolled back cleanly, so no reopening in between.
@@ -183,11 +179,10 @@ export class Engine {
     notes.forEach(this.#note);
     try {
       verify(shard);
-      settleDoubts(shard, slot.doubts);
+      slot.doubts.decide(shard).forEach(this.#note);
     } catch (error) {
       throw asQueueError(`Cannot verify queue shard ${slot.options.shard}`, error);
     }
-    slot.doubts = [];
     slot.poison = undefined;
     return shard;
   }
@@ -235,20 +230,7 @@ function verify(shard: Shard): void {
   }
 }
 
-function settleDoubts(shard: Shard, doubts: readonly Doubt[]): void {
-  if (doubts.length === 0) return;
-  shard.begin();
-  try {
-    for (const { op, answer } of doubts) takeBack(shard, op, answer);
-    shard.commit();
-  } catch (error) {
-    shard.rollback();
-    throw error;
-  }
-  shard.delivery.doomedFiles = [];
-}
-
-function refusal(id: number, error: unknown): Reply {
+function refusal(id: number, error: unknown, options: { readonly undecided: boolean } = { undecided: false }): Reply {
   const told = asQueueError("Queue storage failed", error);
-  return { id, error: told.message, full: told.full };
+  return { id, error: told.message, full: told.full, undecided: options.undecided };
 }

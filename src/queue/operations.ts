@@ -113,20 +113,3 @@ function syncDirectory(path: string): void {
     closeSync(fd);
   }
 }
-
-/** After a commit of unknown outcome turned out to have been durable: makes the refusal of `op` true (README.md). */
-export function takeBack(shard: Shard, op: Operation, answer: Answer): void {
-  if (op.kind === "append") shard.delivery.remove(op.message.key);
-  if (op.kind === "claim") for (const row of answer as Answer<"claim">) unclaimRow(shard, row);
-  // The settlement stands: what happened did happen. Only its bounces and copies have nobody who claims them.
-  if (op.kind === "settle") {
-    for (const { key } of [...op.settlement.append, ...op.settlement.forwards]) shard.delivery.unclaim(key, undefined);
-  }
-}
-
-function unclaimRow(shard: Shard, row: ClaimedRow): void {
-  shard.delivery.unclaim(
-    row.key,
-    row.recipients.map((recipient) => recipient.id),
-  );
-}

@@ -18,6 +18,16 @@ interface Waiting {
   reject(error: QueueError): void;
 }
 
+export interface StoreClientOptions {
+  readonly log: Log;
+  /** An adopted shard is empty and gone. */
+  readonly drained: (shard: number) => void;
+  /** The thread has ended without having been asked to: from here on everything is refused. */
+  readonly failed: (error: QueueError) => void;
+  /** Program of the thread, where a test has its own. */
+  readonly entry?: URL | undefined;
+}
+
 export class StoreClient {
   readonly #worker: Worker;
   readonly #waiting = new Map<number, Waiting>();
@@ -28,12 +38,15 @@ export class StoreClient {
   #gatheredBytes = 0;
   #nextId = 1;
   #ended: string | undefined;
+  #isClosing = false;
+  readonly #failed: (error: QueueError) => void;
 
-  constructor(options: { readonly log: Log; readonly drained: (shard: number) => void }) {
+  constructor(options: StoreClientOptions) {
     this.#log = options.log;
     this.#drained = options.drained;
+    this.#failed = options.failed;
     const entry = import.meta.url.endsWith(".ts") ? "./store-thread.ts" : "./store-thread.js";
-    this.#worker = new Worker(new URL(entry, import.meta.url));
+    this.#worker = new Worker(options.entry ?? new URL(entry, import.meta.url));
     this.#worker.on("message", (message: FromThread) => this.#receive(message));
     this.#worker.on("error", (error) =>
       this.#end(`Store thread failed: ${error instanceof Error ? error.stack : error}`),
@@ -65,6 +78,7 @@ export class StoreClient {
   /** Answers what was asked, closes the shards, ends the thread. */
   async close(): Promise<void> {
     this.#post();
+    this.#isClosing = true;
     if (this.#ended === undefined) this.#send({ kind: "close" });
     await this.#exited;
   }
@@ -112,12 +126,17 @@ export class StoreClient {
 
   #settle(
     id: number,
-    outcome: { readonly answer: unknown } | { readonly error: string; readonly full: boolean },
+    outcome:
+      | { readonly answer: unknown }
+      | { readonly error: string; readonly full: boolean; readonly undecided?: boolean },
   ): void {
     const waiting = this.#waiting.get(id);
     this.#waiting.delete(id);
     if ("answer" in outcome) waiting?.resolve(outcome.answer);
-    else waiting?.reject(new QueueError(outcome.error, { full: outcome.full }));
+    else {
+      const { error, full, undecided = false } = outcome;
+      waiting?.reject(new QueueError(error, { full, undecided }));
+    }
   }
 
   #tell(note: Note): void {
@@ -129,9 +148,10 @@ export class StoreClient {
   #end(why: string): void {
     if (this.#ended !== undefined) return;
     this.#ended = why;
-    if (this.#waiting.size > 0) this.#log.error(why.split("\n", 1)[0] ?? why);
-    for (const waiting of this.#waiting.values()) waiting.reject(new QueueError(why, {}));
+    if (!this.#isClosing || this.#waiting.size > 0) this.#log.error(why.split("\n", 1)[0] ?? why);
+    for (const waiting of this.#waiting.values()) waiting.reject(new QueueError(why, { undecided: true }));
     this.#waiting.clear();
+    if (!this.#isClosing) this.#failed(new QueueError(why, {}));
   }
 }
 

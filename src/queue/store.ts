@@ -7,13 +7,16 @@ import type { RecipientDsn } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 
-/** Storage failed. `full`: answered 452 4.3.1; otherwise 451 4.3.0. */
+/** Storage failed. `full`: answered 452 4.3.1; otherwise 451 4.3.0. `undecided`: what was asked may be durable all the same;
+ *  the store will undo it by itself, so what belongs to it, such as a content file, must be left to the store. */
 export class QueueError extends Error {
   override readonly name = "QueueError";
   readonly full: boolean;
-  constructor(message: string, options: { cause?: unknown; full?: boolean }) {
+  readonly undecided: boolean;
+  constructor(message: string, options: { cause?: unknown; full?: boolean; undecided?: boolean }) {
     super(message, { cause: options.cause });
     this.full = options.full ?? false;
+    this.undecided = options.undecided ?? false;
   }
 }
 
