@@ -108,7 +108,8 @@ export class Worker {
     const directory = resolvePath(params.get("queue_directory"), "queue");
     const log = logFor(`${params.get("syslog_name")}/queue`);
     const inlineLimit = params.get("postern_queue_inline_limit");
-    const store = await openStore({ directory, shard: args.shard, inlineLimit, log, clock });
+    const failed = (error: Error) => this.#storeFailed(error);
+    const store = await openStore({ directory, shard: args.shard, inlineLimit, log, clock, failed });
     const scheduler: { qmgr?: QueueManager } = {};
     const recorded = params.get("address_verify_map") !== "";
     const addressCache = createAddressCache(recorded ? directory : undefined, () =>
@@ -235,6 +236,14 @@ export class Worker {
     running?.kit.anvil.close();
     running?.addressCache.close();
     this.#batch?.flush();
+  }
+
+  /** A worker without its store would refuse everything for ever; the next one finds the shard as a kill leaves it. */
+  #storeFailed(error: Error): void {
+    for (const acceptor of this.#acceptors.values()) void acceptor.close();
+    this.#acceptors.clear();
+    this.#batch?.flush();
+    this.#host.fail(error);
   }
 
   #hostParts() {

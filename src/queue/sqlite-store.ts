@@ -40,6 +40,8 @@ export interface StoreOptions {
   readonly inlineLimit: number;
   readonly log: Log;
   readonly clock: Clock;
+  /** Nothing can be kept any more: whoever has opened the store must be started anew. */
+  readonly failed?: ((error: QueueError) => void) | undefined;
   /** Bound of the database in pages, for failure tests. */
   readonly maxPages?: number | undefined;
 }
@@ -49,7 +51,11 @@ export async function openStore(options: StoreOptions): Promise<QueueStore> {
   const refused = checkQueueDirectory(options.directory);
   if (refused !== undefined) throw new QueueError(refused, {});
   let store: SqliteStore | undefined;
-  const client = new StoreClient({ log: options.log, drained: (shard) => store?.forget(shard) });
+  const client = new StoreClient({
+    log: options.log,
+    drained: (shard) => store?.forget(shard),
+    failed: (error) => store && options.failed?.(error),
+  });
   const { directory, shard, maxPages } = options;
   try {
     const floor = await client.open({ directory, shard, create: true, life: "new", maxPages }, { adopted: false });
