@@ -6,6 +6,7 @@ import { createDiscardAgent } from "../local/discard.ts";
 import { createErrorAgent } from "../local/error.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
+import { queueDirectories } from "./directories.ts";
 import { type LocalAgentsInput, makeLocalAgent, makePipeAgent, makeVirtualAgent } from "./local-agents.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 import { transportTlsFiles } from "./transport-tls.ts";
@@ -64,6 +65,7 @@ function makeAgent(
         log: kit.logFor(`${params.get("syslog_name")}/${program}`),
         myAddresses: kit.ownAddresses,
         tlsFiles: transportTlsFiles(params, snapshot, files),
+        mtaSts: { directory: queueDirectories(params).mtaSts },
         protocol: program,
       });
     case "local":

@@ -21,6 +21,8 @@ export interface QueueDirectories {
   readonly pickup: string;
   /** Messages on their way to commands, owned by mail_owner. */
   readonly pipe: string;
+  /** MTA-STS policies of domains, written by the workers. */
+  readonly mtaSts: string;
   /** Sockets for mail_owner alone. */
   readonly private: string;
   readonly pidFile: string;
@@ -40,6 +42,7 @@ export function queueDirectories(params: Parameters): QueueDirectories {
     maildrop: join(root, "maildrop"),
     pickup: join(root, "pickup"),
     pipe: join(root, "pipe"),
+    mtaSts: join(root, "mta-sts"),
     private: join(root, "private"),
     pidFile: join(root, "pid", "postern.pid"),
     control: join(root, "public", "control"),
@@ -55,7 +58,7 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
   try {
     mkdirSync(dirs.root, { recursive: true, mode: 0o755 });
     for (const name of ["pid", "public"]) mkdirSync(join(dirs.root, name), { recursive: true, mode: 0o755 });
-    for (const path of [dirs.queue, dirs.pickup, join(dirs.pickup, "corrupt"), dirs.pipe, dirs.private]) {
+    for (const path of [dirs.queue, dirs.pickup, join(dirs.pickup, "corrupt"), dirs.pipe, dirs.mtaSts, dirs.private]) {
       if (path === dirs.private && existsSync(path)) continue; // other programs may keep sockets there
       mkdirSync(path, { recursive: true, mode: 0o700 });
       if (user) chownSync(path, user.uid, user.gid);

@@ -15,6 +15,7 @@ import { checkedContent } from "./content-checks.ts";
 import { genericRequest } from "./generic.ts";
 import { openSession, type Refusal } from "./handshake.ts";
 import { findHosts } from "./hosts.ts";
+import type { MtaSts } from "./mta-sts.ts";
 import { type NextHop, parseNextHops } from "./nexthop.ts";
 import { ownVerdict, type Verdict } from "./outcome.ts";
 import type { SharedReplyRules } from "./reply.ts";
@@ -31,6 +32,7 @@ export interface AgentParts {
   readonly dns: Dns;
   readonly tables: TableOpener;
   readonly engine: TlsEngine;
+  readonly sts: MtaSts | undefined;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly log: Log;

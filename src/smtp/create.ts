@@ -11,6 +11,7 @@ import { type AddressMap, createAddressMap } from "../rewrite/address-map.ts";
 import { createResolver } from "../rewrite/create.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { SmtpAgent } from "./agent.ts";
+import { MtaSts } from "./mta-sts.ts";
 import { type Protocol, settingsOf } from "./settings.ts";
 import { TlsEngine } from "./tls-engine.ts";
 
@@ -26,9 +27,13 @@ export interface SmtpAgentOptions {
   readonly myAddresses: readonly string[];
   /** Files with keys and certificates; by default there are none. */
   readonly tlsFiles?: (FileReaders & { onChange?(run: () => void): void }) | undefined;
+  /** Where MTA-STS policies are kept, and the port of their servers if it is not 443; by default they are not kept. */
+  readonly mtaSts?: { readonly directory: string; readonly port?: number } | undefined;
   /** "smtp" if undefined. */
   readonly protocol?: Protocol | undefined;
 }
+
+const HTTPS_PORT = 443;
 
 /** The agent. Throws ParameterError for a bad parameter. */
 export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
@@ -41,10 +46,23 @@ export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
     ...options,
     settings,
     engine,
+    sts: settings.tls.mtaSts ? openMtaSts(options, engine) : undefined,
     generic: genericMap(options, protocol),
     checks: createDeliveryChecks(params, options.tables, protocol),
     myAddresses: new Set(options.myAddresses),
     random: Math.random,
+  });
+}
+
+function openMtaSts({ dns, clock, log, mtaSts }: SmtpAgentOptions, engine: TlsEngine): MtaSts {
+  return new MtaSts({
+    ...{ dns, clock, log },
+    directory: mtaSts?.directory,
+    port: mtaSts?.port ?? HTTPS_PORT,
+    authorities() {
+      const found = engine.authorities({ anchorFiles: [], sts: { enforced: true } });
+      return "problem" in found ? [] : found.authorities.map((authority) => authority.toString());
+    },
   });
 }
 

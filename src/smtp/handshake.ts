@@ -11,6 +11,7 @@ import { authenticate } from "./authentication.ts";
 import { connectTo, OwnAddressError } from "./connect.ts";
 import { findCredentials } from "./credentials.ts";
 import { sayHello, speaksEsmtp, unfriendly } from "./hello.ts";
+import type { MtaSts } from "./mta-sts.ts";
 import { brokenVerdict, ownVerdict, type Verdict } from "./outcome.ts";
 import { replyClass, type SharedReplyRules } from "./reply.ts";
 import { formatHost, formatRelay, Session, type Target } from "./session.ts";
@@ -24,6 +25,7 @@ export interface HandshakeOptions {
   readonly tables: TableOpener;
   readonly dns: Dns;
   readonly engine: TlsEngine;
+  readonly sts: MtaSts | undefined;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
   readonly log: Log;

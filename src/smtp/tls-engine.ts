@@ -46,9 +46,9 @@ export class TlsEngine {
 
   /** The context of a policy, or what is wrong with its files or words. */
   context(policy: TlsPolicy, anchors?: Anchors): TlsContext | { readonly problem: string } {
-    const { offer, anchorFiles } = policy;
+    const { offer, anchorFiles, sts } = policy;
     const certificates = anchors?.certificates.map((certificate) => certificate.fingerprint256);
-    const key = JSON.stringify([offer, anchorFiles, certificates]);
+    const key = JSON.stringify([offer, anchorFiles, certificates, sts !== undefined]);
     const kept = this.#contexts.get(key);
     if (kept) return kept;
     const made = this.#make(policy, anchors);
@@ -101,7 +101,7 @@ export class TlsEngine {
     const settings = this.#settings;
     const own = readMaterial(settings.own, this.#files);
     if ("problem" in own) return own;
-    const trusted = anchors ? { authorities: anchors.certificates } : this.#authorities(policy.anchorFiles);
+    const trusted = anchors ? { authorities: anchors.certificates } : this.authorities(policy);
     if ("problem" in trusted) return trusted;
     const { protocols, grade, exclude } = policy.offer;
     const made = createClientTls({
@@ -117,12 +117,14 @@ export class TlsEngine {
     return "problem" in made ? made : { ...made, ...trusted };
   }
 
-  #authorities(anchorFiles: readonly string[]): ReturnType<typeof readAuthorities> {
+  /** The CAs of main.cf; a policy of the peer's own domain needs public ones, where main.cf names none. */
+  authorities({ anchorFiles, sts }: Pick<TlsPolicy, "anchorFiles" | "sts">): ReturnType<typeof readAuthorities> {
     const { file, directory, appendPublic } = this.#settings.trust;
     if (anchorFiles.length === 0) {
       const found = readAuthorities({ file, directory, appendPublic: false }, this.#files);
-      if ("problem" in found || !appendPublic) return found;
-      return { authorities: [...found.authorities, ...publicAuthorities()] };
+      if ("problem" in found) return found;
+      const withPublic = appendPublic || (sts !== undefined && found.authorities.length === 0);
+      return withPublic ? { authorities: [...found.authorities, ...publicAuthorities()] } : found;
     }
     const authorities: X509Certificate[] = [];
     for (const anchorFile of anchorFiles) {

@@ -79,7 +79,7 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   const judgement = resumed?.judgement ?? judgeServer(established, rules);
   const word = tls.dane?.half && judgement.word === "Verified" ? "Trusted" : judgement.word;
   report(session, { established, judgement: { ...judgement, word }, demand }, parts);
-  const kept = demand.kind === "none" || judgement.word === "Verified";
+  const kept = demand.kind === "none" || tls.policy.sts?.enforced === false || judgement.word === "Verified";
   if (!kept) {
     const certificate = tls.dane && established.certificate();
     if (tls.dane && certificate) engine.learnAnchors(tls.dane.records, anchorsInChain(certificate, tls.dane.records));
@@ -132,6 +132,7 @@ function serverNameOf({ policy: { serverName }, dane }: PreparedTls, { target }:
 
 function demandOf({ policy, dane }: PreparedTls, { target }: Session, { tls }: Settings): CertificateDemand {
   if (dane) return { kind: "tlsa", records: dane.records, names: dane.names };
+  if (policy.sts) return { kind: "names", names: [ascii(target.host)], multiLabel: false };
   const { multiLabel, digest } = tls.match;
   switch (policy.level) {
     case "fingerprint":

@@ -20,12 +20,14 @@ export interface TlsPolicy {
   readonly anchorFiles: readonly string[];
   /** Whether the connection may carry further deliveries; undefined: as other settings say. */
   readonly reuse?: boolean | undefined;
+  /** The host's name must be in a certificate of a public CA (RFC 8461 §4); not enforced: it is only found out. */
+  readonly sts?: { readonly enforced: boolean } | undefined;
   /** At the dane levels: what is done where DANE does not apply, and where its records cannot be used. */
   readonly otherwise?: { readonly may: TlsPolicy; readonly encrypt: TlsPolicy } | undefined;
 }
 
-/** A policy, or why there is none that could be kept. */
-export type PolicyResult = { readonly policy: TlsPolicy } | { readonly problem: string };
+/** A policy, or why there is none that could be kept. `listed`: a policy table has it. */
+export type PolicyResult = { readonly policy: TlsPolicy; readonly listed?: true } | { readonly problem: string };
 
 const GRADES: ReadonlySet<string> = new Set(["high", "medium", "low", "export", "null"]);
 const HOST_NAME =
@@ -41,7 +43,9 @@ export async function findTlsPolicy(
   const name = target.nexthop.replace(/^(?:inet|unix):/, "");
   const value = await lookUp(tables, settings.policyMaps, keysOf(name));
   if (value === undefined) return defaultPolicy(settings);
-  return parseTlsPolicy(value, settings, `${settings.policyMapsName}, next-hop destination "${printableUtf8(name)}"`);
+  const where = `${settings.policyMapsName}, next-hop destination "${printableUtf8(name)}"`;
+  const result = parseTlsPolicy(value, settings, where);
+  return "problem" in result ? result : { ...result, listed: true };
 }
 
 /** The destination as written; only a plain domain has parents. */
@@ -201,6 +205,13 @@ function completed(entry: Entry, settings: TlsSettings, where: string): PolicyRe
   if (level !== "dane" && level !== "dane-only") return { policy };
   const otherwise = { may: at("may", settings.may), encrypt: at("encrypt", settings.mandatory) };
   return { policy: { ...policy, otherwise } };
+}
+
+/** What an MTA-STS policy makes of main.cf's (RFC 8461 §4): names as in RFC 6125, TLS 1.2 or later. */
+export function stsPolicy(base: TlsPolicy, mode: "enforce" | "testing", mandatory: TlsOffer): TlsPolicy {
+  const shared = { ...base, serverName: "hostname", sts: { enforced: mode === "enforce" } };
+  if (mode === "testing") return shared;
+  return { ...shared, level: "secure", offer: { ...mandatory, protocols: `${mandatory.protocols} !TLSv1 !TLSv1.1` } };
 }
 
 function matchOf(level: TlsLevel, { match }: TlsSettings): readonly string[] {

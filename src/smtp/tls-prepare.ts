@@ -6,17 +6,22 @@ import type { Log } from "../log/log.ts";
 import type { TlsaRecord } from "../net/server-certificate.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { findDane } from "./dane.ts";
+import type { MtaSts } from "./mta-sts.ts";
+import { allowsHost } from "./mta-sts-policy.ts";
+import { parseNextHops } from "./nexthop.ts";
 import { ownVerdict, type Verdict } from "./outcome.ts";
-import type { Target } from "./session.ts";
+import { formatHost, type Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsContext, TlsEngine } from "./tls-engine.ts";
-import { findTlsPolicy, nexthopDomain, type TlsPolicy } from "./tls-policy.ts";
+import { ascii, findTlsPolicy, nexthopDomain, stsPolicy, type TlsPolicy } from "./tls-policy.ts";
 
 export interface PrepareParts {
   readonly settings: Settings;
   readonly tables: TableOpener;
   readonly dns: Dns;
   readonly engine: TlsEngine;
+  /** undefined: policies of domains are not looked for. */
+  readonly sts: MtaSts | undefined;
   readonly log: Log;
 }
 
@@ -41,7 +46,9 @@ export async function prepareTls(target: Target, parts: PrepareParts): Promise<P
   const { settings, tables, engine, log } = parts;
   const found = await findTlsPolicy(tables, settings.tls, target);
   if ("problem" in found) return misconfigured(found.problem, log);
-  const chosen = await withDane(found.policy, target, parts);
+  const byDane = await withDane(found.policy, target, parts);
+  const chosen =
+    found.listed || "refused" in byDane || byDane.dane ? byDane : await withSts(byDane.policy, target, parts);
   if ("refused" in chosen) return chosen;
   const { policy, dane } = chosen;
   if (settings.tls.wrapper && (policy.level === "none" || policy.level === "may")) {
@@ -94,6 +101,26 @@ async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts):
       return { policy, dane: { records, names: namesOf(base, target), half: !mxSecure } };
     }
   }
+}
+
+/** The policy, or what the next hop's own says (RFC 8461 §5): only of domains, and only where it asks for more. */
+async function withSts(policy: TlsPolicy, target: Target, { settings, sts }: PrepareParts): Promise<Chosen> {
+  const domain = sts && stsDomain(policy, target, settings);
+  if (sts === undefined || domain === undefined) return { policy };
+  const answer = await sts.policyOf(domain);
+  if ("failure" in answer || answer.policy.mode === "none") return { policy };
+  const { mode } = answer.policy;
+  if (mode === "enforce" && !allowsHost(answer.policy, ascii(target.host))) {
+    const text = `host ${formatHost(target)} is not in the MTA-STS policy of ${domain}`;
+    return { refused: ownVerdict("4.7.5", text) };
+  }
+  return { policy: stsPolicy(policy, mode, settings.tls.mandatory) };
+}
+
+function stsDomain(policy: TlsPolicy, target: Target, { protocol }: Settings): string | undefined {
+  if (policy.level !== "may" && policy.level !== "encrypt") return undefined;
+  const [hop] = parseNextHops(target.nexthop, protocol);
+  return hop?.kind === "domain" ? ascii(hop.name).toLowerCase().replace(/\.$/, "") : undefined;
 }
 
 const DNSSEC_OFF = "dnssec lookups disabled";

@@ -40,6 +40,8 @@ export interface TlsSettings {
     /** Lookups are validated (smtp_dns_support_level = dnssec). */
     readonly dnssec: boolean;
   };
+  /** Policies of domains are looked for (RFC 8461). */
+  readonly mtaSts: boolean;
   readonly own: OwnCertificateFiles;
   /** Lists that the operator gave to a grade; undefined: the library's own. */
   readonly cipherLists: Readonly<Record<CipherGrade, string | undefined>>;
@@ -91,6 +93,7 @@ export function tlsSettingsOf(params: Parameters, p: "smtp" | "lmtp"): TlsSettin
       insecureMx: params.get("smtp_tls_dane_insecure_mx_policy"),
       dnssec: params.get(`${p}_dns_support_level`) === "dnssec",
     },
+    mtaSts: p === "smtp" && params.get("smtp_tls_mta_sts"),
     own: ownFiles(params, p),
     cipherLists: cipherListsOf(params),
     curves: params.source("tls_eecdh_auto_curves") && params.get("tls_eecdh_auto_curves"),

@@ -95,6 +95,12 @@ export const SMTP_TLS_PARAMETERS = {
     ["dane", "encrypt", "may"],
     "TLS to signed hosts with TLSA records, where the list of mail exchangers is not signed.",
   ),
+  smtp_tls_mta_sts: bool(
+    "no",
+    "Look for MTA-STS policies (RFC 8461) of next hops that are domains, where main.cf's level is may, encrypt or dane, and " +
+      "no entry of smtp_tls_policy_maps and no TLSA record decides. Policies are kept in queue_directory.",
+    { origin: "postern" },
+  ),
   tls_wildcard_matches_multiple_labels: bool(
     "yes",
     "A certificate for *.example.com is good for a.b.example.com, not only for a.example.com.",

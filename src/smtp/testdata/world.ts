@@ -62,6 +62,7 @@ export function createWorld(options: {
   readonly myAddresses?: readonly string[];
   readonly protocol?: "smtp" | "lmtp";
   readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
+  readonly mtaSts?: SmtpAgentOptions["mtaSts"];
   /** Instead of the zone. */
   readonly dns?: Dns;
 }): World {
@@ -78,6 +79,7 @@ export function createWorld(options: {
     myAddresses: options.myAddresses ?? [],
     protocol: options.protocol,
     tlsFiles: options.tlsFiles,
+    mtaSts: options.mtaSts,
   });
   const never = new AbortController().signal;
   return {
