@@ -2,8 +2,9 @@
 
 import { createInterface } from "node:readline/promises";
 import { text as readText } from "node:stream/consumers";
-import { TryAgainError } from "../net/control-socket.ts";
+import { DeniedError, TryAgainError } from "../net/control-socket.ts";
 import { runCheck } from "./check.ts";
+import { NotRunningError } from "./client-access.ts";
 import { postconf, user } from "./config-commands.ts";
 import { runDemo } from "./demo.ts";
 import { diff } from "./diff.ts";
@@ -84,13 +85,14 @@ export async function main(argv: readonly string[], programName: string): Promis
     return await command(args, terminal);
   } catch (error) {
     const text = options.verbose && error instanceof Error ? error.stack : (error as Error).message;
-    return failed(
-      terminal,
-      name,
-      text ?? String(error),
-      error instanceof TryAgainError ? EXIT.tryAgain : EXIT.problems,
-    );
+    return failed(terminal, name, text ?? String(error), exitCodeOf(error));
   }
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof TryAgainError) return EXIT.tryAgain;
+  if (error instanceof DeniedError) return EXIT.notPermitted;
+  return error instanceof NotRunningError ? EXIT.notRunning : EXIT.problems;
 }
 
 interface GlobalOptions {

@@ -3,8 +3,10 @@
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueArgs } from "../master/protocol.ts";
 import { runQueueOperation } from "../master/queue-operations.ts";
+import { DeniedError } from "../net/control-socket.ts";
 import { type OfflineQueue, openOffline } from "../queue/offline.ts";
 import type { QueueListing } from "../queue/store.ts";
+import { asUser, clientRequest, notRunning } from "./client-access.ts";
 import { askAt, controlPath, directoriesOf } from "./server-commands.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -25,12 +27,13 @@ export interface ReadMessage {
 /** Throws QueueError, and what the server answered. */
 export async function withQueue<T>(terminal: Terminal, use: (queue: QueueDoor) => Promise<T>): Promise<T> {
   const path = await controlPath(terminal);
+  const askUser = asUser(terminal);
   let offline: OfflineQueue | undefined;
   const ask = async (args: QueueArgs): Promise<unknown> => {
     if (!offline) {
-      const answer = await askAt(path, "queue", args as never);
+      const answer = await askServer(path, args, askUser);
       if (answer !== undefined) return answer ?? undefined;
-      offline = openOffline((await directoriesOf(terminal)).queue);
+      offline = openShards((await directoriesOf(terminal)).queue, args.op);
       for (const note of offline.notes) terminal.stderr(`postern: queue: ${note}\n`);
     }
     return runQueueOperation(offline, args);
@@ -39,6 +42,28 @@ export async function withQueue<T>(terminal: Terminal, use: (queue: QueueDoor) =
     return await use({ ask });
   } finally {
     offline?.close();
+  }
+}
+
+/** Who may not operate the server asks as a user, for what every user may ask. undefined: it does not run. */
+async function askServer(path: string, args: QueueArgs, askUser: ReturnType<typeof asUser>): Promise<unknown> {
+  try {
+    return await askAt(path, "queue", args as never);
+  } catch (error) {
+    const request = error instanceof DeniedError ? clientRequest(args) : undefined;
+    if (request === undefined) throw error;
+    return await askUser(request);
+  }
+}
+
+/** Who may not read the shards needs a server. */
+function openShards(directory: string, op: QueueArgs["op"]): OfflineQueue {
+  try {
+    return openOffline(directory);
+  } catch (error) {
+    const { code, cause } = error as NodeJS.ErrnoException;
+    const denied = code === "EACCES" || (cause as NodeJS.ErrnoException | undefined)?.code === "EACCES";
+    throw denied ? notRunning(op) : error;
   }
 }
 

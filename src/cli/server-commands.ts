@@ -9,7 +9,7 @@ import type { Parameters } from "../config/parameters.ts";
 import { queueDirectories, StartError } from "../master/directories.ts";
 import { Master } from "../master/master.ts";
 import type { WorkerStatus } from "../master/protocol.ts";
-import { askControl } from "../net/control-socket.ts";
+import { askControl, DeniedError } from "../net/control-socket.ts";
 import { BindError } from "../net/listener.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
@@ -114,6 +114,9 @@ export async function askAt(path: string, op: string, args: Readonly<Record<stri
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === "ENOENT" || code === "ECONNREFUSED") return undefined;
+    if (code === "EACCES") {
+      throw new DeniedError("it is for root, for who started the server, and for postern_operators_group");
+    }
     throw error;
   }
 }

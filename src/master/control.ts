@@ -7,9 +7,11 @@ import type { ControlRequest } from "../net/control-socket.ts";
 import { folded, pausedText } from "../qmgr/withheld.ts";
 import type { QueueListing } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
+import { readAccountFiles, userWith } from "./accounts.ts";
+import { ClientDoor, type ClientDoorDeps } from "./client-door.ts";
 import type { Fleet } from "./fleet.ts";
 import { checkLane, type PausedLane, type PausedLanes } from "./paused-lanes.ts";
-import type { LaneArgs, QueueArgs, RefusalArgs, WorkerStatus } from "./protocol.ts";
+import type { LaneArgs, QueueArgs, RefusalArgs, RightArgs, WorkerStatus } from "./protocol.ts";
 
 const QUEUE_TIMEOUT_MS = 60_000;
 const REFUSALS_TIMEOUT_MS = 10_000;
@@ -88,11 +90,21 @@ async function answerLanes({ op, lane = "" }: LaneArgs, target: ControlTarget): 
 }
 
 /** What every user of the machine may ask for. */
-export async function answerClient(request: ControlRequest, fleet: Fleet): Promise<unknown> {
-  if (request.op !== "pickup") throw new Error(`Unknown operation "${request.op}"`);
-  // Nobody waits for it: should a worker not hear, it looks by itself.
-  void fleet.callAll("pickup", {}, QUEUE_TIMEOUT_MS).catch(() => undefined);
-  return undefined;
+export function makeClientDoor(
+  target: ControlTarget & Pick<ClientDoorDeps, "maildrop" | "trusted" | "isOpen">,
+): ClientDoor {
+  const { fleet, maildrop, trusted, isOpen } = target;
+  return new ClientDoor({
+    ...{ maildrop, trusted, isOpen, clock: systemClock },
+    userWith: (uid) => userWith(readAccountFiles(), uid),
+    allows: async (right, user) => {
+      const answers = await fleet.callAll("allows", { right, user } satisfies RightArgs, QUEUE_TIMEOUT_MS);
+      return answers.every((answer) => answer === true);
+    },
+    queue: (args) => answerQueue(args, fleet),
+    // Nobody waits for it: should a worker not hear, it looks by itself.
+    pickup: () => void fleet.callAll("pickup", {}, QUEUE_TIMEOUT_MS).catch(() => undefined),
+  });
 }
 
 /** Lists are joined; of `read`, the one worker that has the message answers. */

@@ -3,7 +3,7 @@ import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from "node:f
 import { join } from "node:path";
 import type { Parameters } from "../config/parameters.ts";
 import { checkQueueDirectory } from "../queue/directory.ts";
-import { accountNamed, readAccountFiles } from "./accounts.ts";
+import { accountNamed, groupNamed, readAccountFiles } from "./accounts.ts";
 import type { WorkerUser } from "./protocol.ts";
 
 /** The configuration cannot be started; the message says why and what to do. CLI exits 78. */
@@ -85,6 +85,15 @@ export function orphanShards(dirs: QueueDirectories, workers: number): readonly 
     .flatMap((name) => /^shard-(\d+)$/.exec(name)?.[1] ?? [])
     .map(Number)
     .filter((shard) => shard >= workers);
+}
+
+/** The group that may use the control socket; undefined: none. Throws StartError if there is no such group. */
+export function operatorsGroup(params: Parameters): number | undefined {
+  const name = params.get("postern_operators_group");
+  if (name === "") return undefined;
+  const gid = groupNamed(readAccountFiles(), name);
+  if (gid !== undefined) return gid;
+  throw new StartError(`postern_operators_group = ${name}: no such group; create it: groupadd --system ${name}`);
 }
 
 /** The account that workers run as; undefined when the master is not root, and everything runs as who started it. */

@@ -21,6 +21,7 @@ import { buildPickupService } from "./pickup-service.ts";
 import { buildSmtpServices, type SmtpServices } from "./smtp-services.ts";
 import { SnapshotFiles } from "./snapshot-files.ts";
 import { tableSettings } from "./table-settings.ts";
+import { createUserRights, type UserRights } from "./user-rights.ts";
 
 export interface Generation {
   readonly snapshot: ConfigSnapshot;
@@ -29,6 +30,7 @@ export interface Generation {
   readonly bounces: ReturnType<typeof createBounceComposer>;
   readonly smtp: SmtpServices;
   readonly pickup: PickupService;
+  readonly rights: UserRights;
   /** By transport name. */
   readonly agents: ReadonlyMap<string, DeliveryAgent>;
   /** Syslog tag of a transport or program. */
@@ -80,6 +82,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
     }),
     smtp,
     pickup: buildPickupService({ snapshot, tables, kit }),
+    rights: createUserRights(params, tables),
     agents,
     logTag,
     files,

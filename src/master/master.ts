@@ -12,15 +12,16 @@ import type { ConfigSnapshot, FileImage, Problem } from "../config/snapshot.ts";
 import { DecisionStore } from "../decisions/store.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import { FOR_EVERYBODY, FOR_OPERATORS, serveControl } from "../net/control-socket.ts";
+import { type ControlRequest, FOR_EVERYBODY, FOR_GROUP, FOR_OPERATORS, serveControl } from "../net/control-socket.ts";
 import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
 import { TicketKeys } from "../net/ticket-keys.ts";
 import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
-import { answerClient, answerControl } from "./control.ts";
+import { answerControl, makeClientDoor } from "./control.ts";
 import {
+  operatorsGroup,
   orphanShards,
   prepareDirectories,
   type QueueDirectories,
@@ -43,6 +44,7 @@ import { reload } from "./reload.ts";
 import type { Methods } from "./rpc.ts";
 import { SpawnServices } from "./spawn-services.ts";
 import { type SpawnSpec, spawnSpecsHere } from "./spawn-specs.ts";
+import { isEverybody } from "./user-rights.ts";
 import { workerCount } from "./worker-count.ts";
 import { forkWorker } from "./worker-process.ts";
 
@@ -189,10 +191,27 @@ export class Master {
       paused: this.#paused,
       log: this.#log,
     };
+    const client = makeClientDoor({
+      ...target,
+      maildrop: this.#dirs.maildrop,
+      trusted: new Set([0, process.getuid?.() ?? 0, this.#user?.uid ?? 0]),
+      isOpen: (right) => isEverybody(scopeOf(this.#loaded.snapshot).get(right)),
+    });
     this.#doors = [
-      await serveControl(this.#dirs.control, FOR_OPERATORS, (request) => answerControl(request, target)),
-      await serveControl(this.#dirs.client, FOR_EVERYBODY, (request) => answerClient(request, this.#fleet)),
+      await this.#openControl((request) => answerControl(request, target)),
+      await serveControl(this.#dirs.client, FOR_EVERYBODY, (request) => client.answer(request)),
     ];
+  }
+
+  async #openControl(answer: (request: ControlRequest) => Promise<unknown>): Promise<{ close(): Promise<void> }> {
+    const gid = operatorsGroup(this.#params);
+    if (gid === undefined) return serveControl(this.#dirs.control, FOR_OPERATORS, answer);
+    return serveControl(this.#dirs.control, { ...FOR_GROUP, gid }, answer).catch((error: Error) => {
+      const name = this.#params.get("postern_operators_group");
+      throw new StartError(
+        `postern_operators_group = ${name}: ${error.message}; start as root, or as one of its members`,
+      );
+    });
   }
 
   async #reload(): Promise<void> {

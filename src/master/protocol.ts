@@ -69,6 +69,12 @@ export interface RefusalArgs {
   readonly last: number;
 }
 
+/** Whether a user of this machine may do something. */
+export interface RightArgs {
+  readonly right: "authorized_mailq_users" | "authorized_flush_users";
+  readonly user: { readonly uid: number; readonly name: string | undefined };
+}
+
 /** To the master: decisions about recipients, whole lines. */
 export interface DecisionArgs {
   readonly lines: string;

@@ -29,6 +29,7 @@ import type {
   QueueArgs,
   RecallArgs,
   RefusalArgs,
+  RightArgs,
   StartArgs,
   WorkerStatus,
 } from "./protocol.ts";
@@ -89,6 +90,7 @@ export class Worker {
       ["queue", (args: QueueArgs) => this.queue(args)],
       ["pause", ({ keys }: PauseArgs) => this.#need().qmgr.pause(keys)],
       ["adopt", (args: { shard: number }) => this.adopt(args.shard)],
+      ["allows", ({ right, user }: RightArgs) => this.#currentGeneration().rights[right].allows(user)],
       ["pickup", () => this.#running?.pickup?.wake()],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],

@@ -1,6 +1,6 @@
 /** net/control-socket.ts: one JSON request and one JSON answer per line over a unix socket, between the CLI and the master.
  *  Who may connect is decided by the socket's file mode alone. */
-import { chmodSync, rmSync } from "node:fs";
+import { chmodSync, chownSync, rmSync } from "node:fs";
 import net from "node:net";
 
 /** Bytes of one request or answer. */
@@ -8,11 +8,16 @@ const MAX_LINE = 64 * 1024 * 1024;
 
 export type ControlAnswer =
   | { readonly ok: true; readonly value: unknown }
-  | { readonly ok: false; readonly error: string; readonly again: boolean };
+  | { readonly ok: false; readonly error: string; readonly again: boolean; readonly denied?: boolean };
 
 /** Cannot be answered now, but soon: a worker is being restarted. Travels over the socket as what it is. */
 export class TryAgainError extends Error {
   override readonly name = "TryAgainError";
+}
+
+/** Who asks may not. Travels over the socket, too. */
+export class DeniedError extends Error {
+  override readonly name = "DeniedError";
 }
 
 export interface ControlRequest {
@@ -22,6 +27,8 @@ export interface ControlRequest {
 
 export interface DoorOptions {
   readonly mode: number;
+  /** Group of the socket; undefined: as it comes. */
+  readonly gid?: number | undefined;
   /** Bytes of a request. */
   readonly maxRequest: number;
   readonly maxConnections: number;
@@ -30,13 +37,14 @@ export interface DoorOptions {
 }
 
 export const FOR_OPERATORS: DoorOptions = { mode: 0o600, maxRequest: MAX_LINE, maxConnections: 1024, idleMs: 600_000 };
+export const FOR_GROUP: Omit<DoorOptions, "gid"> = { ...FOR_OPERATORS, mode: 0o660 };
 /** Strangers to the server: little memory for each, and not for many at a time. */
 export const FOR_EVERYBODY: DoorOptions = { mode: 0o666, maxRequest: 4096, maxConnections: 64, idleMs: 60_000 };
 
 /** Listens at `path`; a socket file left behind by a dead master is replaced. */
 export function serveControl(
   path: string,
-  { mode, maxRequest, maxConnections, idleMs }: DoorOptions,
+  { mode, gid, maxRequest, maxConnections, idleMs }: DoorOptions,
   answer: (request: ControlRequest) => Promise<unknown>,
 ): Promise<{ close(): Promise<void> }> {
   rmSync(path, { force: true });
@@ -48,7 +56,14 @@ export function serveControl(
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(path, () => {
-      chmodSync(path, mode);
+      try {
+        if (gid !== undefined) chownSync(path, -1, gid);
+        chmodSync(path, mode);
+      } catch (error) {
+        server.close();
+        reject(error);
+        return;
+      }
       resolve({ close: () => new Promise((done) => server.close(() => done())) });
     });
   });
@@ -66,8 +81,8 @@ async function respond(line: string, answer: (request: ControlRequest) => Promis
     const request = JSON.parse(line) as ControlRequest;
     return { ok: true, value: (await answer(request)) ?? null };
   } catch (error) {
-    const again = error instanceof TryAgainError;
-    return { ok: false, error: error instanceof Error ? error.message : String(error), again };
+    const text = error instanceof Error ? error.message : String(error);
+    return { ok: false, error: text, again: error instanceof TryAgainError, denied: error instanceof DeniedError };
   }
 }
 
@@ -82,6 +97,7 @@ export function askControl(path: string, request: ControlRequest): Promise<unkno
       socket.destroy();
       const reply = JSON.parse(line) as ControlAnswer;
       if (reply.ok) resolve(reply.value);
+      else if (reply.denied) reject(new DeniedError(reply.error));
       else reject(reply.again ? new TryAgainError(reply.error) : new Error(reply.error));
     });
   });

@@ -8,6 +8,9 @@ export interface UserList {
   allows(user: LocalUser): boolean | Promise<boolean>;
 }
 
+/** Mode of a file by which a user proves who he is: readable for the group that the maildrop directory gives to it. */
+export const PROOF_MODE = 0o640;
+
 /** A user of this machine. */
 export interface LocalUser {
   readonly uid: number;

@@ -1,5 +1,5 @@
 /** config/params/master.ts: parameters of the process tree and of a service as a whole. */
-import { type Declaration, int, list, time, word } from "../declare.ts";
+import { type Declaration, int, list, text, time, word } from "../declare.ts";
 
 const workers = int("auto", { min: 0, max: 64 }, "", {});
 
@@ -14,6 +14,11 @@ const workersOrAuto: Declaration<number | "auto"> = {
 
 export const MASTER_PARAMETERS = {
   postern_workers: workersOrAuto,
+  postern_operators_group: text(
+    "",
+    "A group whose members may operate the running server (stop, reload, hold, delete …). Empty: only who started it, and root.",
+    { origin: "postern", restart: true },
+  ),
   command_time_limit: time(
     "1000s",
     "s",
