@@ -88,7 +88,9 @@ export function openAliases(params: Parameters, tables: TableOpener): readonly L
 function openOptional(refs: readonly string[], params: Parameters, tables: TableOpener): readonly LookupTable[] {
   const byDefault = params.source("alias_maps") === undefined;
   const optional = new Set(byDefault ? params.get("alias_maps") : []);
-  return refs.map((ref) => tables.open(ref)).filter((table) => table.problem === undefined || !optional.has(table.ref));
+  return refs
+    .map((ref) => tables.open(ref, optional.has(ref) ? "optional" : undefined))
+    .filter((table) => table.problem === undefined || !optional.has(table.ref));
 }
 
 /** The domain of an address in lower case, without final dot; "" if there is none. */

@@ -53,12 +53,14 @@ export function createTableOpener(options: TableOpenerOptions): TableOpener {
   const cache = new Map<string, ReopeningTable | ProxyTable>();
   const opener: TableOpener = {
     files: options.files,
-    open(ref) {
+    open(ref, need) {
       const known = cache.get(ref);
       if (known) return known;
       const table = ref.startsWith("proxy:")
         ? new ProxyTable(ref, opener)
-        : new ReopeningTable(ref, options.files, (files) => openOrBroken(ref, { ...options, files, tables: opener }));
+        : new ReopeningTable(ref, options.files, (files) =>
+            openOrBroken(ref, { ...options, files, tables: opener }, need),
+          );
       cache.set(ref, table);
       return table;
     },
@@ -74,11 +76,12 @@ export function createTableOpener(options: TableOpenerOptions): TableOpener {
   return opener;
 }
 
-function openOrBroken(ref: string, options: OpenerContext): LookupTable {
+function openOrBroken(ref: string, options: OpenerContext, need: "optional" | undefined): LookupTable {
   try {
     return openTyped(ref, options);
   } catch (cause) {
     if (!(cause instanceof TableError)) throw cause;
+    if (need === "optional") return brokenTable(ref, cause.message);
     options.log.warning(`${ref} is unavailable. ${cause.message}`, {
       event: "table_unavailable",
       table: ref,

@@ -40,7 +40,8 @@ export interface FileSource {
 /** Opens "type:name" references; each reference once per config generation. */
 export interface TableOpener {
   /** Never throws for a table that is broken: the table then throws TableError at get(), and check has reported it. */
-  open(ref: string): LookupTable;
+  /** `need`: "optional" for a table that nobody asked for: if it is not there, nobody is told. */
+  open(ref: string, need?: "optional"): LookupTable;
   /** Where tables are read from; pattern lists read their `/file` items there. */
   readonly files?: FileSource | undefined;
   /** Closes every table it opened. */
