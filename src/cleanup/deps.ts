@@ -1,5 +1,6 @@
 /** cleanup/deps.ts: what cleanup needs of the rooms around it. */
 import type { Parameters } from "../config/parameters.ts";
+import type { Signer } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
@@ -19,6 +20,8 @@ export interface CleanupDeps {
   };
   /** undefined: none, and content streams past unread. */
   readonly checks?: ContentChecks | undefined;
+  /** undefined: nothing is signed. */
+  readonly signer?: Signer | undefined;
   readonly laneOf: RouteLane;
   /** Hands a committed, claimed message to the scheduler. */
   readonly arrived: (message: ClaimedMessage) => void;

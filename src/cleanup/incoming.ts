@@ -2,6 +2,7 @@
  *  section ends, bounded), body (bytes go to the store's writer, through the checks if there are any), failed (bytes are
  *  counted and dropped; the reason is told at the end of data, as RFC 5321 wants the client's data read first). The header
  *  block is made last. */
+import type { Signing } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
@@ -37,6 +38,8 @@ export class Incoming implements IncomingMessage {
   /** undefined: nothing is checked. */
   readonly #inspection: ContentInspection | undefined;
   readonly #verdict: ContentVerdict | undefined;
+  /** undefined: the message is not signed. */
+  readonly #signing: Signing | undefined;
   /** Until the header section has ended. */
   #intake: HeaderIntake | undefined = new HeaderIntake();
   /** With our own on top. */
@@ -49,6 +52,8 @@ export class Incoming implements IncomingMessage {
     this.#options = options;
     this.#log = deps.log;
     this.#body = deps.store.beginBody(options.envelope.queueId);
+    // Only what this site's own people and programs send: a signature says that it is the domain's.
+    this.#signing = options.role === "submission" ? deps.signer?.begin() : undefined;
     const { envelope, recipients } = options;
     if (!deps.checks) return;
     this.#verdict = new ContentVerdict({ envelope, recipient: recipients.at(-1)?.address, log: deps.log });
@@ -135,7 +140,9 @@ export class Incoming implements IncomingMessage {
   }
 
   async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {
-    const complete = this.#completeFields(fields, mapped.sender);
+    const completed = this.#completeFields(fields, mapped.sender);
+    const complete = this.#signing ? await this.#sign(completed, this.#signing) : completed;
+    if (complete === undefined) return this.finish({ hold, discard: false });
     try {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
@@ -148,6 +155,18 @@ export class Incoming implements IncomingMessage {
       if (!error.undecided) await this.abort();
       return this.#storageFailed(error);
     }
+  }
+
+  /** undefined: the message is refused, because it cannot be signed now. */
+  async #sign(fields: readonly HeaderField[], signing: Signing): Promise<readonly HeaderField[] | undefined> {
+    const { signer, log } = this.#deps;
+    const signed = await signing.sign(fields);
+    if (signed.kind === "signed")
+      return [...signed.fields.map((text) => ({ name: "dkim-signature", text })), ...fields];
+    log.warning(printableUtf8(`${this.#options.envelope.queueId}: cannot sign: ${signed.reason}`));
+    if (signer?.whenUnavailable === "accept") return fields;
+    this.#refuse(reply(451, "4.7.5", "Error: message cannot be signed, try again later"));
+    return undefined;
   }
 
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {
@@ -236,6 +255,7 @@ export class Incoming implements IncomingMessage {
   }
 
   #store(chunk: Uint8Array): void | Promise<void> {
+    this.#signing?.update(chunk);
     try {
       const wait = this.#body.write(chunk);
       if (wait) {

@@ -8,6 +8,7 @@ import { NotRunningError } from "./client-access.ts";
 import { postconf, user } from "./config-commands.ts";
 import { runDemo } from "./demo.ts";
 import { diff } from "./diff.ts";
+import { dkim } from "./dkim.ts";
 import { explain } from "./explain.ts";
 import { logrotate } from "./logrotate.ts";
 import { postsuper } from "./postsuper.ts";
@@ -41,6 +42,7 @@ const COMMANDS: ReadonlyMap<string, Command> = new Map([
   ["sendmail", sendmail],
   ["queue", queue],
   ["user", user],
+  ["dkim", dkim],
   ["explain", explain],
   ["verify", verify],
   ["diff", diff],
@@ -55,6 +57,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   explain --last [N] | explain ID                               why the server refused
   verify [--json] [--live]                                      who can send mail where, proven
   diff NEWDIR [--replay]                                        what the configuration there would change
+  dkim generate DOMAIN | rotate DOMAIN | check | dns | list     signing keys, and what DNS must have; dkim help
   queue list | show | hold | release | requeue | delete | flush | pause | resume | inspect | shape      queue help
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq | sendmail
                        as the Postfix programs of those names

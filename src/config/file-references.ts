@@ -15,8 +15,8 @@ export interface FileReference {
   /** undefined: a default names it. */
   readonly at: SourceRef | undefined;
   /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. "index": beside a
-   *  table's text, and may be missing. "rules": a table whose order counts. */
-  readonly kind: "key" | "table" | "rules" | "index" | "pattern" | "settings" | "directory" | "authority";
+   *  table's text, and may be missing. "signing": names keys. "rules": a table whose order counts. */
+  readonly kind: "key" | "signing" | "table" | "rules" | "index" | "pattern" | "settings" | "directory" | "authority";
   /** Where it is looked for if it is not at `path`. */
   readonly fallback?: string | undefined;
 }
@@ -106,7 +106,8 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
       });
     }
     if (isKeyParameter(name, declaration?.type)) {
-      return fileNames(text, name, declaration?.type).map((path) => make(path, "key"));
+      const kind = name === "postern_dkim_signing_file" ? "signing" : "key";
+      return fileNames(text, name, declaration?.type).map((path) => make(path, kind));
     }
     const tables = WRITTEN_BY_PROGRAMS.test(name) ? [] : tableFiles(text);
     const patterns = PATTERN_LISTS.has(name) ? patternFiles(text, name) : [];
@@ -119,7 +120,8 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
 
 /** The key under which the readers look for the image: tables by their normal path, the others as written. */
 function absolutePath(path: string, kind: FileReference["kind"], configDirectory: string): string {
-  if (kind === "key" || kind === "pattern") return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
+  if (kind === "key" || kind === "pattern" || kind === "signing")
+    return posix.isAbsolute(path) ? path : posix.join(configDirectory, path);
   return posix.resolve(configDirectory, path);
 }
 
@@ -182,9 +184,22 @@ export function nestedReferences(
 ): readonly FileReference[] {
   const make = ({ path, kind }: NamedFile) => ({ ...reference, path: absolutePath(path, kind, configDirectory), kind });
   if (reference.kind === "settings") return settingsFiles(text).map(make);
+  if (reference.kind === "signing") return signingKeys(reference, text);
   if (reference.kind !== "pattern") return [];
   const words = text.replace(/^\s*#.*$/gm, "").split(/[\s,]+/);
   return [...slashWords(words), ...tableFiles(words.join(" "))].map(make);
+}
+
+/** The third word of each line; relative names are looked for beside the file. */
+function signingKeys(reference: FileReference, text: string): readonly FileReference[] {
+  const lines = text.split("\n").map((line) =>
+    line
+      .replace(/(?:^|\s)#.*$/, "")
+      .trim()
+      .split(/\s+/),
+  );
+  const keys = lines.map(([, , path = ""]) => path).filter((path) => path !== "");
+  return keys.map((path) => ({ ...reference, path: posix.resolve(posix.dirname(reference.path), path), kind: "key" }));
 }
 
 function slashWords(words: readonly string[]): readonly NamedFile[] {

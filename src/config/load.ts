@@ -13,6 +13,9 @@ import type { ConfigSnapshot, FileImage, Problem } from "./snapshot.ts";
 
 export { scopeOf, serviceRole } from "./scope.ts";
 
+/** Files whose text names further files. */
+const NAMES_FILES: ReadonlySet<FileReference["kind"]> = new Set(["pattern", "settings", "signing"]);
+
 export interface LoadOptions {
   /** Absolute. */
   readonly configDirectory: string;
@@ -105,7 +108,7 @@ async function readFiles(snapshot: ConfigSnapshot, options: LoadOptions): Promis
     const image = await readReferenced(next, options);
     if (next.kind === "authority" && "error" in image) continue; // as OpenSSL passes over it
     files.set(image.path, image);
-    if ("bytes" in image && (next.kind === "pattern" || next.kind === "settings")) {
+    if ("bytes" in image && NAMES_FILES.has(next.kind)) {
       const text = new TextDecoder().decode(image.bytes);
       pending.push(...nestedReferences(next, text, snapshot.configDirectory));
     }

@@ -5,6 +5,7 @@ import { ACCESS_DNS_PARAMETERS } from "./params/access-dns.ts";
 import { ANVIL_PARAMETERS } from "./params/anvil.ts";
 import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
+import { DKIM_PARAMETERS } from "./params/dkim.ts";
 import { GENERAL_PARAMETERS } from "./params/general.ts";
 import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
@@ -35,6 +36,7 @@ export const REGISTRY = {
   ...ACCESS_DNS_PARAMETERS,
   ...REWRITE_PARAMETERS,
   ...CLEANUP_PARAMETERS,
+  ...DKIM_PARAMETERS,
   ...QUEUE_PARAMETERS,
   ...QMGR_PARAMETERS,
   ...SMTP_PARAMETERS,

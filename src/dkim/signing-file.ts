@@ -73,3 +73,24 @@ export function linesFor(domain: string, lines: readonly SigningLine[]): readonl
   }
   return [];
 }
+
+/** The text with these lines at its end. */
+export function addLines(text: string, lines: readonly string[]): string {
+  const whole = text === "" || text.endsWith("\n") ? text : `${text}\n`;
+  return `${whole}${lines.join("\n")}\n`;
+}
+
+/** The text with other states on some lines, by their number; comments and blanks stay. */
+export function changeStates(text: string, states: ReadonlyMap<number, KeyState>): string {
+  return text
+    .split("\n")
+    .map((line, i) => {
+      const state = states.get(i + 1);
+      if (state === undefined) return line;
+      const comment = /\s+#.*$/.exec(line)?.[0] ?? "";
+      const words = line.slice(0, line.length - comment.length).trimEnd();
+      const bare = words.replace(/\s+(?:publish|sign|retired)$/, "");
+      return `${bare}${state === "sign" ? "" : ` ${state}`}${comment}`;
+    })
+    .join("\n");
+}

@@ -9,6 +9,7 @@ import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import { checkSigningFile } from "../dkim/check-keys.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import type { ServiceProof } from "../proof/service.ts";
 import { createResolver } from "../rewrite/create.ts";
@@ -119,7 +120,7 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
       (text): Problem => ({ severity: "error", at: params.source(name), text: `${name}: ${text}` }),
     );
   });
-  const checked = [...networks, ...checkContent(params, tables)];
+  const checked = [...networks, ...checkContent(params, tables), ...checkSigning(params, snapshot)];
   const found = [...checked, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
@@ -131,6 +132,13 @@ function checkContent(params: Parameters, tables: TableOpener): readonly Problem
   return (checks ? unusableActions(checks) : []).flatMap(({ parameter, text }): Problem[] => {
     const at = params.source(parameter);
     return at ? [{ severity: "warning", at, text }] : [];
+  });
+}
+
+function checkSigning(params: Parameters, snapshot: ConfigSnapshot): readonly Problem[] {
+  return checkSigningFile(params.get("postern_dkim_signing_file"), (path) => {
+    const image = snapshot.files.get(path);
+    return image && "bytes" in image ? image.bytes : undefined;
   });
 }
 

@@ -81,7 +81,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
       expand: mapRecipient,
     }),
     smtp,
-    pickup: buildPickupService({ snapshot, tables, kit }),
+    pickup: buildPickupService({ snapshot, tables, files, kit }),
     rights: createUserRights(params, tables),
     agents,
     logTag,

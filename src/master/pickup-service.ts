@@ -6,12 +6,13 @@ import { createCleanup } from "../cleanup/create.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
+import { createSigner } from "../dkim/create.ts";
 import { Pickup } from "../pickup/pickup.ts";
 import type { PickupService } from "../pickup/service.ts";
 import { compileUserList } from "../pickup/user-list.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { createResolver } from "../rewrite/create.ts";
-import type { TableOpener } from "../tables/table.ts";
+import type { FileSource, TableOpener } from "../tables/table.ts";
 import { readAccountFiles, userWith } from "./accounts.ts";
 import { mappingOf } from "./address-mapping.ts";
 import type { WorkerKit } from "./kit.ts";
@@ -22,10 +23,11 @@ const DEFAULT_WAKEUP_S = 60;
 export interface PickupServiceInput {
   readonly snapshot: ConfigSnapshot;
   readonly tables: TableOpener;
+  readonly files: FileSource;
   readonly kit: WorkerKit;
 }
 
-export function buildPickupService({ snapshot, tables, kit }: PickupServiceInput): PickupService {
+export function buildPickupService({ snapshot, tables, files, kit }: PickupServiceInput): PickupService {
   const params = scopeOf(snapshot, pickupLine(snapshot));
   const syslogName = params.get("syslog_name");
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
@@ -33,6 +35,7 @@ export function buildPickupService({ snapshot, tables, kit }: PickupServiceInput
   const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
   const parts = {
     ...{ params, log, checks: createContentChecks(params, tables) },
+    signer: createSigner(params, { files, clock: kit.clock, log }),
     ...mappingOf(params, { tables, resolver }),
     ...kit.queue,
   };

@@ -7,6 +7,7 @@ import { createCleanup } from "../cleanup/create.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
+import { createSigner } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { AddressProber } from "../mail/address-prober.ts";
 import { createPolicyServers } from "../policy/client.ts";
@@ -65,6 +66,7 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   const { options, problems, close } = wireService(input, (params, resolver) =>
     createCleanup({
       ...{ params, log, checks: createContentChecks(params, input.tables) },
+      signer: createSigner(params, { files: input.files, clock: kit.clock, log }),
       ...mappingOf(params, { tables: input.tables, resolver }),
       ...kit.queue,
     }),

@@ -1,0 +1,239 @@
+/** cli/dkim.ts: `postern dkim`: makes signing keys, keeps the signing file, says what to publish and whether DNS has it. Keys go
+ *  through three states: publish → sign → retired (dkim/signing-file.ts). A running server takes the file as it changes; new
+ *  key files need `postern reload`. */
+import { mkdirSync, readFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { domainToASCII } from "node:url";
+import { systemClock } from "../base/clock.ts";
+import { writeFileDurably } from "../base/durable.ts";
+import { type Algorithm, type DkimKey, generateKey, parseKey, publicRecord, zoneLine } from "../dkim/key.ts";
+import { comparePublished, type Published } from "../dkim/published.ts";
+import { addLines, changeStates, parseSigningFile, type SigningLine } from "../dkim/signing-file.ts";
+import { createDns } from "../dns/create.ts";
+import { type DkimOptions, parseDkimOptions, USAGE } from "./dkim-options.ts";
+import { parametersOf } from "./server-commands.ts";
+import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
+
+const ALGORITHMS: readonly { readonly algorithm: Algorithm; readonly letter: string }[] = [
+  { algorithm: "rsa-sha256", letter: "r" },
+  { algorithm: "ed25519-sha256", letter: "e" },
+];
+const KEY_MODE = 0o600;
+const FILE_MODE = 0o644;
+const HEAD = "# domain  selector  key-file  [publish | sign | retired]; made by `postern dkim`\n";
+
+interface SigningFileOnDisk {
+  readonly path: string;
+  /** undefined: there is none yet. */
+  readonly text: string | undefined;
+  readonly lines: readonly SigningLine[];
+}
+
+/** A line of the signing file with its key. */
+interface KeyLine {
+  readonly line: SigningLine;
+  readonly key: DkimKey | undefined;
+  /** Why there is no key. */
+  readonly problem: string | undefined;
+}
+
+export const dkim: Command = async (args, terminal) => {
+  const options = parseDkimOptions(args);
+  if ("problem" in options) return failed(terminal, "dkim", `${options.problem}\n${USAGE.trimEnd()}`, EXIT.usage);
+  if (options.verb === "help") {
+    terminal.stdout(USAGE);
+    return EXIT.done;
+  }
+  const params = await parametersOf(terminal);
+  const configured = params.get("postern_dkim_signing_file");
+  const path = resolve(terminal.configDirectory, configured || "dkim/keys");
+  const file = readSigningFile(path);
+  if ("problem" in file) return failed(terminal, "dkim", file.problem, EXIT.configuration);
+  switch (options.verb) {
+    case "generate":
+      return generate(options, file, { terminal, configured: configured !== "" });
+    case "rotate":
+      return rotate(options, file, terminal);
+    case "check":
+      return check(options, file, terminal);
+    case "dns":
+      return printRecords(options, file, terminal);
+    default:
+      return list(options, file, terminal);
+  }
+};
+
+function readSigningFile(path: string): SigningFileOnDisk | { readonly problem: string } {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { path, text: undefined, lines: [] };
+    return { problem: `${path}: ${(error as Error).message}` };
+  }
+  const { lines, problems } = parseSigningFile(text);
+  const [first] = problems;
+  return first ? { problem: `${path}:${first.line}: ${first.text}; correct the line` } : { path, text, lines };
+}
+
+async function generate(
+  { domain, selector }: DkimOptions,
+  file: SigningFileOnDisk,
+  { terminal, configured }: { readonly terminal: Terminal; readonly configured: boolean },
+): Promise<number> {
+  const ascii = domainToASCII(domain.replace(/^\./, "")).toLowerCase();
+  const base = selector ?? freeSelector(ascii, file.lines);
+  const made: string[] = [];
+  const records: string[] = [];
+  mkdirSync(join(dirname(file.path), ascii), { recursive: true, mode: 0o700 });
+  for (const { algorithm, letter } of ALGORITHMS) {
+    const name = `${base}${letter}`;
+    if (file.lines.some((line) => line.domain === ascii && line.selector === name)) {
+      return failed(
+        terminal,
+        "dkim",
+        `${ascii} has a selector "${name}" already; give another --selector`,
+        EXIT.problems,
+      );
+    }
+    const relative = join(ascii, `${name}.pem`);
+    const pem = generateKey(algorithm);
+    await writeFileDurably(join(dirname(file.path), relative), Buffer.from(pem), { mode: KEY_MODE });
+    made.push(`${domain.startsWith(".") ? "." : ""}${ascii} ${name} ${relative} publish`);
+    const key = parseKey(Buffer.from(pem));
+    if (!("problem" in key)) records.push(zoneLine(`${name}._domainkey.${ascii}`, publicRecord(key)));
+  }
+  await writeFileDurably(file.path, Buffer.from(addLines(file.text ?? HEAD, made)), { mode: FILE_MODE });
+  terminal.stdout(`Publish these records:\n\n${records.join("\n")}\n\n`);
+  if (!configured) terminal.stdout(`Set in main.cf: postern_dkim_signing_file = ${file.path}\n`);
+  terminal.stdout(`When DNS has them: postern dkim rotate ${ascii}\n`);
+  return EXIT.done;
+}
+
+/** Year and month; a letter behind it for the second in a month. */
+function freeSelector(domain: string, lines: readonly SigningLine[]): string {
+  const month = new Date(systemClock.now()).toISOString().slice(0, 7).replace("-", "");
+  const used = new Set(lines.filter((line) => line.domain === domain).map(({ selector }) => selector));
+  const free = (base: string) => ALGORITHMS.every(({ letter }) => !used.has(`${base}${letter}`));
+  return ["", ..."bcdfghijklmnopqstuvwxyz"].map((suffix) => `${month}${suffix}`).find(free) ?? `${month}z`;
+}
+
+/** The published keys sign from now on, the others retire. */
+async function rotate(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): Promise<number> {
+  const own = keysOf(file, options.domain);
+  const coming = own.filter(({ line }) => line.state === "publish");
+  if (coming.length === 0) {
+    const text = `${options.domain} has no key in state "publish"; first: postern dkim generate ${options.domain}`;
+    return failed(terminal, "dkim", text, EXIT.problems);
+  }
+  const results = options.force ? [] : await lookUp(coming, options.servers);
+  const bad = results.filter(({ published }) => published.kind !== "right");
+  for (const { key, published } of bad) terminal.stdout(describe(key, published));
+  if (bad.length > 0) {
+    return failed(terminal, "dkim", "DNS is not ready, nothing was changed; wait, or use --force", EXIT.tryAgain);
+  }
+  const changed = new Map<number, "sign" | "retired">();
+  for (const { line } of own)
+    if (line.state !== "retired") changed.set(line.line, line.state === "publish" ? "sign" : "retired");
+  await writeFileDurably(file.path, Buffer.from(changeStates(file.text ?? "", changed)), { mode: FILE_MODE });
+  for (const { line } of own) {
+    const state = changed.get(line.line);
+    if (state)
+      terminal.stdout(`${line.selector}._domainkey.${line.domain}: ${state === "sign" ? "signs" : "retired"}\n`);
+  }
+  terminal.stdout(
+    "Now: postern reload. Retired keys stay in DNS for a week: mail that they signed is still under way.\n",
+  );
+  return EXIT.done;
+}
+
+async function check(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): Promise<number> {
+  const keys = keysOf(file, options.domain);
+  if (keys.length === 0)
+    return failed(terminal, "dkim", `${file.path} names no key${ofDomain(options)}`, EXIT.problems);
+  const results = await lookUp(keys, options.servers);
+  if (options.json) {
+    for (const { key, published } of results) {
+      const { domain, selector, state } = key.line;
+      terminal.stdout(
+        `${JSON.stringify({ domain, selector, state, dns: published.kind, ...("why" in published && { why: published.why }) })}\n`,
+      );
+    }
+  } else for (const { key, published } of results) terminal.stdout(describe(key, published));
+  return results.every(({ published }) => published.kind === "right") ? EXIT.done : EXIT.problems;
+}
+
+function printRecords(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): number {
+  let code: number = EXIT.done;
+  for (const { line, key, problem } of keysOf(file, options.domain)) {
+    if (key) terminal.stdout(`${zoneLine(nameOf(line), publicRecord(key))}\n`);
+    else code = failed(terminal, "dkim", problem ?? "", EXIT.problems);
+  }
+  return code;
+}
+
+function list(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): number {
+  for (const { line, key, problem } of keysOf(file, options.domain)) {
+    const { domain, subdomains, selector, state } = line;
+    const kind = key ? `${key.algorithm.replace("-sha256", "")} ${key.bits}` : `unusable: ${problem}`;
+    if (options.json) terminal.stdout(`${JSON.stringify({ domain, subdomains, selector, state, key: kind })}\n`);
+    else terminal.stdout(`${subdomains ? "." : ""}${domain}  ${selector}  ${state}  ${kind}\n`);
+  }
+  return EXIT.done;
+}
+
+function keysOf(file: SigningFileOnDisk, domain: string): readonly KeyLine[] {
+  const wanted = domainToASCII(domain.replace(/^\./, "")).toLowerCase();
+  return file.lines
+    .filter((line) => domain === "" || line.domain === wanted)
+    .map((line) => {
+      const path = resolve(dirname(file.path), line.keyFile);
+      try {
+        const parsed = parseKey(readFileSync(path));
+        return "problem" in parsed
+          ? { line, key: undefined, problem: `${path}: ${parsed.problem}` }
+          : { line, key: parsed, problem: undefined };
+      } catch (error) {
+        return { line, key: undefined, problem: (error as Error).message };
+      }
+    });
+}
+
+interface LookedUp {
+  readonly key: KeyLine;
+  readonly published: Published;
+}
+
+async function lookUp(keys: readonly KeyLine[], servers: readonly string[]): Promise<readonly LookedUp[]> {
+  const dns = createDns({ clock: systemClock, hostsText: "", ...(servers.length > 0 && { servers }) });
+  const results: LookedUp[] = [];
+  for (const key of keys) {
+    if (!key.key) {
+      results.push({ key, published: { kind: "wrong", why: key.problem ?? "" } });
+      continue;
+    }
+    const answer = await dns.txt?.(nameOf(key.line));
+    const wanted = publicRecord(key.key);
+    if (answer?.kind === "found") results.push({ key, published: comparePublished(answer.records, wanted) });
+    else if (answer?.kind === "temporary") results.push({ key, published: { kind: "unknown", why: answer.text } });
+    else results.push({ key, published: { kind: "missing" } });
+  }
+  dns.close();
+  return results;
+}
+
+function describe({ line, key }: KeyLine, published: Published): string {
+  const name = `${nameOf(line)} (${line.state})`;
+  if (published.kind === "right") return `ok       ${name}\n`;
+  const record = key ? `\n         publish: ${zoneLine(nameOf(line), publicRecord(key))}` : "";
+  const why = "why" in published ? `: ${published.why}` : "";
+  return `${published.kind.padEnd(8)} ${name}${why}${record}\n`;
+}
+
+function nameOf({ selector, domain }: SigningLine): string {
+  return `${selector}._domainkey.${domain}`;
+}
+
+function ofDomain({ domain }: DkimOptions): string {
+  return domain === "" ? "" : ` of ${domain}`;
+}

@@ -1,0 +1,138 @@
+/** dkim/create.ts: the signer of one service: chooses the keys by the From domain, and signs when the body has streamed by. */
+import { posix } from "node:path";
+import { domainToASCII } from "node:url";
+import type { Clock } from "../base/clock.ts";
+import type { Parameters } from "../config/parameters.ts";
+import type { Log } from "../log/log.ts";
+import { domainOf } from "../mail/address.ts";
+import { findAddresses } from "../mail/header-address.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import type { FileSource } from "../tables/table.ts";
+import { BodyHash, type Canonicalization } from "./body-hash.ts";
+import type { Field } from "./fields.ts";
+import { parseKey } from "./key.ts";
+import { type SigningKey, signMessage } from "./sign.ts";
+import { linesFor, parseSigningFile, type SigningLine } from "./signing-file.ts";
+
+export type Signed =
+  /** Fields to be put on top of those that were signed; none where no key is for the message. */
+  | { readonly kind: "signed"; readonly fields: readonly string[] }
+  /** Keys should have signed and cannot; `reason` is for the log. */
+  | { readonly kind: "unavailable"; readonly reason: string };
+
+/** One message. */
+export interface Signing {
+  /** The body as it will be sent, with CRLF line ends, piece by piece. */
+  update(chunk: Uint8Array): void;
+  /** Ends the body. `fields`: the whole header as it will be sent, latin1 text. Never rejects but for bugs. */
+  sign(fields: readonly Field[]): Promise<Signed>;
+}
+
+export interface Signer {
+  /** "accept": a message that cannot be signed is queued unsigned. */
+  readonly whenUnavailable: "defer" | "accept";
+  begin(): Signing;
+}
+
+export interface SignerDeps {
+  readonly files: FileSource;
+  readonly clock: Clock;
+  readonly log: Log;
+}
+
+/** A key of the signing file, or why it cannot sign. */
+type Loaded = { readonly line: SigningLine } & ({ readonly key: SigningKey } | { readonly problem: string });
+
+/** undefined where nothing is signed. Keys are read when they are first needed, and again when a file changes. */
+export function createSigner(params: Parameters, { files, clock, log }: SignerDeps): Signer | undefined {
+  const path = params.get("postern_dkim_signing_file");
+  if (path === "") return undefined;
+  const keyRing = new KeyRing(path, files, log);
+  const [header, body] = params.get("postern_dkim_canonicalization").split("/") as [Canonicalization, Canonicalization];
+  const options = { header, body, lifetimeS: Math.floor(params.get("postern_dkim_signature_lifetime") / 1000) };
+  const fallback = domainToASCII(params.get("postern_dkim_fallback_domain"));
+  return {
+    whenUnavailable: params.get("postern_dkim_unavailable_action"),
+    begin() {
+      const hash = new BodyHash(body);
+      return {
+        update: (chunk) => hash.update(chunk),
+        async sign(fields) {
+          const bodyHash = hash.digest();
+          const keys = keyRing.keysFor([...authorDomains(fields), ...(fallback === "" ? [] : [fallback])]);
+          if ("problem" in keys) return { kind: "unavailable", reason: keys.problem };
+          const settings = { ...options, bodyHash, nowMs: clock.now() };
+          return { kind: "signed", fields: await Promise.all(keys.map((key) => signMessage(fields, key, settings))) };
+        },
+      };
+    },
+  };
+}
+
+/** Domains of the From mailboxes as A-labels, in order (RFC 6376 §5.5: the author's). */
+function authorDomains(fields: readonly Field[]): readonly string[] {
+  const from = fields.find(({ name }) => name === "from")?.text ?? "";
+  const value = Buffer.from(from.slice(from.indexOf(":") + 1), "latin1").toString("utf8");
+  return findAddresses(value).map(({ address }) => domainToASCII(domainOf(address) ?? "").toLowerCase());
+}
+
+class KeyRing {
+  readonly #path: string;
+  readonly #files: FileSource;
+  readonly #log: Log;
+  #loaded: readonly Loaded[] | { readonly problem: string } | undefined;
+
+  constructor(path: string, files: FileSource, log: Log) {
+    this.#path = path;
+    this.#files = files;
+    this.#log = log;
+    files.onChange?.((changed) => {
+      const keys = Array.isArray(this.#loaded) ? this.#loaded.map(({ line }) => this.#pathOf(line)) : [];
+      if ([path, ...keys].some((file) => changed.has(file))) this.#loaded = undefined;
+    });
+  }
+
+  /** The keys of the first domain that has any; none if no domain has. */
+  keysFor(domains: readonly string[]): readonly SigningKey[] | { readonly problem: string } {
+    this.#loaded ??= this.#load();
+    if ("problem" in this.#loaded) return this.#loaded;
+    for (const domain of domains) {
+      const lines = new Set(
+        linesFor(
+          domain,
+          this.#loaded.map(({ line }) => line),
+        ),
+      );
+      const found = this.#loaded.filter(({ line }) => lines.has(line));
+      const bad = found.find((one) => "problem" in one);
+      if (bad && "problem" in bad) return { problem: bad.problem };
+      if (found.length > 0) return found.flatMap((one) => ("key" in one ? [one.key] : []));
+    }
+    return [];
+  }
+
+  #load(): readonly Loaded[] | { readonly problem: string } {
+    try {
+      const { lines, problems } = parseSigningFile(new TextDecoder().decode(this.#files.read(this.#path)));
+      for (const { line, text } of problems) this.#log.warning(printableUtf8(`${this.#path}:${line}: ${text}`));
+      return lines.map((line) => this.#loadKey(line));
+    } catch (error) {
+      return { problem: (error as Error).message };
+    }
+  }
+
+  #loadKey(line: SigningLine): Loaded {
+    const path = this.#pathOf(line);
+    try {
+      const parsed = parseKey(this.#files.read(path));
+      if ("problem" in parsed) return { line, problem: `${path}: ${parsed.problem}` };
+      return { line, key: { ...parsed, domain: line.domain, selector: line.selector } };
+    } catch (error) {
+      return { line, problem: (error as Error).message };
+    }
+  }
+
+  #pathOf({ keyFile }: SigningLine): string {
+    return posix.resolve(posix.dirname(this.#path), keyFile);
+  }
+}
