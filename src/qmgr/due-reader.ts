@@ -18,8 +18,10 @@ export interface DueReaderOptions {
   /** A claim filled the space given: there may be more. */
   readonly mayHaveMore: (lane: string) => void;
   readonly accept: (message: ClaimedMessage) => Promise<void>;
+  /** Before each look. */
+  readonly beforeLook: () => void;
   /** The timer fired; before the look. */
-  readonly tick: (nowMs: number) => void;
+  readonly tick: () => void;
 }
 
 /** Lanes read in one look, besides those that cannot take mail. */
@@ -57,9 +59,15 @@ export class DueReader {
     const { clock } = this.#options;
     this.#timer = clock.after(Math.max(0, dueMs - clock.now()), () => {
       this.#timerAtMs = Number.POSITIVE_INFINITY;
-      this.#options.tick(clock.now());
+      this.#options.tick();
       this.wake();
     });
+  }
+
+  /** The wall clock was set: the timer is for a time that means another one now. */
+  forgetTimer(): void {
+    this.#timer?.cancel();
+    this.#timerAtMs = Number.POSITIVE_INFINITY;
   }
 
   /** No further look; resolves when the present one has ended. */
@@ -87,6 +95,7 @@ export class DueReader {
 
   async #look(): Promise<void> {
     const { store, clock } = this.#options;
+    this.#options.beforeLook();
     const limit = LANES_AT_ONCE + this.#options.lanesInMemory();
     const lanes = await store.dueLanes(limit);
     const nowMs = clock.now();

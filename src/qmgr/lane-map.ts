@@ -122,6 +122,11 @@ export class LaneMap {
     return { limit, leases: workers > 1 && Number.isFinite(limit) ? leases : undefined };
   }
 
+  /** The wall clock was set. */
+  shift(byMs: number): void {
+    for (const lane of this.#paused) lane.shift(byMs);
+  }
+
   paused(lane: Lane): void {
     this.#paused.add(lane);
   }

@@ -186,6 +186,11 @@ export class Lane {
     this.#window = this.transport.limits.initialConcurrency;
   }
 
+  /** The wall clock was set: a pause lasts as long as it would have. */
+  shift(byMs: number): void {
+    if (this.#pausedUntilMs > 0) this.#pausedUntilMs += byMs;
+  }
+
   /** The transport's limits changed. */
   limitsChanged(): void {
     this.#window = Math.min(this.#window, this.transport.limits.concurrency);

@@ -22,16 +22,19 @@ export function retryTimesOf(params: Parameters): RetryTimes {
   };
 }
 
+/** The longest time between two tries, with what is added at random. */
+export function longestDelayMs(times: RetryTimes): number {
+  return times.maximalMs * (1 + JITTER);
+}
+
 /** Epoch milliseconds of the next try: after as long as the message is old, within the backoff limits, ±10 %.
  *  `random` is in [0, 1). */
-export function nextTryMs(times: RetryTimes, at: { arrivalMs: number; nowMs: number }, random: number): number {
-  const ageMs = Math.max(0, at.nowMs - at.arrivalMs);
-  const delayMs = Math.max(times.minimalMs, Math.min(ageMs, times.maximalMs));
+export function nextTryMs(times: RetryTimes, at: { ageMs: number; nowMs: number }, random: number): number {
+  const delayMs = Math.max(times.minimalMs, Math.min(at.ageMs, times.maximalMs));
   return Math.round(at.nowMs + delayMs * (1 - JITTER + 2 * JITTER * random));
 }
 
-/** Whether a recipient that is deferred at `nowMs` has been tried long enough. */
-export function isExpired(times: RetryTimes, envelope: Pick<Envelope, "sender" | "arrivalMs">, nowMs: number): boolean {
-  const lifetimeMs = envelope.sender === "" ? times.bounceLifetimeMs : times.lifetimeMs;
-  return nowMs - envelope.arrivalMs >= lifetimeMs;
+/** Whether a recipient of a message that is so old, and is deferred, has been tried long enough. */
+export function isExpired(times: RetryTimes, { sender }: Pick<Envelope, "sender">, ageMs: number): boolean {
+  return ageMs >= (sender === "" ? times.bounceLifetimeMs : times.lifetimeMs);
 }

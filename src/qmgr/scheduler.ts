@@ -8,6 +8,7 @@ import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
 import { type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./active.ts";
+import { ClockWatch } from "./clock-watch.ts";
 import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
 import type { Lane, Transport } from "./lane.ts";
@@ -40,6 +41,7 @@ export class Scheduler implements QueueManager {
   #settings: SettleSettings;
   readonly #settler: Settler;
   readonly #reader: DueReader;
+  readonly #watch: ClockWatch;
   readonly #abort = new AbortController();
   #deliveries = 0;
   /** Called when the last delivery ends; set by stop(). */
@@ -67,8 +69,10 @@ export class Scheduler implements QueueManager {
       spaceFor: (lane) => this.#spaceFor(lane),
       mayHaveMore: (lane) => this.#mayHaveMore(lane),
       accept: (message) => this.#accept(message),
-      tick: (nowMs) => this.#reopen(nowMs),
+      beforeLook: () => this.#watch.look(),
+      tick: () => this.#reopen(),
     });
+    this.#watch = this.#createWatch();
     this.#settler = this.#createSettler();
   }
 
@@ -119,6 +123,7 @@ export class Scheduler implements QueueManager {
   }
 
   start(): void {
+    this.#watch.start();
     this.#reader.wake();
   }
 
@@ -160,10 +165,26 @@ export class Scheduler implements QueueManager {
     });
   }
 
+  #createWatch(): ClockWatch {
+    const { clock, store, log } = this.#options;
+    return new ClockWatch({
+      ...{ clock, store, log },
+      times: () => this.#settings.times,
+      shift: (byMs) => {
+        this.#lanes.shift(byMs);
+        this.#reader.forgetTimer();
+        this.#reader.wakeAt(this.#lanes.nextReopenMs());
+        this.#reader.wake();
+      },
+      moved: () => this.#reader.wake(),
+    });
+  }
+
   #createSettler(): Settler {
     return new Settler({
       ...this.#options,
       settings: () => this.#settings,
+      ageMs: (arrivalMs) => this.#watch.ageMs(arrivalMs),
       laneOf: (recipient, sender) => this.laneOf(recipient, sender),
       arrived: (message) => this.arrived(message),
       dueAt: (dueMs) => this.#reader.wakeAt(dueMs),
@@ -346,7 +367,9 @@ export class Scheduler implements QueueManager {
     this.#settler.report(job.active, deferAll(job, reason), "error");
   }
 
-  #reopen(nowMs: number): void {
+  #reopen(): void {
+    this.#watch.look();
+    const nowMs = this.#options.clock.now();
     for (const lane of this.#lanes.reopenDue(nowMs)) this.#pump(lane);
     this.#reader.wakeAt(this.#lanes.nextReopenMs());
   }

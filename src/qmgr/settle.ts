@@ -31,6 +31,8 @@ export interface SettlerOptions extends ReporterOptions {
   readonly log: Log;
   /** Asked at each use: a reload changes them. */
   readonly settings: () => SettleSettings;
+  /** How old a message is that came at `arrivalMs`, at least 0: time that the clock only jumped over does not count. */
+  readonly ageMs: (arrivalMs: number) => number;
   /** A bounce was committed and claimed. */
   readonly arrived: (message: ClaimedMessage) => void;
   /** A recipient will be due then. */
@@ -161,7 +163,7 @@ export class Settler {
       }
       return false;
     }
-    if (isExpired(this.#options.settings().times, envelope, this.#options.clock.now())) {
+    if (isExpired(this.#options.settings().times, envelope, this.#options.ageMs(envelope.arrivalMs))) {
       active.failed.push({ recipient, outcome: { ...outcome, kind: "bounced" } });
       return true;
     }
@@ -178,12 +180,12 @@ export class Settler {
 
   #delayIsTold({ arrivalMs }: Envelope, { warned }: QueuedRecipient): boolean {
     const { delayWarningMs } = this.#options.settings();
-    return !warned && delayWarningMs > 0 && this.#options.clock.now() - arrivalMs >= delayWarningMs;
+    return !warned && delayWarningMs > 0 && this.#options.ageMs(arrivalMs) >= delayWarningMs;
   }
 
   #deferral({ arrivalMs }: Envelope, outcome: RcptOutcome, random: number): DeferredRecipient {
-    const { settings, clock } = this.#options;
-    const dueMs = nextTryMs(settings().times, { arrivalMs, nowMs: clock.now() }, random);
+    const { settings, clock, ageMs } = this.#options;
+    const dueMs = nextTryMs(settings().times, { ageMs: ageMs(arrivalMs), nowMs: clock.now() }, random);
     const { recipientId: id, text: reason, dsn, remoteMta, diagnostic } = outcome;
     const lastTry = { dsn, remoteMta, diagnostic: diagnostic?.slice(0, MAX_REASON) };
     return { id, dueMs, reason: reason.slice(0, MAX_REASON), lastTry };

@@ -6,7 +6,7 @@ import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { DeliveryRows } from "./delivery-rows.ts";
 import { CLAIMED, keyOf } from "./schema.ts";
-import type { QueueListing } from "./store.ts";
+import type { QueueListing, Retiming } from "./store.ts";
 
 /** Which messages: these, or the next `limit` behind a key. */
 export type Selection = { readonly ids: readonly QueueId[] } | { readonly after: bigint; readonly limit: number };
@@ -35,7 +35,15 @@ export interface ReasonAsk {
   readonly limit: number;
 }
 
-export interface ReasonFlushed {
+export interface RetimeAsk {
+  readonly how: Retiming;
+  readonly after: bigint;
+  /** Messages looked at. */
+  readonly limit: number;
+}
+
+/** What was done to a range of messages. */
+export interface RangeChanged {
   readonly recipients: number;
   /** Where the next page begins; undefined at the end. */
   readonly next: bigint | undefined;
@@ -61,6 +69,8 @@ export class AdminRows {
   readonly #requeue: StatementSync;
   readonly #pageEnd: StatementSync;
   readonly #flushReason: StatementSync;
+  readonly #shift: StatementSync;
+  readonly #spread: StatementSync;
 
   constructor(db: DatabaseSync, delivery: DeliveryRows) {
     const columns = "SELECT id, queue_id, size, held, envelope FROM message";
@@ -85,6 +95,9 @@ export class AdminRows {
     this.#pageEnd = db.prepare(
       "SELECT max(id) AS last, count(*) AS n FROM (SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?)",
     );
+    const inRange = (first: number) => `message > ?${first} AND message <= ?${first + 1} AND state = 0`;
+    this.#shift = db.prepare(`UPDATE recipient SET due = due + ?1 WHERE ${inRange(2)} AND due > ?4 AND due <= ?5`);
+    this.#spread = db.prepare(`UPDATE recipient SET due = ?1 + (due - ?1) % ?2 WHERE ${inRange(3)} AND due > ?5`);
     this.#flushReason = db.prepare(
       `UPDATE recipient SET due = ?1 WHERE message > ?2 AND message <= ?3 AND state = 0 AND due > ?1 AND reason = ?4`,
     );
@@ -122,10 +135,23 @@ export class AdminRows {
   }
 
   /** Recipients of the next `limit` messages that wait for exactly that reason. */
-  flushReason({ reason, nowMs, after, limit }: ReasonAsk): ReasonFlushed {
+  flushReason({ reason, nowMs, after, limit }: ReasonAsk): RangeChanged {
+    return this.#range(after, limit, (last) => this.#flushReason.run(Math.floor(nowMs), after, last, reason));
+  }
+
+  retime({ how, after, limit }: RetimeAsk): RangeChanged {
+    const above = Math.floor(how.aboveMs);
+    return this.#range(after, limit, (last) => {
+      if (how.kind === "shift") return this.#shift.run(Math.round(how.byMs), after, last, above, how.notAboveMs);
+      return this.#spread.run(Math.floor(how.nowMs), Math.ceil(how.spreadMs), after, last, above);
+    });
+  }
+
+  /** One page of messages, by their keys, of which few rows are changed. */
+  #range(after: bigint, limit: number, change: (last: bigint) => { readonly changes: number | bigint }): RangeChanged {
     const page = this.#pageEnd.get(after, limit);
     if (typeof page?.last !== "bigint") return { recipients: 0, next: undefined };
-    const { changes } = this.#flushReason.run(Math.floor(nowMs), after, page.last, reason);
+    const { changes } = change(page.last);
     return { recipients: Number(changes), next: Number(page.n) === limit ? page.last : undefined };
   }
 

@@ -2,11 +2,11 @@
  *  shards opened in place while it does not; only `call` differs. */
 import { join } from "node:path";
 import type { QueueId } from "../mail/queue-id.ts";
-import type { AdminChange, ChangeAsk, Selection } from "./admin-rows.ts";
+import type { AdminChange, ChangeAsk, RangeChanged, Selection } from "./admin-rows.ts";
 import { type ContentParts, contentBehind } from "./content.ts";
 import type { Answer, Operation, OperationKind } from "./operations.ts";
 import { keyOf, requireKey } from "./schema.ts";
-import { type QueueAdmin, QueueError, type QueueListing } from "./store.ts";
+import { type QueueAdmin, QueueError, type QueueListing, type Retiming } from "./store.ts";
 
 /** Messages per transaction when an operator says ALL. */
 const PAGE_MESSAGES = 500;
@@ -103,13 +103,33 @@ async function changeAll(
   return touched;
 }
 
-async function flushReason(access: ShardAccess, reason: string): Promise<number> {
-  let recipients = 0;
+function flushReason(access: ShardAccess, reason: string): Promise<number> {
+  return overRanges(access, (after) => {
+    return { kind: "flushReason", reason, nowMs: access.nowMs(), after, limit: PAGE_LOOKED_AT };
+  });
+}
+
+/** Moves due times in all shards; how many. */
+export async function retime(access: ShardAccess, how: Retiming): Promise<number> {
+  const shards: number[] = [];
   for (const shard of access.shards()) {
+    const op = { kind: "dueAfter", aboveMs: how.aboveMs } as const;
+    if (await askOne<"dueAfter">(access, shard, { op, gone: false })) shards.push(shard);
+  }
+  return overRanges(access, (after) => ({ kind: "retime", how, after, limit: PAGE_LOOKED_AT }), shards);
+}
+
+/** Goes through all messages of the shards, some in each transaction; how many recipients were changed. */
+async function overRanges<K extends "flushReason" | "retime">(
+  access: ShardAccess,
+  ask: (after: bigint) => Operation<K>,
+  shards = access.shards(),
+): Promise<number> {
+  let recipients = 0;
+  for (const shard of shards) {
     for (let after: bigint | undefined = -1n; after !== undefined; ) {
-      const op = { kind: "flushReason", reason, nowMs: access.nowMs(), after, limit: PAGE_LOOKED_AT } as const;
-      const gone = { recipients: 0, next: undefined };
-      const answer: Answer<"flushReason"> = await askOne<"flushReason">(access, shard, { op, gone });
+      const gone: RangeChanged = { recipients: 0, next: undefined };
+      const answer: RangeChanged = await askOne<K>(access, shard, { op: ask(after), gone });
       recipients += answer.recipients;
       after = answer.next;
     }

@@ -71,6 +71,7 @@ export class DeliveryRows {
   readonly #message: StatementSync;
   readonly #remaining: StatementSync;
   readonly #lanes: StatementSync;
+  readonly #dueAfter: StatementSync;
   readonly #unclaim: StatementSync;
   readonly #unclaimAll: StatementSync;
   readonly #dropRecipient: StatementSync;
@@ -118,6 +119,14 @@ export class DeliveryRows {
        )
        SELECT lane, due, (SELECT count(*) FROM (
          SELECT 1 FROM recipient WHERE state = 0 AND lane = first.lane LIMIT 1000)) AS n FROM first ORDER BY due, lane`,
+    );
+    this.#dueAfter = db.prepare(
+      `WITH RECURSIVE each(lane) AS (
+         SELECT min(lane) FROM recipient WHERE state = 0
+         UNION ALL
+         SELECT (SELECT min(lane) FROM recipient WHERE state = 0 AND lane > each.lane) FROM each WHERE each.lane IS NOT NULL
+       )
+       SELECT 1 FROM each WHERE (SELECT max(due) FROM recipient WHERE state = 0 AND lane = each.lane) > ? LIMIT 1`,
     );
     this.#unclaim = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND id = ? AND state = 1");
     this.#unclaimAll = db.prepare("UPDATE recipient SET state = ? WHERE message = ? AND state = 1");
@@ -203,6 +212,11 @@ export class DeliveryRows {
     return this.#lanes
       .all(limit)
       .map((row) => ({ lane: row.lane as string, earliestDueMs: Number(row.due), recipients: Number(row.n) }));
+  }
+
+  /** Whether a waiting recipient is due later than that. */
+  dueAfter(aboveMs: number): boolean {
+    return this.#dueAfter.get(Math.floor(aboveMs)) !== undefined;
   }
 
   /** `ids` undefined: all claimed recipients of the message. */

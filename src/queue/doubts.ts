@@ -78,6 +78,8 @@ export class Doubts {
       case "change":
       case "flushReason":
       case "read":
+      case "dueAfter":
+      case "retime": // never asked again: what it moved stays moved
         return;
       default:
         unreachable(op);

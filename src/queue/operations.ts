@@ -4,7 +4,7 @@ import { closeSync, existsSync, fsyncSync, linkSync, openSync, renameSync } from
 import { join } from "node:path";
 import { unreachable } from "../base/unreachable.ts";
 import type { QueueId } from "../mail/queue-id.ts";
-import type { ChangeAsk, ContentRow, ReasonAsk, ReasonFlushed, Touched } from "./admin-rows.ts";
+import type { ChangeAsk, ContentRow, RangeChanged, ReasonAsk, RetimeAsk, Touched } from "./admin-rows.ts";
 import { type ClaimedRow, forwardedFileName, type MessageRow, type Settled, type SettleRow } from "./delivery-rows.ts";
 import type { Shard } from "./shard.ts";
 import type { LaneDue, QueuedRecipient, QueueListing } from "./store.ts";
@@ -21,10 +21,12 @@ export interface Operations {
   /** `filesFrom`: content directory of the appended messages' files, if it is another shard's. */
   settle: { ask: { readonly settlement: SettleRow; readonly filesFrom: string | undefined }; answer: Settled };
   delayed: { ask: { readonly key: bigint; readonly limit: number }; answer: readonly QueuedRecipient[] };
+  retime: { ask: RetimeAsk; answer: RangeChanged };
+  dueAfter: { ask: { readonly aboveMs: number }; answer: boolean };
   content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
   list: { ask: { readonly after: bigint; readonly limit: number }; answer: readonly QueueListing[] };
   change: { ask: ChangeAsk; answer: Touched };
-  flushReason: { ask: ReasonAsk; answer: ReasonFlushed };
+  flushReason: { ask: ReasonAsk; answer: RangeChanged };
   read: {
     ask: { readonly queueId: QueueId };
     answer: { readonly envelope: string; readonly listing: QueueListing } | undefined;
@@ -55,6 +57,10 @@ export function perform(shard: Shard, op: Operation): Answer {
       return settle(shard, op);
     case "delayed":
       return shard.delivery.delayed(op.key, op.limit);
+    case "retime":
+      return shard.admin.retime(op);
+    case "dueAfter":
+      return shard.delivery.dueAfter(op.aboveMs);
     case "content":
       return shard.admin.content(op.key);
     case "list":

@@ -6,7 +6,7 @@ import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
-import { adminOf, askOne, contentIn, type ShardAccess } from "./admin.ts";
+import { adminOf, askOne, contentIn, retime, type ShardAccess } from "./admin.ts";
 import { ContentDirectory, SpillingBody } from "./body-writer.ts";
 import { contentAtHand, contentBehind } from "./content.ts";
 import type { ClaimedRow, ForwardRow, MessageRow } from "./delivery-rows.ts";
@@ -26,6 +26,7 @@ import {
   type QueuedRecipient,
   QueueError,
   type QueueStore,
+  type Retiming,
   type Settlement,
 } from "./store.ts";
 import { StoreClient } from "./store-client.ts";
@@ -169,6 +170,10 @@ class SqliteStore implements QueueStore, ShardAccess {
   async delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]> {
     const shard = this.#shardOf(queueId);
     return this.call<"delayed">(shard, { kind: "delayed", key: requireKey(queueId), limit });
+  }
+
+  retime(how: Retiming): Promise<number> {
+    return retime(this, how);
   }
 
   freeBytes(): number {

@@ -111,6 +111,13 @@ export interface LaneDue {
   readonly recipients: number;
 }
 
+/** How due times of waiting recipients are moved after the clock was set, in epoch milliseconds. */
+export type Retiming =
+  /** Those after `aboveMs` up to `notAboveMs` move by `byMs`. */
+  | { readonly kind: "shift"; readonly aboveMs: number; readonly notAboveMs: number; readonly byMs: number }
+  /** Those after `aboveMs` are spread over the `spreadMs` from `nowMs` on. */
+  | { readonly kind: "spread"; readonly aboveMs: number; readonly nowMs: number; readonly spreadMs: number };
+
 export interface QueueListing {
   readonly queueId: QueueId;
   readonly queue: "active" | "deferred" | "hold" | "incoming";
@@ -162,6 +169,8 @@ export interface QueueStore extends QueueAdmin {
   clearInFlight?(queueId: QueueId): void;
   /** Recipients that wait after a try and whose sender was not told of the delay. */
   delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]>;
+  /** Moves due times; how many recipients had theirs moved. Cheap when there is nothing to "spread". */
+  retime(how: Retiming): Promise<number>;
   /** Free bytes of the file system that holds the shard, at most a second old. */
   freeBytes(): number;
   /** Opens a dead worker's shard beside the own one; it only drains. */

@@ -3,16 +3,18 @@ import type { Clock, Timer } from "../../base/clock.ts";
 
 export class ManualClock implements Clock {
   #nowMs = 1_000_000_000_000;
+  /** By how much the wall clock was set. */
+  #setMs = 0;
   readonly #timers = new Set<{ atMs: number; run: () => void }>();
 
   now(): number {
-    return this.#nowMs;
+    return this.#nowMs + this.#setMs;
   }
   monotonic(): number {
     return this.#nowMs;
   }
   nowMicros(): number {
-    return this.#nowMs * 1000;
+    return this.now() * 1000;
   }
   after(delayMs: number, run: () => void): Timer {
     const entry = { atMs: this.#nowMs + delayMs, run };
@@ -28,6 +30,11 @@ export class ManualClock implements Clock {
         reject(signal.reason);
       });
     });
+  }
+
+  /** Sets the wall clock; timers do not care. */
+  jump(ms: number): void {
+    this.#setMs += ms;
   }
 
   get timers(): number {

@@ -8,6 +8,7 @@ import type {
   NewMessage,
   QueuedRecipient,
   QueueStore,
+  Retiming,
   Settlement,
 } from "../../queue/store.ts";
 
@@ -136,6 +137,21 @@ export class MemoryStore implements QueueStore {
 
   get claimed(): number {
     return [...this.messages.values()].flatMap(({ rows }) => [...rows.values()]).filter((row) => row.claimed).length;
+  }
+
+  async retime(how: Retiming): Promise<number> {
+    await Promise.resolve();
+    let moved = 0;
+    for (const { rows } of this.messages.values()) {
+      for (const row of rows.values()) {
+        const { dueMs } = row.recipient;
+        if (row.claimed || dueMs <= how.aboveMs || (how.kind === "shift" && dueMs > how.notAboveMs)) continue;
+        const moves = how.kind === "shift" ? dueMs + how.byMs : how.nowMs + ((dueMs - how.nowMs) % how.spreadMs);
+        row.recipient = { ...row.recipient, dueMs: moves };
+        moved++;
+      }
+    }
+    return moved;
   }
 
   freeBytes(): number {
