@@ -44,3 +44,19 @@ test("writeToMaildir() tells when a directory cannot be made durable", async (t)
   };
   await assert.rejects(writeToMaildir(message, new AbortController().signal, broken), /disk is broken/);
 });
+
+test("writeToMaildir() leaves nothing when new/ cannot be made durable, since it will be called again", async (t) => {
+  const root = mkdtempSync(join(tmpdir(), "maildir-"));
+  t.after(() => rmSync(root, { recursive: true }));
+  for (const name of ["tmp", "new", "cur"]) mkdirSync(join(root, name));
+  const content = { sizeBytes: 3, chunks: () => [Buffer.from("x\r\n")] };
+  const message = { directory: root, fileName: "1.x", head: Buffer.alloc(0), content };
+  const broken = async () => {
+    throw new Error("disk is broken");
+  };
+  await assert.rejects(writeToMaildir(message, new AbortController().signal, broken), /disk is broken/);
+  assert.deepEqual(
+    ["tmp", "new", "cur"].flatMap((name) => readdirSync(join(root, name))),
+    [],
+  );
+});

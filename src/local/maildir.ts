@@ -26,6 +26,7 @@ export async function writeToMaildir(
 ): Promise<void> {
   const { directory, fileName } = message;
   const temporary = join(directory, "tmp", fileName);
+  const final = join(directory, "new", fileName);
   const make = () => makeMaildir(directory, sync);
   const file = await orMade(() => open(temporary, "wx", 0o600), make);
   try {
@@ -35,13 +36,19 @@ export async function writeToMaildir(
     } finally {
       await file.close();
     }
-    await orMade(() => rename(temporary, join(directory, "new", fileName)), make);
+    await orMade(() => rename(temporary, final), make);
   } catch (error) {
     // The first error is the one to tell; a file left in tmp/ is swept by any mail reader.
     await unlink(temporary).catch(() => undefined);
     throw error;
   }
-  await sync(join(directory, "new"));
+  try {
+    await sync(join(directory, "new"));
+  } catch (error) {
+    // It will be delivered again, and must not be there twice, unless a reader has it already.
+    await unlink(final).catch(() => undefined);
+    throw error;
+  }
 }
 
 async function writeContent(file: FileHandle, message: MaildirMessage, signal: AbortSignal): Promise<void> {

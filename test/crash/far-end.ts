@@ -115,13 +115,14 @@ export class FarEnd {
       this.#ledger.arrived({
         id,
         recipient,
-        torn: recipient.startsWith("sender.") ? undefined : this.#torn(id, content),
+        torn: recipient.startsWith("sender.") ? undefined : this.torn(id, content),
       });
     }
     return "250 2.0.0 Ok: kept";
   }
 
-  #torn(id: string, content: string): string | undefined {
+  /** Why a message's content is not what was sent; undefined if it is. */
+  torn(id: string, content: string): string | undefined {
     const sent = this.#sent.get(id);
     const body = content.slice(content.indexOf("\r\n\r\n") + 4);
     if (sent === undefined) return "nobody sent it";

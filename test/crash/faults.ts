@@ -12,16 +12,18 @@ import { say, type Tally } from "./tally.ts";
 const CALLS: readonly Series[] = [
   { thread: "store", call: "fsync", stride: 1 },
   { thread: "store", call: "unlink", stride: 1 },
-  { thread: "store", call: "pwrite64", stride: 5 },
+  { thread: "store", call: "link", stride: 1 },
+  { thread: "store", call: "pwrite64", stride: 8 },
   { thread: "store", call: "openat", stride: 1 },
   { thread: "pool", call: "openat", stride: 1 },
   { thread: "pool", call: "write", stride: 1 },
   { thread: "pool", call: "fdatasync", stride: 1 },
   { thread: "pool", call: "fsync", stride: 1 },
-  { thread: "main", call: "pwrite64", stride: 5 },
+  { thread: "pool", call: "rename", stride: 1 },
+  { thread: "main", call: "pwrite64", stride: 8 },
 ];
-/** Calls on files of the queue; those on sockets and between threads are no disk's fault. */
-const ON_QUEUE_FILES = /\/spool\/queue\//;
+/** Calls on files of the queue and of the maildir; those on sockets and between threads are no disk's fault. */
+const ON_FILES = /\/(?:spool\/queue|boxes)\//;
 /** How long a disk that stays broken is met with mail. */
 const BROKEN_MS = 4000;
 const PROGRESS = 20;
@@ -37,16 +39,17 @@ export function runFaults(tally: Tally, { limit, jobs }: { limit: number; jobs: 
   return withSites(jobs, async (sites) => {
     const [first] = sites;
     if (!first) return;
-    const faults = spread((await recordedPoints(first, CALLS, ON_QUEUE_FILES)).flatMap(faultsAt), limit);
+    const faults = spread((await recordedPoints(first, CALLS, ON_FILES)).flatMap(faultsAt), limit);
     say(`faults: ${faults.length} points`);
     const next = faults.values();
     await Promise.all(sites.map((site) => failAtEach(site, next, tally)));
   });
 }
 
-/** Both errors at each point; the first points of each series are lasting as well. */
+/** Both errors at each point; some points of each series are lasting as well. */
 function faultsAt(point: Point): readonly Fault[] {
-  const untils = point.n <= 3 ? (["once", "mended", "killed"] as const) : (["once"] as const);
+  const lasts = point.n <= 3 || point.n % 8 === 0;
+  const untils = lasts ? (["once", "mended", "killed"] as const) : (["once"] as const);
   return untils.flatMap((until) => (["EIO", "ENOSPC"] as const).map((error) => ({ ...point, error, until })));
 }
 

@@ -55,9 +55,9 @@ export class Ledger {
     return begun;
   }
 
-  /** To be called before the next hop acknowledges. */
-  arrived(copy: Omit<Copy, "atMs">): void {
-    this.#copies.push({ ...copy, atMs: this.#nowMs() });
+  /** To be called before the next hop acknowledges; `atMs` for what was found later. */
+  arrived(copy: Omit<Copy, "atMs"> & { readonly atMs?: number }): void {
+    this.#copies.push({ ...copy, atMs: copy.atMs ?? this.#nowMs() });
     this.#wake();
   }
 

@@ -7,19 +7,21 @@ import type { CrashSite } from "./site.ts";
 import { strike } from "./strike.ts";
 import { say, type Tally } from "./tally.ts";
 
-/** Of the calls that change no file, every third is enough. */
+/** Of the calls that change no file, every fourth is enough. */
 const CALLS: readonly Series[] = [
   { thread: "store", call: "fsync", stride: 1 }, // the commit
   { thread: "store", call: "unlink", stride: 1 }, // content, after the commit that forgot it
+  { thread: "store", call: "link", stride: 1 }, // content of a forwarded copy
   { thread: "store", call: "pwrite64", stride: 1 }, // frames of the write-ahead log
   { thread: "pool", call: "openat", stride: 1 }, // content files, made and read
-  { thread: "pool", call: "write", stride: 1 },
+  { thread: "pool", call: "write", stride: 2 },
   { thread: "pool", call: "fdatasync", stride: 1 },
-  { thread: "pool", call: "fsync", stride: 1 }, // the content directory
+  { thread: "pool", call: "fsync", stride: 1 }, // the content directory, files and directories of maildirs
+  { thread: "pool", call: "rename", stride: 1 }, // in maildirs
   { thread: "main", call: "pwrite64", stride: 1 }, // marks of what is in flight
   { thread: "main", call: "writev", stride: 1 }, // content to the next hop
-  { thread: "main", call: "write", stride: 3 }, // replies, commands, log lines, requests to the store
-  { thread: "store", call: "write", stride: 3 }, // answers of the store
+  { thread: "main", call: "write", stride: 4 }, // replies, commands, log lines, requests to the store
+  { thread: "store", call: "write", stride: 4 }, // answers of the store
 ];
 const PROGRESS = 25;
 

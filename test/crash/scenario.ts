@@ -20,6 +20,9 @@ interface Run {
   isOver(): boolean;
 }
 
+/** Becomes a copy of its own when it is delivered, which shares the file of a large body. */
+const FORWARDED = { to: ["list"], becomes: ["first@far.test", "second@far.test"] };
+
 const STEPS: readonly (readonly [name: string, step: Step])[] = [
   ["small mail is delivered", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["one"] })],
   ["large mail is delivered", (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["one"] })],
@@ -32,6 +35,10 @@ const STEPS: readonly (readonly [name: string, step: Step])[] = [
         becomes: ["one", "two", "copied", "archive"],
       }),
   ],
+  ["a local alias", (run) => passThrough(run, { ...FORWARDED, sizeBytes: SMALL_BYTES })],
+  ["a local alias of large mail", (run) => passThrough(run, { ...FORWARDED, sizeBytes: LARGE_BYTES })],
+  ["small mail for a maildir", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["box"] })],
+  ["large mail for a maildir", (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["box"] })],
   ["small mail bounces", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["refuse"] })],
   ["large mail bounces", (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["refuse"] })],
   ["one recipient taken, one refused, one deferred", partlyDeferred],
@@ -66,7 +73,7 @@ async function passThrough(run: Run, letter: Letter): Promise<void> {
 }
 
 function complete({ site, isOver }: Run, { attempt }: Sent): Promise<void> {
-  return until({ site, isOver }, () => site.ledger.isComplete(attempt));
+  return until({ site, isOver }, () => site.isComplete(attempt));
 }
 
 async function until({ site, isOver }: Run, holds: () => boolean): Promise<void> {

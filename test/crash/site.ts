@@ -8,16 +8,24 @@ import { Conversation } from "../testbed/conversation.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
 import { bodyOf, FarEnd } from "./far-end.ts";
 import { type Attempt, Ledger, type Verdict } from "./ledger.ts";
+import { Mailbox } from "./mailbox.ts";
 
 const DRAIN_MS = 60_000;
 const OWED_MS = 2000;
 const RETRY_MS = 25;
 
+/** Where `team` becomes others before it is queued, and `list` when it is delivered; `box` has a maildir. */
+const DOMAINS: ReadonlyMap<string, string> = new Map([
+  ["team", "alias.test"],
+  ["list", "local.test"],
+  ["box", "local.test"],
+]);
+
 export interface Letter {
   readonly sizeBytes: number;
   /** Local parts, without the id that makes each unique; see far-end.ts. */
   readonly to: readonly string[];
-  /** Recipients the next hop gets instead, where aliases and BCC change them. */
+  /** Recipients the next hop gets instead, where aliases and BCC change them; with a domain, as they are. */
   readonly becomes?: readonly string[];
 }
 
@@ -31,6 +39,7 @@ export class CrashSite {
   readonly farEnd: FarEnd;
   readonly server: TestServer;
   readonly port: number;
+  readonly #mailbox: Mailbox;
   /** Gets the reply, or why there was none. */
   onRefusal: (reply: string) => void = () => undefined;
   #serial = 0;
@@ -41,6 +50,9 @@ export class CrashSite {
     this.farEnd = parts.farEnd;
     this.server = parts.server;
     this.port = parts.port;
+    const boxes = join(this.server.directory, "boxes");
+    this.#mailbox = new Mailbox(boxes, parts);
+    this.server.append("main.cf", `postern_local_maildir = ${boxes}/$user/\n`);
   }
 
   /** Starts nothing but the far end. */
@@ -52,7 +64,10 @@ export class CrashSite {
       mainCf: `relayhost = [127.0.0.1]:${farEnd.port}
 compatibility_level = 3.10
 postern_workers = 1
-mydestination =
+mydestination = local.test
+local_recipient_maps =
+recipient_delimiter = .
+alias_maps = texthash:${"$"}config_directory/local-aliases
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
 virtual_alias_domains = alias.test
@@ -65,6 +80,7 @@ ${settings}`,
       masterCf: `${port} inet n - n - - smtpd\n`,
       files: {
         aliases: "/^team\\.(.*)@alias\\.test$/ one.$1@far.test, two.$1@far.test\n",
+        "local-aliases": "list: first@far.test, second@far.test\n",
         bcc: "/^copied\\.(.*)@far\\.test$/ archive.$1@far.test\n",
       },
     });
@@ -81,7 +97,8 @@ ${settings}`,
   /** One attempt over the site's connection; undefined when it was not answered 250, which onRefusal is told. */
   async send(letter: Letter): Promise<Sent | undefined> {
     const id = `${process.pid.toString(36)}-${(this.#serial++).toString(36)}`;
-    const address = (local: string) => `${local}.${id}@${local === "team" ? "alias" : "far"}.test`;
+    const address = (local: string) =>
+      local.includes("@") ? local : `${local}.${id}@${DOMAINS.get(local) ?? "far.test"}`;
     const isRefused = (local: string) => local === "refuse" || local === "turn";
     const attempt = this.ledger.begin({
       id,
@@ -148,8 +165,10 @@ ${settings}`,
         if (Date.now() > end || isOver()) return false;
         await sleep(RETRY_MS);
       }
+      this.#mailbox.collect();
       for (const late = Date.now() + OWED_MS; this.ledger.owed().length > 0 && Date.now() < late; ) {
         await this.ledger.changed(RETRY_MS);
+        this.#mailbox.collect();
       }
       return true;
     } finally {
@@ -166,8 +185,15 @@ ${settings}`,
     });
   }
 
+  /** Whether all of it has come, to the far end and to the mailbox. */
+  isComplete(attempt: Attempt): boolean {
+    this.#mailbox.collect();
+    return this.ledger.isComplete(attempt);
+  }
+
   /** Judges, and begins anew. */
   judge(): Verdict {
+    this.#mailbox.collect();
     const verdict = this.ledger.judge();
     this.farEnd.forget();
     return verdict;

@@ -41,8 +41,8 @@ const SITUATIONS: readonly Situation[] = [
 ];
 
 const CALLS = ["mkdir", "rename", "unlink", "unlinkat", "rmdir", "ftruncate", "fsync", "fdatasync", "pwrite64"];
-/** Of the many frames of the write-ahead log, every fourth. */
-const STRIDES: ReadonlyMap<string, number> = new Map([["pwrite64", 4]]);
+/** Of the many frames of the write-ahead log, every sixth. */
+const STRIDES: ReadonlyMap<string, number> = new Map([["pwrite64", 6]]);
 
 /** Kills until every point was struck, or `limit` of them in all. `jobs` servers at the same time. */
 export async function runStarts(tally: Tally, { limit, jobs }: { limit: number; jobs: number }): Promise<void> {
