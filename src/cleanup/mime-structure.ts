@@ -25,7 +25,18 @@ export type MimeEvent =
       readonly begins: boolean;
       readonly ends: boolean;
       readonly offset: number;
+      /** What the line is: the first one behind the header of a part or enclosed message, with what that header says; a line
+       *  that begins or ends a part; or content of the part. A delimiter may end a header as well. */
+      readonly ended?: PartKind | undefined;
+      readonly delimiter: boolean;
+      readonly part: PartKind;
     };
+
+/** What a header says of its content. */
+export interface PartKind {
+  readonly type: MimeType;
+  readonly encoding: Encoding;
+}
 
 export type MimeFault = "nesting" | "8bit-header" | "8bit-body" | "encoding";
 
@@ -68,6 +79,9 @@ export class MimeStructure {
   #subtype = "plain";
   #encoding: Encoding = "7bit";
   #offset = 0;
+  #part: PartKind = { type: "text", encoding: "7bit" };
+  /** Of the header that has just ended. */
+  #ended: PartKind | undefined;
   /** Bytes that end no line yet. */
   #rest: Buffer = EMPTY;
   /** The line goes on: its next piece begins no field, boundary or line. */
@@ -86,11 +100,15 @@ export class MimeStructure {
     return this.#events.splice(0);
   }
 
-  /** The message's own header ends; a fault that shows now comes with the body. `blank`: with an empty line. */
-  endPrimary(blank: boolean): void {
+  /** The message's own header ends; a fault that shows now comes with the body. `blank`: with an empty line. Gives what
+   *  the header says of the content. */
+  endPrimary(blank: boolean): PartKind {
     if (!this.#limits.disabled) this.#endFields(blank);
+    const ended = this.#ended ?? this.#part;
+    this.#ended = undefined;
     // The empty line counts, and is not among what is pushed.
     this.#offset = 1;
+    return ended;
   }
 
   /** Takes the next bytes of the body and gives what is complete. */
@@ -134,7 +152,7 @@ export class MimeStructure {
     const begins = !this.#inLine;
     this.#inLine = raw.length === length;
     if (this.#state !== "body" && this.#takesField(raw.subarray(0, length), begins)) return;
-    this.#bodyPiece({ kind: "line", raw, length, begins, ends: raw.length > length, offset: 0 });
+    this.#bodyPiece({ kind: "line", raw, length, begins, ends: raw.length > length });
   }
 
   /** True: the bytes belong to a field. Otherwise the header of the part is over. */
@@ -199,6 +217,7 @@ export class MimeStructure {
   /** Behind the fields of a part or message: does another header follow? Without an empty line it does not. */
   #endFields(blank: boolean): void {
     this.#checkDomain();
+    this.#part = this.#ended = { type: this.#type, encoding: this.#encoding };
     this.#offset = 0;
     const message = this.#type === "message" && this.#subtype === "rfc822";
     if (blank && message) this.#enter("nested", "text", "plain");
@@ -219,25 +238,29 @@ export class MimeStructure {
     this.#type = type;
     this.#subtype = subtype;
     this.#encoding = "7bit";
+    this.#part = { type, encoding: "7bit" };
   }
 
-  #bodyPiece(line: Line): void {
+  #bodyPiece(line: Pick<Line, "kind" | "raw" | "length" | "begins" | "ends">): void {
     const { raw, length } = line;
+    const part = this.#part;
+    let delimiter = false;
     if (this.#encoding === "7bit" && this.#unseen.has("8bit-body") && !isAscii(raw)) {
       this.#fault("8bit-body", raw.toString("latin1", 0, Math.min(length, NAME_BYTES)));
     }
     if (line.begins && this.#stack.length > 0 && raw[0] === 0x2d && raw[1] === 0x2d) {
-      this.#delimiter(raw.subarray(0, length));
+      delimiter = this.#delimiter(raw.subarray(0, length));
     }
-    this.#events.push({ ...line, offset: this.#offset });
+    this.#events.push({ ...line, offset: this.#offset, delimiter, part, ended: this.#ended });
+    this.#ended = undefined;
     this.#offset += length + 1;
   }
 
-  /** The innermost boundary that fits; those inside it end with it. */
-  #delimiter(line: Buffer): void {
+  /** The innermost boundary that fits; those inside it end with it. False: the line is none. */
+  #delimiter(line: Buffer): boolean {
     const depth = this.#stack.findLastIndex(({ text }) => line.subarray(0, text.length).equals(text));
     const boundary = this.#stack[depth];
-    if (boundary === undefined) return;
+    if (boundary === undefined) return false;
     const closes = line.toString("latin1", boundary.text.length, boundary.text.length + 2) === "--";
     this.#stack.length = closes ? depth : depth + 1;
     if (closes) {
@@ -245,5 +268,6 @@ export class MimeStructure {
       this.#enter("body", "other", "");
     } else if (boundary.digest) this.#enter("mime", "message", "rfc822");
     else this.#enter("mime", "text", "plain");
+    return true;
   }
 }

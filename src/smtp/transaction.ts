@@ -10,6 +10,7 @@ import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, softened, type 
 import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
+import { sevenBitContent } from "./seven-bit.ts";
 import { xforwardCommands } from "./xforward.ts";
 
 export interface TransactionResult {
@@ -229,11 +230,18 @@ class Transaction {
   async #writeContent(): Promise<void> {
     const { connection } = this.#session;
     const { lineLimit } = this.#settings;
-    const { broken } = await writeContent(connection, this.#content, {
+    const { broken } = await writeContent(connection, this.#outgoing(), {
       settings: this.#settings,
       now: this.#now,
     });
     if (broken) this.#session.note(`breaking line > ${lineLimit} bytes with <CR><LF>SPACE`);
+  }
+
+  /** In 7 bits for a server that did not offer more (RFC 6152 §3). */
+  #outgoing(): MessageContent {
+    const { sevenBit } = this.#settings;
+    const convert = sevenBit !== undefined && !this.#session.features.has("8BITMIME");
+    return convert ? sevenBitContent(this.#content, sevenBit) : this.#content;
   }
 
   #mailCommand(): string {

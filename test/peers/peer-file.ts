@@ -129,7 +129,7 @@ function readLine(line: string, peer: Peer): boolean {
   const delivery = peer.deliveries.at(-1) ?? newDelivery();
   const want = WANT.exec(line);
   if (want) {
-    delivery.wants.push({ recipient: want[1] ?? "", outcome: expandSent(want[2] ?? "") });
+    delivery.wants.push({ recipient: utf8Of(want[1] ?? ""), outcome: expandSent(want[2] ?? "") });
     return true;
   }
   const [, recipient, outcome = ""] = /^postfix: = (\S+) (.+)$/.exec(line) ?? [];
@@ -168,12 +168,12 @@ function readField(name: string, value: string, { peer, delivery }: { peer: Peer
   else if (name === "set") return readSetting(value, peer.settings);
   else if (name === "features") peer.features = value.split(", ").filter(Boolean);
   else if (name === "apart") peer.apart = Number(value);
-  else if (name === "to") delivery.to = value.split(" ");
-  else if (name === "from") delivery.from = value === "<>" ? "" : value;
+  else if (name === "to") delivery.to = utf8Of(value).split(" ");
+  else if (name === "from") delivery.from = value === "<>" ? "" : utf8Of(value);
   else if (name === "content") delivery.content = contentOf(value);
   else if (name === "smtputf8") delivery.smtputf8 = true;
   else if (name === "tried") delivery.tried = value;
-  else if (name === "said") peer.said.push(...value.split(", "));
+  else if (name === "said") peer.said.push(...utf8Of(value).split(", "));
   else if (name === "unsaid") peer.unsaid.push(value);
   else if (name === "got") peer.got.push(unescapeText(value));
   else if (name === "log") peer.log.push(value);
@@ -193,6 +193,11 @@ function contentOf(value: string): string {
   const bytes = /^bytes (\d+)$/.exec(value)?.[1];
   if (bytes === undefined) return unescapeText(value);
   return `Subject: large\r\n\r\n${`${"x".repeat(70)}\r\n`.repeat(Math.ceil(Number(bytes) / 72))}`;
+}
+
+/** Escaped bytes as the text that they are. */
+function utf8Of(text: string): string {
+  return Buffer.from(unescapeText(text), "latin1").toString("utf8");
 }
 
 /** `\r`, `\n`, `\0`, `\xHH` (a byte), `\\`. */
