@@ -180,7 +180,7 @@ test("forwarded mail has a Received header and the address that it was for", asy
     .split("\r\n");
   assert.deepEqual(
     [received, delivered, end],
-    ["Received: by mail.example.org (Postern)", "Delivered-To: Twice+x@here.test", ""],
+    ["Received: by mail.example.org (Postern)", "Delivered-To: twice+x@here.test", ""],
   );
   assert.match(id ?? "", /^\tid Q1; \w{3}, \d+ \w{3} \d{4} /);
   assert.equal(message?.messageId, "<m@x.test>");

@@ -1,17 +1,18 @@
 /** local/discard.ts: the discard agent (discard(8)): every recipient counts as delivered, nothing is kept. */
 import type { DeliveryAgent } from "../mail/delivery.ts";
-import { printableUtf8 } from "../mail/printable.ts";
+import { splitStatusText } from "./status-text.ts";
 
-/** The next hop is the text of the log line. */
+/** The next hop is the text of the log line, with or without a status in front. */
 export function createDiscardAgent(): DeliveryAgent {
   return {
     probes: true,
     async deliver({ recipients, nexthop }) {
+      const { dsn, text } = splitStatusText(nexthop, "2");
       return recipients.map((recipient) => ({
         recipientId: recipient.id,
         kind: "sent",
-        dsn: "2.0.0",
-        text: printableUtf8(nexthop) || "discarded",
+        dsn,
+        text: text || "discarded",
         relay: "none",
         connectMs: 0,
         transmitMs: 0,

@@ -85,7 +85,9 @@ function headLines(
 ): string {
   const received = `Received: by ${myhostname} (${mailName})\r\n\tid ${queueId}; ${formatMailDate(arrivalMs)}\r\n`;
   // A line end in an address would begin a header of the sender's.
-  return deliveredTo ? `${received}Delivered-To: ${printableUtf8(formatAddress(recipient))}\r\n` : received;
+  return deliveredTo
+    ? `${received}Delivered-To: ${printableUtf8(formatAddress(recipient)).toLowerCase()}\r\n`
+    : received;
 }
 
 /** Success is reported here, as "expanded" (RFC 3461 §5.2.7.3 (c)). */

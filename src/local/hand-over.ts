@@ -22,7 +22,6 @@ export async function handOver(
   const agent = options.agentOf(transport);
   const name = printableUtf8(transport);
   if (!agent) return deferred("4.3.0", `mail transport unavailable: ${name}`);
-  if (transport === request.transport) return deferred("4.3.5", `transport ${name} leads back to itself`);
   if (request.probe && agent.probes !== true) return sent(`delivers to transport ${name}`);
   const passed = {
     ...request,

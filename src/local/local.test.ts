@@ -138,7 +138,13 @@ test("local leaves nothing behind when it is interrupted", async () => {
 
 const REASONS = [
   { nexthop: "5.1.1 User unknown", soft: false, want: ["bounced", "5.1.1", "User unknown"] },
-  { nexthop: "5.1.1 User unknown", soft: true, want: ["deferred", "4.1.1", "User unknown"] },
+  { nexthop: "5.1.1 User unknown", soft: true, want: ["deferred", "4.0.0", "User unknown"] },
+  { nexthop: "4.2.0 later", soft: true, want: ["deferred", "4.2.0", "later"] },
+  { nexthop: "4.2.0 soft", soft: false, want: ["bounced", "5.0.0", "soft"] },
+  { nexthop: "2.1.1 x", soft: false, want: ["bounced", "5.0.0", "x"] },
+  { nexthop: "5.1.1  two  blanks", soft: false, want: ["bounced", "5.1.1", "two  blanks"] },
+  { nexthop: "5.1.1text", soft: false, want: ["bounced", "5.0.0", "5.1.1text"] },
+  { nexthop: "[5.1.1] x", soft: false, want: ["bounced", "5.0.0", "[5.1.1] x"] },
   { nexthop: "mail for x is bad", soft: false, want: ["bounced", "5.0.0", "mail for x is bad"] },
   { nexthop: "later\r\nmate", soft: true, want: ["deferred", "4.0.0", "later??mate"] },
   { nexthop: "", soft: false, want: ["bounced", "5.0.0", "no reason given"] },
@@ -151,6 +157,20 @@ for (const c of REASONS) {
       outcomes.map((o) => [o.kind, o.dsn, o.text]),
       [c.want, c.want],
     );
+  });
+}
+
+const DISCARDED = [
+  { nexthop: "some words", want: ["2.0.0", "some words"] },
+  { nexthop: "2.1.1 dropped", want: ["2.1.1", "dropped"] },
+  { nexthop: "5.1.1 dropped", want: ["2.0.0", "dropped"] },
+  { nexthop: "i.test", want: ["2.0.0", "i.test"] },
+  { nexthop: "", want: ["2.0.0", "discarded"] },
+];
+for (const { nexthop, want } of DISCARDED) {
+  test(`discard agent: ${JSON.stringify(nexthop)}`, async () => {
+    const [outcome] = await createDiscardAgent().deliver(requestFor(["a"], { nexthop }), never);
+    assert.deepEqual([outcome?.dsn, outcome?.text], want);
   });
 }
 

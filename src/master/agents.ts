@@ -31,7 +31,8 @@ export const BUILT_IN_TRANSPORTS: ReadonlyMap<string, string> = new Map([
 /** By transport name. Programs that have no agent here are left out; their mail is deferred with that reason. */
 export function buildAgents(input: AgentsInput): ReadonlyMap<string, DeliveryAgent> {
   const agents = new Map<string, DeliveryAgent>();
-  const agentOf = (transport: string) => agents.get(transport);
+  const locals = new Set(["local", ...namesOf("local", input.snapshot)]);
+  const agentOf = (transport: string) => (locals.has(transport) ? undefined : agents.get(transport));
   for (const [name, program] of BUILT_IN_TRANSPORTS)
     add(agents, name, makeAgent(program, undefined, { ...input, agentOf }));
   for (const service of input.snapshot.services) {
@@ -40,6 +41,10 @@ export function buildAgents(input: AgentsInput): ReadonlyMap<string, DeliveryAge
     add(agents, service.name, makeAgent(program, service, { ...input, agentOf }));
   }
   return agents;
+}
+
+function namesOf(program: string, { services }: ConfigSnapshot): readonly string[] {
+  return services.filter(({ type, command }) => type === "unix" && command === program).map(({ name }) => name);
 }
 
 function add(agents: Map<string, DeliveryAgent>, name: string, agent: DeliveryAgent | undefined): void {

@@ -54,24 +54,25 @@ export function pipeSpecs(
 ): { readonly specs: ReadonlyMap<string, PipeSpec>; readonly problems: readonly Problem[] } {
   const specs = new Map<string, PipeSpec>();
   const problems: Problem[] = [];
-  const refused: ServiceEntry[] = [];
+  const useless: { readonly service: ServiceEntry; readonly reason: string }[] = [];
   for (const service of snapshot.services) {
     if (service.command !== "pipe" || service.type !== "unix") continue;
     try {
       const spec = specOf(snapshot, service, context);
       specs.set(service.name, spec);
-      if (spec.refusal !== undefined) refused.push(service);
+      const reason = spec.refusal ?? missingProgram(spec.command, context);
+      if (reason !== undefined) useless.push({ service, reason });
       problems.push(...flagProblems(service, spec.command));
     } catch (error) {
       if (!(error instanceof ParameterError)) throw error;
       problems.push({ severity: "error", at: service.at, text: `service "${service.name}": ${error.message}` });
     }
   }
-  if (refused[0]) {
-    const reasons = refused.map(({ name }) => `${name} (${specs.get(name)?.refusal})`).join(", ");
+  if (useless[0]) {
+    const reasons = useless.map(({ service, reason }) => `${service.name} (${reason})`).join(", ");
     const text = `pipe services that cannot run here, so that mail for them waits: ${reasons}`;
     const hint = "make what is missing, or comment the services out";
-    problems.push({ severity: "warning", at: refused[0].at, text, hint });
+    problems.push({ severity: "warning", at: useless[0].service.at, text, hint });
   }
   return { specs, problems };
 }
@@ -81,11 +82,9 @@ function specOf(snapshot: ConfigSnapshot, service: ServiceEntry, context: PipeCo
   const { name, maxproc } = service;
   const command = parsePipeCommand(service);
   const who = accountHere(() => accountOf(command, params, context));
-  const [program] = command.argv;
-  const missing = isAbsolute(program) && !context.exists(program) ? `there is no program ${program}` : undefined;
   const owner = context.uid === 0 ? accountNamed(context.accounts, params.get("mail_owner"))?.uid : undefined;
   return {
-    ...{ name, command, account: who.account, refusal: who.refusal ?? missing },
+    ...{ name, command, account: who.account, refusal: who.refusal },
     delimiter: params.text("recipient_delimiter"),
     maxproc: maxproc === 0 ? Number.POSITIVE_INFINITY : (maxproc ?? DEFAULT_PROCESS_LIMIT),
     timeLimitMs: timeLimitOf(name, params),
@@ -94,6 +93,11 @@ function specOf(snapshot: ConfigSnapshot, service: ServiceEntry, context: PipeCo
     messages: { directory: queueDirectories(scopeOf(snapshot)).pipe, uid: owner ?? context.uid },
     logTag: `${params.get("syslog_name")}/pipe`,
   };
+}
+
+/** It may be there when it is run. */
+function missingProgram({ argv: [program] }: PipeCommand, { exists }: PipeContext): string | undefined {
+  return isAbsolute(program) && !exists(program) ? `there is no program ${program}` : undefined;
 }
 
 function accountHere(find: () => CommandAccount): { readonly account: CommandAccount; readonly refusal?: string } {

@@ -189,6 +189,22 @@ const ROUTES = [
     why: "wildcard",
   },
   {
+    in: "u@far.test",
+    cls: "default",
+    transport: "error",
+    nexthop: "Address is undeliverable",
+    set: { transport_maps: "inline:{*=error:}" },
+    why: "error without a reason, where a domain would be none",
+  },
+  {
+    in: "u@far.test",
+    cls: "default",
+    transport: "retry",
+    nexthop: "Address is undeliverable",
+    set: { transport_maps: "inline:{*=retry}" },
+    why: "retry without a reason, where a domain would be none",
+  },
+  {
     in: "u+x@far.test",
     cls: "default",
     transport: "mine",

@@ -18,12 +18,16 @@ export function parseTransport(value: string): TransportValue {
   return { transport: text.slice(0, colon).trim(), nexthop: text.slice(colon + 1).trim() };
 }
 
+/** Their next hop is a reason, which a domain is not. */
+const FAILING: ReadonlySet<string> = new Set(["error", "retry"]);
+
 /** A transport_maps answer over what was resolved before. transport(5): a transport alone resets the next hop to the domain;
  *  a next hop alone keeps the transport; ":" changes nothing. */
 export function overrideRoute(found: TransportValue, resolved: TransportValue, domain: string): TransportValue {
   if (found.transport === "" && found.nexthop === "") return resolved;
   if (found.transport === "") return { transport: resolved.transport, nexthop: found.nexthop };
-  return { transport: found.transport, nexthop: found.nexthop === "" ? domain : found.nexthop };
+  const fallback = FAILING.has(found.transport) ? "Address is undeliverable" : domain;
+  return { transport: found.transport, nexthop: found.nexthop === "" ? fallback : found.nexthop };
 }
 
 /** The transport_maps answer for a recipient. Throws or rejects TableError. */
