@@ -29,15 +29,15 @@ const CASES = [
   {
     set: ["smtp_tls_policy_maps = texthash:DIR/policy"],
     want: [
-      `main.cf:2: error: smtp_tls_policy_maps: texthash:DIR/policy: entry "[odd.test]": invalid security level "must"; ${HINT}`,
-      `main.cf:2: error: smtp_tls_policy_maps: texthash:DIR/policy: entry "bad.test": invalid attribute name: "matsch"; ${HINT}`,
+      `main.cf:2: warning: smtp_tls_policy_maps: texthash:DIR/policy: entry "[odd.test]": invalid security level "must"; ${HINT}`,
+      `main.cf:2: warning: smtp_tls_policy_maps: texthash:DIR/policy: entry "bad.test": invalid attribute name: "matsch"; ${HINT}`,
     ],
     why: "entries that stop mail",
   },
   {
     set: ["smtp_tls_policy_maps = regexp:{{/a/ encrypt match=b}}"],
     want: [
-      `main.cf:2: error: smtp_tls_policy_maps: regexp:{{/a/ encrypt match=b}}: entry "/a/": attribute "match" invalid at security level "encrypt"; ${HINT}`,
+      `main.cf:2: warning: smtp_tls_policy_maps: regexp:{{/a/ encrypt match=b}}: entry "/a/": attribute "match" invalid at security level "encrypt"; ${HINT}`,
     ],
     why: "rules of patterns",
   },

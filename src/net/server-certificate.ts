@@ -1,6 +1,7 @@
 /** net/server-certificate.ts: what a mail server's certificate is worth to us, in Postfix's four words. Names are matched by
  *  OpenSSL (RFC 6125; the common name only where there is no DNS name), fingerprints and TLSA records (RFC 6698) by bytes. */
 import { createHash, type X509Certificate } from "node:crypto";
+import { isIP } from "node:net";
 import type { EstablishedTls } from "./client-tls.ts";
 import { depthOf, distrustText, fingerprint } from "./peer-certificate.ts";
 
@@ -38,6 +39,9 @@ export interface Judgement {
   readonly why?: string | undefined;
 }
 
+/** OpenSSL's number and words, also for fingerprints: Postfix makes TLSA records of them. */
+const NO_MATCH = "num=65:no matching DANE TLSA records";
+
 /** Longest chain that is looked at. */
 const MAX_CHAIN = 20;
 
@@ -49,19 +53,21 @@ export function judgeServer(established: EstablishedTls, rules: TrustRules): Jud
   if (demand.kind === "fingerprints") {
     return ownFingerprints(certificate, demand.digest).some((own) => demand.values.has(own))
       ? { word: "Verified" }
-      : { word: "Untrusted", why: "not trusted by local or TLSA policy" };
+      : { word: "Untrusted", why: NO_MATCH };
   }
   if (demand.kind === "tlsa" && demand.records.some((r) => r.usage === 3 && matchesTlsa(certificate, r))) {
     return { word: "Verified" };
   }
   const why = chainProblem(established, certificate, rules);
   if (why !== undefined) {
-    return { word: "Untrusted", why: demand.kind === "tlsa" ? "not trusted by local or TLSA policy" : why };
+    return { word: "Untrusted", why: demand.kind === "tlsa" ? NO_MATCH : why };
   }
   if (demand.kind === "none") return { word: "Trusted" };
   const multiLabel = demand.kind === "tlsa" || demand.multiLabel;
   const matched = demand.names.some((name) => matchesName(certificate, name, multiLabel));
-  return matched ? { word: "Verified" } : { word: "Untrusted", why: "num=62:hostname mismatch" };
+  if (matched) return { word: "Verified" };
+  const addresses = demand.names.every((name) => isIP(name) !== 0);
+  return { word: "Untrusted", why: addresses ? "num=64:IP address mismatch" : "num=62:hostname mismatch" };
 }
 
 function chainProblem(
@@ -114,8 +120,9 @@ function publicKeyOf(certificate: X509Certificate): Buffer {
   return certificate.publicKey.export({ type: "spki", format: "der" });
 }
 
-/** Whether the certificate is for this name, or for one below `.name`. */
+/** Whether the certificate is for this name or address, or for one below `.name`. */
 export function matchesName(certificate: X509Certificate, name: string, multiLabel: boolean): boolean {
+  if (isIP(name) !== 0) return certificate.checkIP(name) !== undefined;
   const options = { subject: "default", partialWildcards: false, multiLabelWildcards: multiLabel } as const;
   return name !== "" && name !== "." && certificate.checkHost(name, options) !== undefined;
 }

@@ -141,6 +141,13 @@ const FAILURES: readonly {
     log: /certificate/,
   },
   {
+    why: "a name in the subject alone",
+    change: () => {},
+    certificate: "sts-cn.pem",
+    want: "sts-webpki-invalid",
+    log: /certificate is not for/,
+  },
+  {
     why: "an expired certificate",
     change: () => {},
     certificate: "expired.pem",

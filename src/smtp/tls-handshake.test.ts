@@ -150,10 +150,14 @@ const ROWS: readonly Row[] = [
   { why: "a parent with a dot", settings: { ...SECURE, tls_secure_cert_match: ".example.test" }, want: "sent" },
   { why: "a parent without a dot", settings: { ...SECURE, tls_secure_cert_match: "example.test" }, want: UNVERIFIED },
   { why: "a wildcard, one label", settings: { ...SECURE, tls_secure_cert_match: "a.wild.test" }, want: "sent" },
-  { why: "a wildcard, two labels", settings: { ...SECURE, tls_secure_cert_match: "a.b.wild.test" }, want: "sent" },
   {
-    why: "a wildcard, two labels, only one allowed",
-    settings: { ...SECURE, tls_secure_cert_match: "a.b.wild.test", tls_wildcard_matches_multiple_labels: "no" },
+    why: "a wildcard, two labels, where that is wanted",
+    settings: { ...SECURE, tls_secure_cert_match: "a.b.wild.test", tls_wildcard_matches_multiple_labels: "yes" },
+    want: "sent",
+  },
+  {
+    why: "a wildcard, two labels",
+    settings: { ...SECURE, tls_secure_cert_match: "a.b.wild.test" },
     want: UNVERIFIED,
   },
   {
@@ -172,7 +176,7 @@ const ROWS: readonly Row[] = [
     why: "fingerprint of another certificate",
     settings: { tls_security_level: "fingerprint", tls_fingerprint_cert_match: KEY },
     want: UNVERIFIED,
-    log: [failed("not trusted by local or TLSA policy")],
+    log: [`server ${failed("num=65:no matching DANE TLSA records")}`],
   },
   {
     why: "fingerprint without any",

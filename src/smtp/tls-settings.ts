@@ -3,6 +3,9 @@ import type { Parameters } from "../config/parameters.ts";
 import type { CipherGrade } from "../net/tls-context.ts";
 import type { OwnCertificateFiles } from "../net/tls-files.ts";
 
+/** Postfix 3.7 takes one label whatever it documents as its default: only who sets it gets more. */
+const MULTI_LABEL = "tls_wildcard_matches_multiple_labels";
+
 /** From none to most; the order matters only to who reads it. */
 export const TLS_LEVELS = ["none", "may", "encrypt", "fingerprint", "verify", "secure", "dane", "dane-only"] as const;
 export type TlsLevel = (typeof TLS_LEVELS)[number];
@@ -80,7 +83,7 @@ export function tlsSettingsOf(params: Parameters, p: "smtp" | "lmtp"): TlsSettin
       verify: separated(params.get(`${p}_tls_verify_cert_match`), ":"),
       secure: separated(params.get(`${p}_tls_secure_cert_match`), ":"),
       digest,
-      multiLabel: params.get("tls_wildcard_matches_multiple_labels"),
+      multiLabel: params.source(MULTI_LABEL) !== undefined && params.get(MULTI_LABEL),
     },
     trust: {
       file: params.get(`${p}_tls_CAfile`),

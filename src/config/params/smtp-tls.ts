@@ -103,6 +103,7 @@ export const SMTP_TLS_PARAMETERS = {
   ),
   tls_wildcard_matches_multiple_labels: bool(
     "yes",
-    "A certificate for *.example.com is good for a.b.example.com, not only for a.example.com.",
+    "A certificate for *.example.com is good for a.b.example.com, not only for a.example.com. Until it is set, it is not: Postfix " +
+      "3.7 does the same, whatever its default says.",
   ),
 } satisfies Record<string, Declaration<unknown>>;
