@@ -136,7 +136,8 @@ export class Incoming implements IncomingMessage {
     if (remoteDomain === "") return fields;
     const rules = rewriteRules(params, remoteDomain);
     const rewrite = (address: Address) => rewriteAddress(address, rules);
-    return rewriteFields(fields, { rewrite, mappings: mapping?.mappings, warn });
+    const tokenLimit = params.get("header_address_token_limit");
+    return rewriteFields(fields, { rewrite, mappings: mapping?.mappings, tokenLimit, warn });
   }
 
   async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
-import type { Address } from "../mail/address.ts";
+import { type Address, asAddress } from "../mail/address.ts";
 import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { createMappings } from "../rewrite/mappings.ts";
@@ -44,6 +44,8 @@ const CASES = [
   },
   { in: "Cc: team: ann, b@x.test;", want: "Cc: team: ann@o.test, b@x.test;", why: "inside a group" },
   { in: "To: site!user, user%dom.test", want: "To: user@site.d.test, user@dom.test", why: "old routing" },
+  { in: "To: ann@, bob", want: "To: ann@, bob@o.test", why: "an empty domain is not completed" },
+  { in: "To: ann@host.", want: "To: ann@host", why: "a final dot: complete" },
   { in: "Subject: ann", want: "Subject: ann", why: "not an address field" },
   {
     in: "To:   <b@x.test>  ,(c)c@x.test",
@@ -76,6 +78,16 @@ for (const c of CASES) {
     assert.equal(await rewritten(c.in, c.set), c.want);
   });
 }
+
+test("rewriteFields() reads header_address_token_limit words and marks, and loses nothing", async () => {
+  const fields = [{ name: "to", text: "To: a, <b>, c d <e>, f" }];
+  const rewrite = () => asAddress("x@y.test");
+  const at = async (tokenLimit: number) =>
+    (await rewriteFields(fields, { rewrite, mappings: undefined, tokenLimit, warn: () => undefined }))[0]?.text;
+  assert.equal(await at(100), "To: x@y.test, <x@y.test>, c d <x@y.test>, x@y.test");
+  assert.equal(await at(7), "To: x@y.test, <x@y.test>, c d <e>, f");
+  assert.equal(await at(1), "To: a, <b>, c d <e>, f");
+});
 
 test("rewriteFields() takes any bytes; complete addresses keep every byte", async () => {
   const complete = fc.constantFrom(

@@ -10,6 +10,8 @@ export interface FieldRewriting {
   readonly rewrite: (address: Address) => Address;
   /** undefined: none (no_address_mappings). */
   readonly mappings: Pick<AddressMappings, "changes" | "map"> | undefined;
+  /** header_address_token_limit: addresses behind so many words and marks of a field stay. */
+  readonly tokenLimit?: number | undefined;
   /** Takes log lines without queue id. */
   readonly warn: (text: string) => void;
 }
@@ -51,7 +53,7 @@ async function rewriteField(field: HeaderField, place: AddressPlace, rewriting: 
   if (!rewriting.mappings?.changes(place) && COMPLETE.test(value)) return field;
   let text = field.text.slice(0, start);
   let copied = 0;
-  for (const span of findAddresses(value)) {
+  for (const span of findAddresses(value, rewriting.tokenLimit)) {
     const address = await rewriteSpan(span, place, rewriting);
     if (address === undefined) continue;
     text += value.slice(copied, span.start) + address;
@@ -67,8 +69,10 @@ async function rewriteSpan(
   { rewrite, mappings, warn }: FieldRewriting,
 ): Promise<string | undefined> {
   const given = decode(span.address);
-  if (given === undefined) return undefined;
-  const canonical = rewrite(given);
+  // `ann@` is no address that a domain would complete.
+  if (given === undefined || given.endsWith("@")) return undefined;
+  // A final dot says that the domain is complete. In an envelope it is gone before anybody asks.
+  const canonical = given.endsWith(".") ? asAddress(given.slice(0, -1)) : rewrite(given);
   const mapped = mappings ? await mappings.map(canonical, place, warn) : canonical;
   // A table must not put a line into the header.
   if (mapped === given || mapped === "" || /[\x00-\x1f\x7f]/.test(mapped)) return undefined;

@@ -24,14 +24,16 @@ const BLANK = /[\s\x00]/;
 const MARKS = "<>,;:@.";
 const ENCODED_WORD = /^=\?.*\?=$/;
 
-/** The addresses of a field value, in order. */
-export function findAddresses(text: string): readonly AddressSpan[] {
+/** The addresses of a field value, in order; those that do not end within `tokenLimit` words and marks are left out. */
+export function findAddresses(text: string, tokenLimit = Number.POSITIVE_INFINITY): readonly AddressSpan[] {
   const found: AddressSpan[] = [];
   const add = (span: AddressSpan | undefined) => span && found.push(span);
   let mailbox: Token[] = [];
   let bracketed = false;
   let inside: Token[] | undefined;
+  let tokens = 0;
   for (const token of tokensOf(text)) {
+    if (++tokens > tokenLimit) return found;
     const mark = token.kind === "mark" ? token.value : "";
     if (inside !== undefined) {
       if (mark !== ">") inside.push(token);

@@ -73,8 +73,9 @@ class TableMap {
     const whole = hit.key === address || hit.key === local;
     const unmatched = split && !whole ? split : undefined;
     const value = hit.value.trim();
-    const text = value.startsWith("@") ? undefined : value;
-    const results = text === undefined ? [asAddress(`${unmatched?.base ?? local}${value}`)] : parseAddressList(text);
+    // `@domain` keeps the user, with the extension, which would otherwise be propagated.
+    const user = propagate ? (unmatched?.base ?? local) : local;
+    const results = value.startsWith("@") ? [asAddress(`${user}${value}`)] : parseAddressList(value);
     if (results.length === 0) {
       throw new TableError(`${this.#name} lookup of ${address} returns non-address result "${value}"`);
     }

@@ -71,6 +71,12 @@ const EXPANSIONS = [
     want: ["b@y.test"],
     why: "nor where it is off",
   },
+  {
+    set: { ...aliases("{@z.test = @y.test}"), propagate_unmatched_extensions: "" },
+    in: "a+e@z.test",
+    want: ["a+e@y.test"],
+    why: "but the user of another domain stays whole",
+  },
   { set: aliases("{root = b@y.test}"), in: "root@here.test", want: ["b@y.test"], why: "a bare key for $mydestination" },
   { set: aliases("{root = b@y.test}"), in: "root@x.test", want: ["root@x.test"], why: "but not for other domains" },
 ];

@@ -21,7 +21,7 @@ export interface HeaderClientDeps {
   readonly certificates: readonly LookupTable[];
 }
 
-/** The items of the list in order; one that says yes is enough. A word that is none matches nobody. */
+/** The items of the list in order; one that says yes is enough. Words that are none were refused with the configuration. */
 export function compileHeaderClients(items: readonly string[], deps: HeaderClientDeps): HeaderClients {
   const tests = items
     .filter((item) => item.toLowerCase() !== "check_address_map")
@@ -51,7 +51,6 @@ function testOf(item: string, { open, mynetworks, certificates }: HeaderClientDe
 
 /** `type:table`: the address is a key, whatever it leads to. */
 function addressTest(item: string, open: HeaderClientDeps["open"]): HeaderClients {
-  if (!item.includes(":")) return async () => false;
   const table = open(item);
   return async ({ client }) => (await table.get(client.address)) !== undefined;
 }

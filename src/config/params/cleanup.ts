@@ -56,6 +56,11 @@ export const CLEANUP_PARAMETERS = {
     { min: 1 },
     "The most bytes of one header field; what lies above is dropped, as in Postfix.",
   ),
+  header_address_token_limit: int(
+    "10240",
+    { min: 1 },
+    "How many words and marks of an address field are read; addresses behind them stay as they are. Postfix drops them.",
+  ),
   postern_header_block_limit: int(
     "1048576",
     { min: 65536 },

@@ -14,3 +14,14 @@ for (const [name, text, want, why] of [
     else assert.throws(read, /^ParameterError: unknown \w+ value "[a-z_]+" in "/);
   });
 }
+
+test("local_header_rewrite_clients takes the words it knows and tables", () => {
+  const read = (text: string) =>
+    parametersOf({ local_header_rewrite_clients: text }).get("local_header_rewrite_clients");
+  assert.deepEqual(read("Permit_MyNetworks, check_address_map hash:/a static:all"), [
+    ...["Permit_MyNetworks", "check_address_map", "hash:/a", "static:all"],
+  ]);
+  assert.deepEqual(read(""), []);
+  const message = "parameter local_header_rewrite_clients: invalid request: permit_all";
+  assert.throws(() => read("permit_mynetworks permit_all"), { name: "ParameterError", message });
+});

@@ -1,8 +1,31 @@
 /** config/params/rewrite.ts: the parameters of rewrite, each declared once. What other rooms share with it (mydestination,
  *  relay_domains, myorigin, recipient_delimiter …) stands in general.ts. */
-import { bool, type Declaration, int, list, text, words } from "../declare.ts";
+import { bool, type Declaration, int, list, ParameterError, text, words } from "../declare.ts";
 
 const PLACES = ["envelope_sender", "envelope_recipient", "header_sender", "header_recipient"] as const;
+
+const HEADER_CLIENTS: ReadonlySet<string> = new Set([
+  "check_address_map",
+  "permit_inet_interfaces",
+  "permit_mynetworks",
+  "permit_sasl_authenticated",
+  "permit_tls_clientcerts",
+  "permit_tls_all_clientcerts",
+]);
+
+/** Words that are known, and tables. Postfix warns of others at each message and goes on. */
+function headerClients(defaultText: string, doc: string): Declaration<readonly string[]> {
+  const plain = list(defaultText, doc);
+  return {
+    ...plain,
+    parse(text, name) {
+      const items = plain.parse(text, name);
+      const unknown = items.find((item) => !item.includes(":") && !HEADER_CLIENTS.has(item.toLowerCase()));
+      if (unknown !== undefined) throw new ParameterError(`parameter ${name}: invalid request: ${unknown}`);
+      return items;
+    },
+  };
+}
 
 export const REWRITE_PARAMETERS = {
   append_at_myorigin: bool(
@@ -108,7 +131,7 @@ export const REWRITE_PARAMETERS = {
     { min: 1 },
     "The most bytes of an address that an alias leads to; above it the message is refused for now with 451 4.6.0.",
   ),
-  local_header_rewrite_clients: list(
+  local_header_rewrite_clients: headerClients(
     "permit_inet_interfaces",
     "Whose headers are completed with $myorigin and get missing fields: permit_inet_interfaces, permit_mynetworks, " +
       "permit_sasl_authenticated, permit_tls_clientcerts, permit_tls_all_clientcerts, or type:table of addresses. Not set: all " +
