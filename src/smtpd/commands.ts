@@ -1,5 +1,6 @@
 /** smtpd/commands.ts: every verb the server knows, one line each. */
 import { runAuth } from "./commands/auth.ts";
+import { runBdat } from "./commands/bdat.ts";
 import { runData } from "./commands/data.ts";
 import { runEhlo } from "./commands/ehlo.ts";
 import { runEtrn } from "./commands/etrn.ts";
@@ -12,7 +13,7 @@ import { runRcpt } from "./commands/rcpt.ts";
 import { runRset } from "./commands/rset.ts";
 import type { CommandSpec } from "./commands/spec.ts";
 import { runStartTls } from "./commands/starttls.ts";
-import { runBdat, runUnimplemented, runUnknown } from "./commands/unimplemented.ts";
+import { runUnimplemented, runUnknown } from "./commands/unimplemented.ts";
 import { runVrfy } from "./commands/vrfy.ts";
 import { runXclient } from "./commands/xclient.ts";
 import { runXforward } from "./commands/xforward.ts";

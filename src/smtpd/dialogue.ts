@@ -4,9 +4,9 @@ import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import { escapeControls } from "../mail/printable.ts";
 import { reply } from "../mail/reply.ts";
 import { hideCredentials, hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
-import { bareNewline } from "./commands/data.ts";
 import type { CommandSpec } from "./commands/spec.ts";
 import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
+import { bareNewline } from "./content.ts";
 import { dataError } from "./data-error.ts";
 import { looksLikeHeader } from "./forbidden-commands.ts";
 import { identify } from "./identify.ts";
@@ -40,6 +40,7 @@ export async function converse(session: Session): Promise<void> {
     ...clientFields(session, "disconnect"),
     ...session.tally.fields(),
   }));
+  await session.abandonContent();
   await session.connection.close();
 }
 

@@ -11,6 +11,7 @@ import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { formatReply, type Reply } from "../mail/reply.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
+import type { Chunks } from "./chunk-reader.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { ListAnswer } from "./client-matcher.ts";
 import type { DiscardedKeywords } from "./discarded-keywords.ts";
@@ -72,6 +73,8 @@ export class Session {
   protocol: "SMTP" | "ESMTP" = "SMTP";
   user: SaslIdentity | undefined;
   transaction: Transaction | undefined;
+  /** A message whose content comes by BDAT; "failed": its further chunks are read and dropped. */
+  chunks: Chunks | "failed" | undefined;
   /** The recipient under evaluation, for log lines. */
   recipient: Address | undefined;
   /** Protocol state for log lines: the last command. */
@@ -224,10 +227,19 @@ export class Session {
 
   /** Forgets the transaction (RSET, HELO, end of message). */
   resetTransaction(): void {
+    void this.abandonContent();
     this.transaction?.filtered?.close();
     this.transaction = undefined;
     this.recipient = undefined;
     this.forwarded = undefined;
+  }
+
+  /** Gives up a message of which some chunks have come (RSET, a chunk that is refused, the end of the session). Never rejects:
+   *  what cannot be removed now is removed by recovery. */
+  async abandonContent(): Promise<void> {
+    const { chunks } = this;
+    this.chunks = undefined;
+    if (chunks !== undefined && chunks !== "failed") await chunks.message.abort();
   }
 
   /** Back to the state before the greeting, for another client (XCLIENT). TLS stays. */

@@ -52,12 +52,6 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "xtext and the list of NOTIFY are read as strictly as RFC 3461 writes them, ORCPT must hold an address.",
   },
   {
-    id: "chunking",
-    kind: "reply",
-    covers: (postfix, postern) => postfix === `${postern.replace(/250 (\S+)$/, "250-$1")}\r\n250 CHUNKING`,
-    reason: "Postern does not offer CHUNKING.",
-  },
-  {
     id: "size-twice",
     kind: "reply",
     covers: (postfix, postern) => postfix === "250 2.1.0 Ok" && postern === "501 5.5.4 Bad message size syntax",

@@ -1,5 +1,5 @@
 /** smtpd/commands/ehlo.ts: EHLO: which extensions are announced, in Postfix's order (postfix.md §3.2). Announces only what
- *  works: no CHUNKING. */
+ *  works. */
 import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import type { Reply } from "../../mail/reply.ts";
 import { dataError } from "../data-error.ts";
@@ -63,6 +63,7 @@ function ehloReply(session: Session): Reply {
   if (keep("8BITMIME")) lines.push("8BITMIME");
   if (keep("DSN")) lines.push("DSN");
   if (keep("SMTPUTF8") && settings.smtputf8) lines.push("SMTPUTF8");
+  if (keep("CHUNKING")) lines.push("CHUNKING");
   return { code: 250, dsn: undefined, lines };
 }
 

@@ -15,6 +15,7 @@ function checkMail(session: Session): Reply | undefined {
   const ungreeted = checkGreeted(session);
   if (ungreeted) return ungreeted;
   if (session.transaction) return reply(503, "5.5.1", "Error: nested MAIL command"); // SMTP-24
+  if (session.chunks !== undefined) return reply(503, "5.5.1", "Error: MAIL after BDAT");
   return undefined;
 }
 

@@ -18,6 +18,7 @@ import { checkSmtputf8, hasUtf8Domain, logBadAddress } from "./mail.ts";
 export function runRcpt(session: Session, args: string): Awaitable<HandlerResult> {
   const transaction = session.transaction;
   if (transaction === undefined) return answer(503, "5.5.1", "Error: need MAIL command"); // SMTP-22
+  if (session.chunks !== undefined) return answer(503, "5.5.1", "Error: RCPT after BDAT");
   const text = /^TO:(.*)$/is.exec(args)?.[1];
   if (text === undefined || text.trim() === "") return answer(501, "5.5.4", "Syntax: RCPT TO:<address>");
   return whenKnown(session.limits.rcpt(session), (tooMany) =>

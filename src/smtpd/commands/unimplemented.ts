@@ -1,16 +1,10 @@
-/** smtpd/commands/unimplemented.ts: commands of RFC 5321 and 3030 that are known but not served (SMTP-16), and
+/** smtpd/commands/unimplemented.ts: commands of RFC 5321 that are known but not served (SMTP-16), and
  *  commands that nobody knows. */
-import { reply } from "../../mail/reply.ts";
 import { answer, type HandlerResult } from "../result.ts";
 
 /** EXPN, TURN, SEND, SOML, SAML, ATRN. */
 export function runUnimplemented(): HandlerResult {
   return answer(502, "5.5.1", "Error: command not implemented");
-}
-
-/** BDAT is followed by content whose length we did not agree on: the stream cannot be followed any further (BDAT-07). */
-export function runBdat(): HandlerResult {
-  return { kind: "close", reply: reply(521, "5.5.1", "Error: command not implemented") };
 }
 
 export function runUnknown(): HandlerResult {
