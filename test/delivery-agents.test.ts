@@ -62,6 +62,7 @@ postern_workers = 1`,
 nouser unix - n n - - pipe user=no-such-account argv=/bin/true\n`,
     );
     server.write("aliases", ALIASES.replace("LIST", `${directory}/list`));
+    server.write("filter", "/^4\\.2\\.2 mailbox/ 4.2.1 the cupboard is full\n");
     server.write("list", "# members\nalice@example.org\nz@far.test\n");
     maildirs = join(directory, "mail");
     mkdirSync(maildirs);
@@ -78,6 +79,7 @@ virtual_uid_maps = static:${process.getuid?.() === 0 ? 65534 : process.getuid?.(
 virtual_gid_maps = static:1
 transport_maps = inline:{ {prog.test = prog:somewhere} {nouser.test = nouser:} }
 prog_time_limit = 1s
+pipe_delivery_status_filter = regexp:${directory}/filter
 smtpd_relay_restrictions = permit_mynetworks, reject
 postern_local_maildir = ${maildirs}/$user/\n`,
     );
@@ -207,7 +209,11 @@ postern_local_maildir = ${maildirs}/$user/\n`,
       want: "dsn=5\\.1\\.1, status=bounced \\(user unknown\\. Command output: no such user \\)",
       why: "EX_NOUSER",
     },
-    { to: "full", want: "dsn=4\\.2\\.2, status=deferred \\(mailbox full \\)", why: "a status in its output" },
+    {
+      to: "full",
+      want: "dsn=4\\.2\\.1, status=deferred \\(the cupboard is full\\)",
+      why: "a status in its output, told in other words",
+    },
     {
       to: "slow",
       want: 'dsn=5\\.3\\.0, status=bounced \\(Command time limit exceeded: "\\S+"\\)',

@@ -195,6 +195,18 @@ test("a recipient whom the mail was delivered to before gets it no more", async 
   ]);
 });
 
+test("mail that has been forwarded without end comes back", async (t) => {
+  const site = siteOf(t, {
+    settings: { alias_maps: `inline:{${ALIASES} }`, hopcount_limit: "3", luser_relay: "ghost2" },
+  });
+  const through = (hops: number) => ({ ...FROM, message: `${"Received: by x\r\n".repeat(hops)}\r\nx\r\n` });
+  const want = ["bounced 5.4.6 too many hops: mail forwarding loop"];
+  assert.deepEqual(told(await site.deliver("ext@here.test", through(3))), want);
+  assert.deepEqual(told(await site.deliver("ghost@here.test", through(3))), want, "luser_relay, too");
+  assert.equal((await site.deliver("ext@here.test", through(2))).forwards?.length, 1);
+  assert.equal((await site.deliver("single@here.test", through(3))).text, "delivered to maildir", "here it ends");
+});
+
 const REPORTS: readonly { to: string; notify: RecipientDsn["notify"]; want: readonly unknown[]; why: string }[] = [
   { to: "ext", notify: ["SUCCESS"], want: ["passedOn", ["SUCCESS"], "e"], why: "DSN-28: one address, all goes along" },
   { to: "twice", notify: ["SUCCESS", "FAILURE"], want: ["expanded", ["FAILURE"], "e"], why: "DSN-29: several" },

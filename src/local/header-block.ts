@@ -15,6 +15,11 @@ export function wasDeliveredTo(header: string, address: string): boolean {
   return false;
 }
 
+/** How many hosts it has passed. */
+export function hopsOf(header: string): number {
+  return header.match(/^received:/gim)?.length ?? 0;
+}
+
 /** `<…>`; "<>" if there is none. */
 export function messageIdOf(header: string): string {
   return /^message-id:\s*(<[^\r\n]*>)\s*$/im.exec(header)?.[1] ?? "<>";

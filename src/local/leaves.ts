@@ -6,7 +6,7 @@ import type { DeliveryRecipient, ForwardedMessage } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { Expansion, Leaf } from "./expansion.ts";
 import { type Forwardee, forwardMail } from "./forwarded-mail.ts";
-import { messageIdOf } from "./header-block.ts";
+import { hopsOf, messageIdOf } from "./header-block.ts";
 import type { LocalDelivery } from "./local-delivery.ts";
 import { at, bounced, type Result, sent } from "./result.ts";
 
@@ -33,6 +33,8 @@ export async function deliverLeaves(
   const own = distinct(ways.filter(({ run }) => run !== undefined));
   const [only] = own.length === 1 ? own : [];
   const rest = ways.filter(({ run }) => run === undefined || only === undefined).map(({ leaf }) => forwardeeOf(leaf));
+  const tooFar = rest.length > 0 ? await hopLimit(delivery) : undefined;
+  if (tooFar) return tooFar;
   const forwards = await forward(delivery, recipient, { to: rest, single: alone });
 
   const results = [...failed, ...forwards.map(({ envelope }) => sent(`forwarded as ${envelope.queueId}`))];
@@ -53,9 +55,17 @@ export async function forwardTo(
   to: readonly Forwardee[],
 ): Promise<Result> {
   const alone = to.length === 1;
+  const tooFar = await hopLimit(delivery);
+  if (tooFar) return tooFar;
   const forwards = await forward(delivery, recipient, { to, single: alone });
   const results = forwards.map(({ envelope }) => sent(`forwarded as ${envelope.queueId}`));
   return merged(results, forwards, { alone, owned: false });
+}
+
+/** Forwarding adds a Received header each time, so a loop that Delivered-To does not show ends here. */
+async function hopLimit({ header, options }: LocalDelivery): Promise<Result | undefined> {
+  const far = hopsOf(await header()) >= options.params.get("hopcount_limit");
+  return far ? bounced("5.4.6", "too many hops: mail forwarding loop") : undefined;
 }
 
 async function forward(

@@ -7,7 +7,7 @@ import { createErrorAgent } from "../local/error.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
 import { queueDirectories } from "./directories.ts";
-import { type LocalAgentsInput, makeLocalAgent, makePipeAgent, makeVirtualAgent } from "./local-agents.ts";
+import { type LocalAgentsInput, makeAgentHere } from "./local-agents.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 import { transportTlsFiles } from "./transport-tls.ts";
 
@@ -74,11 +74,9 @@ function makeAgent(
         protocol: program,
       });
     case "local":
-      return makeLocalAgent(params, input);
     case "virtual":
-      return makeVirtualAgent(params, input);
     case "pipe":
-      return makePipeAgent(service, input);
+      return makeAgentHere(program, { params, service }, input);
     case "discard":
       return createDiscardAgent();
     case "error":

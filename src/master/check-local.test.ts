@@ -38,6 +38,14 @@ const CASES: readonly { main: string; aliases?: string; want: readonly RegExp[];
     why: "commands and files",
   },
   {
+    main: "alias_maps = pcre:/a\n",
+    aliases: "/^list-(.*)$/ :include:/lists/$1\n",
+    want: [
+      /^main\.cf:3: warning: pcre:\/a: ":include:\/lists\/\$1": no substitution is allowed in alias_maps: mail to aliases waits/,
+    ],
+    why: "a pattern that builds file names",
+  },
+  {
     main: "alias_maps =\nmailbox_command = /usr/bin/procmail\n",
     want: [/^main\.cf:4: warning: mailbox_command runs nothing here: mail to local users waits; /],
     why: "mailbox_command",

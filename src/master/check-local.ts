@@ -2,6 +2,7 @@
 import { ParameterError, type Parameters } from "../config/parameters.ts";
 import { scopeOf } from "../config/scope.ts";
 import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
+import { substitutingRule } from "../local/alias-tables.ts";
 import { type Destination, parseDestinations } from "../local/destinations.ts";
 import { openAliases } from "../rewrite/recipients.ts";
 import { parseTransport } from "../rewrite/transport.ts";
@@ -82,7 +83,13 @@ function checkUnknown(params: Parameters): readonly Problem[] {
 
 /** Aliases to commands and files, in tables that can be read through. */
 function checkAliases(params: Parameters, tables: TableOpener): readonly Problem[] {
-  return openAliases(params, tables).flatMap(({ ref, entries }): Problem[] => {
+  return openAliases(params, tables).flatMap((table): Problem[] => {
+    const { ref, entries } = table;
+    const rule = substitutingRule(table);
+    if (rule !== undefined) {
+      const text = `${ref}: "${rule}": no substitution is allowed in alias_maps: mail to aliases waits`;
+      return [{ severity: "warning", at: params.source("alias_maps"), text, hint: "use virtual_alias_maps" }];
+    }
     const names = [...(entries ?? [])].filter(([, value]) => parseDestinations(value).some(isRefused));
     if (names.length === 0) return [];
     const shown = names.slice(0, MOST_NAMES).map(([name]) => name);

@@ -4,6 +4,7 @@ import { ParameterError } from "../config/declare.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { parsePipeCommand } from "../config/pipe-command.ts";
 import type { ServiceEntry } from "../config/snapshot.ts";
+import { withoutSubstitution } from "../local/alias-tables.ts";
 import { createLocalAgent } from "../local/local.ts";
 import { createPipeAgent } from "../local/pipe.ts";
 import { createVirtualAgent } from "../local/virtual.ts";
@@ -13,6 +14,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { openAliases } from "../rewrite/recipients.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { filteredAgent } from "./filtered-agent.ts";
 import type { WorkerKit } from "./kit.ts";
 
 export interface LocalAgentsInput {
@@ -24,7 +26,23 @@ export interface LocalAgentsInput {
   readonly agentOf: (transport: string) => DeliveryAgent | undefined;
 }
 
-export function makeLocalAgent(params: Parameters, input: LocalAgentsInput): DeliveryAgent {
+/** undefined: the service cannot be read, which check has reported. */
+export function makeAgentHere(
+  program: "local" | "virtual" | "pipe",
+  { params, service }: { readonly params: Parameters; readonly service: ServiceEntry | undefined },
+  input: LocalAgentsInput,
+): DeliveryAgent | undefined {
+  const agent = { local: makeLocalAgent, virtual: makeVirtualAgent, pipe: makePipeAgent }[program](
+    params,
+    input,
+    service,
+  );
+  const log = input.kit.logFor(`${params.get("syslog_name")}/${program}`);
+  const refs = params.get(`${program}_delivery_status_filter`);
+  return agent && filteredAgent(agent, { refs, tables: input.tables, log });
+}
+
+function makeLocalAgent(params: Parameters, input: LocalAgentsInput): DeliveryAgent {
   const { kit, tables, mapRecipient, agentOf } = input;
   const open = (refs: readonly string[]) => refs.map((ref) => tables.open(ref));
   const log = kit.logFor(`${params.get("syslog_name")}/local`);
@@ -35,7 +53,7 @@ export function makeLocalAgent(params: Parameters, input: LocalAgentsInput): Del
     passwd: readPasswd,
     resolver: createResolver(params, { tables, ownAddresses: kit.ownAddresses }),
     tables: {
-      aliases: openAliases(params, tables),
+      aliases: openAliases(params, tables).map(withoutSubstitution),
       mailboxTransports: open(params.get("mailbox_transport_maps")),
       fallbackTransports: open(params.get("fallback_transport_maps")),
     },
@@ -44,7 +62,7 @@ export function makeLocalAgent(params: Parameters, input: LocalAgentsInput): Del
   });
 }
 
-export function makeVirtualAgent(params: Parameters, { kit, tables }: LocalAgentsInput): DeliveryAgent {
+function makeVirtualAgent(params: Parameters, { kit, tables }: LocalAgentsInput): DeliveryAgent {
   const open = (refs: readonly string[]) => refs.map((ref) => tables.open(ref));
   const log = kit.logFor(`${params.get("syslog_name")}/virtual`);
   return createVirtualAgent({
@@ -62,9 +80,10 @@ export function makeVirtualAgent(params: Parameters, { kit, tables }: LocalAgent
 }
 
 /** undefined: the service cannot be read, which check has reported. */
-export function makePipeAgent(
+function makePipeAgent(
+  _params: Parameters,
+  { kit }: LocalAgentsInput,
   service: ServiceEntry | undefined,
-  { kit }: Pick<LocalAgentsInput, "kit">,
 ): DeliveryAgent | undefined {
   if (!service) return undefined;
   try {

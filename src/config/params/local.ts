@@ -56,6 +56,15 @@ export const LOCAL_PARAMETERS = {
     ["command", "file", "forward"],
     "Where a Delivered-To header goes on top: forwarded mail (forward), mailboxes (file), commands (command). It stops loops.",
   ),
+  local_delivery_status_filter: list(
+    "$default_delivery_status_filter",
+    "Tables asked with `status text` of each outcome of local; what they find replaces both, success stays success.",
+  ),
+  pipe_delivery_status_filter: list("$default_delivery_status_filter", "As local_delivery_status_filter, for pipe."),
+  virtual_delivery_status_filter: list(
+    "$default_delivery_status_filter",
+    "As local_delivery_status_filter, for virtual.",
+  ),
   mailbox_transport: text(
     "",
     "transport:nexthop that delivers the mail of all local users, known or not, e.g. lmtp:unix:private/dovecot-lmtp. Aliases and " +

@@ -156,7 +156,10 @@ export const SMTP_PARAMETERS = {
   lmtp_discard_lhlo_keyword_address_maps: list("", "Tables of such extensions by address of the server."),
   smtp_always_send_ehlo: bool("yes", "Send EHLO to each server; no: only to those with ESMTP in their greeting."),
   smtp_never_send_ehlo: bool("no", "Send HELO to each server."),
-  default_delivery_status_filter: list("", "Default of smtp_delivery_status_filter and lmtp_delivery_status_filter."),
+  default_delivery_status_filter: list(
+    "",
+    "Default of smtp_delivery_status_filter and of those of lmtp, local, virtual and pipe.",
+  ),
   ignore_mx_lookup_error: bool(
     "no",
     "Go on to the address of the domain when its mail exchangers cannot be looked up.",
