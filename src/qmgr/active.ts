@@ -48,31 +48,39 @@ const IN_MEMORY_BYTES = 128 * 1024;
 /** Bound on the content that active messages may hold in memory, all together. */
 const ACTIVE_BYTES = 64 * 1024 * 1024;
 
-/** The active messages, counted against $qmgr_message_active_limit and a bound on their bytes. */
+/** $qmgr_message_active_limit, $qmgr_message_recipient_limit. */
+export interface ActiveLimits {
+  readonly messages: number;
+  readonly recipients: number;
+}
+
+/** The active messages, counted against their limits and a bound on their bytes. */
 export class ActiveSet {
-  #limit: number;
+  #limits: ActiveLimits;
   readonly #messages = new Set<ActiveMessage>();
   /** By queue id. */
   readonly #claims = new Map<QueueId, Claims>();
   #bytes = 0;
   #recipients = 0;
 
-  constructor(limit: number) {
-    this.#limit = limit;
+  constructor(limits: ActiveLimits) {
+    this.#limits = limits;
   }
 
-  /** A smaller limit lets what is active finish. */
-  set limit(messages: number) {
-    this.#limit = messages;
+  /** Smaller limits let what is active finish. */
+  set limits(limits: ActiveLimits) {
+    this.#limits = limits;
   }
 
   get full(): boolean {
-    return this.#messages.size >= this.#limit || this.#bytes >= ACTIVE_BYTES;
+    const { messages, recipients } = this.#limits;
+    return this.#messages.size >= messages || this.#recipients >= recipients || this.#bytes >= ACTIVE_BYTES;
   }
 
-  /** Messages that still fit, by count; bytes are looked at when each is added. */
+  /** Recipients that still fit, also if each is of another message; bytes are looked at when each is added. */
   get space(): number {
-    return this.full ? 0 : this.#limit - this.#messages.size;
+    const { messages, recipients } = this.#limits;
+    return this.full ? 0 : Math.min(messages - this.#messages.size, recipients - this.#recipients);
   }
 
   get messages(): number {

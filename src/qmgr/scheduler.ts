@@ -7,7 +7,7 @@ import { logActive } from "../log/delivery-lines.ts";
 import type { Address } from "../mail/address.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, QueuedRecipient } from "../queue/store.ts";
-import { type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./active.ts";
+import { type ActiveLimits, type ActiveMessage, ActiveSet, type DeadReason, type Job } from "./active.ts";
 import { ClockWatch } from "./clock-watch.ts";
 import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
@@ -55,9 +55,8 @@ export class Scheduler implements QueueManager {
     this.#options = options;
     this.#finder = new LaneFinder(options);
     this.#withheld = new Withheld(params.get("defer_transports"));
-    const limit = params.get("qmgr_message_active_limit");
-    this.#laneCap = laneCapOf(limit);
-    this.#active = new ActiveSet(limit);
+    this.#laneCap = laneCapOf(activeLimitsOf(params));
+    this.#active = new ActiveSet(activeLimitsOf(params));
     this.#settings = settingsOf(params);
     this.#lanes = this.#createLanes();
     this.#reader = new DueReader({
@@ -108,9 +107,9 @@ export class Scheduler implements QueueManager {
       const { params } = this.#options;
       this.#withheld.deferTransports = params.get("defer_transports");
       this.#settings = settingsOf(params);
-      const limit = params.get("qmgr_message_active_limit");
-      this.#active.limit = limit;
-      this.#laneCap = laneCapOf(limit);
+      const limits = activeLimitsOf(params);
+      this.#active.limits = limits;
+      this.#laneCap = laneCapOf(limits);
       this.#lanes.reconfigure();
     } catch (cause) {
       if (!(cause instanceof ParameterError)) throw cause;
@@ -455,8 +454,12 @@ function suspended(reason: DeadReason): DeadReason {
   return { dsn: reason.dsn, text: `delivery temporarily suspended: ${text}` };
 }
 
-function laneCapOf(activeLimit: number): number {
-  return Math.max(1, Math.floor(activeLimit / LANE_SHARE));
+function activeLimitsOf(params: Parameters): ActiveLimits {
+  return { messages: params.get("qmgr_message_active_limit"), recipients: params.get("qmgr_message_recipient_limit") };
+}
+
+function laneCapOf({ messages, recipients }: ActiveLimits): number {
+  return Math.max(1, Math.floor(Math.min(messages, recipients) / LANE_SHARE));
 }
 
 function settingsOf(params: Parameters): SettleSettings {

@@ -6,6 +6,11 @@ const SINCE_ZERO = { min: 0 };
 
 export const QMGR_PARAMETERS = {
   qmgr_message_active_limit: int("20000", { min: 1 }, "Most messages that are being scheduled at one time per worker."),
+  qmgr_message_recipient_limit: int(
+    "20000",
+    { min: 1 },
+    "Most recipients that are held in memory at one time per worker; a new message is still taken whole.",
+  ),
   defer_transports: list(
     "",
     "Transports (names in master.cf) that deliver nothing: their mail is deferred, until someone flushes the queue (postqueue -f).",
