@@ -27,14 +27,15 @@ export function inOrder<A extends RankedAddress>(
 /** The first `limit`, with as many of either family among them as there are, up to half. Order is kept. */
 export function balanced<A extends RankedAddress>(addresses: readonly A[], limit: number): readonly A[] {
   if (addresses.length <= limit) return addresses;
+  if (limit < 2) return addresses.slice(0, limit);
   const six = addresses.filter(({ family }) => family === 6).length;
   const four = addresses.length - six;
   const half = Math.floor(limit / 2);
   const most = { 6: limit, 4: limit };
-  if (six > 0 && four > 0 && limit > 1) {
-    most[6] = four < half ? limit - four : Math.min(six, half);
+  if (six > 0 && four > 0) {
+    most[6] = Math.max(Math.min(six, half), limit - four);
     most[4] = limit - most[6];
   }
   const used = { 6: 0, 4: 0 };
-  return addresses.filter(({ family }) => used[family]++ < most[family]);
+  return addresses.filter(({ family }) => used[family]++ < most[family]).slice(0, limit);
 }

@@ -12,7 +12,8 @@ import { createResolver } from "../rewrite/create.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { SmtpAgent } from "./agent.ts";
 import { MtaSts } from "./mta-sts.ts";
-import { type Protocol, settingsOf } from "./settings.ts";
+import { ownAddresses } from "./own-addresses.ts";
+import { type Protocol, type Settings, settingsOf } from "./settings.ts";
 import { TlsEngine } from "./tls-engine.ts";
 
 export interface SmtpAgentOptions {
@@ -23,7 +24,7 @@ export interface SmtpAgentOptions {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly log: Log;
-  /** IP addresses this machine receives mail on, to see mail loops. */
+  /** IP addresses of this machine; inet_interfaces says which of them count. */
   readonly myAddresses: readonly string[];
   /** Files with keys and certificates; by default there are none. */
   readonly tlsFiles?: (FileReaders & { onChange?(run: () => void): void }) | undefined;
@@ -38,7 +39,8 @@ const HTTPS_PORT = 443;
 /** The agent. Throws ParameterError for a bad parameter. */
 export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
   const { params, protocol = "smtp", tlsFiles } = options;
-  const settings = settingsOf(params, protocol);
+  const own = ownAddresses(params, options.myAddresses);
+  const settings = withOwnAddress(settingsOf(params, protocol), own.single);
   const noFile = { read: () => ({ error: "No such file or directory" }) };
   const engine = new TlsEngine(settings.tls, tlsFiles ?? noFile, options.clock);
   tlsFiles?.onChange?.(() => engine.forget());
@@ -49,9 +51,15 @@ export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
     sts: settings.tls.mtaSts ? openMtaSts(options, engine) : undefined,
     generic: genericMap(options, protocol),
     checks: createDeliveryChecks(params, options.tables, protocol),
-    myAddresses: new Set(options.myAddresses),
+    myAddresses: own.receiving,
     random: Math.random,
   });
+}
+
+/** A machine that serves one address connects from it. */
+function withOwnAddress(settings: Settings, single: { readonly 4: string; readonly 6: string }): Settings {
+  const { bindAddress, bindAddress6 } = settings;
+  return { ...settings, bindAddress: bindAddress || single[4], bindAddress6: bindAddress6 || single[6] };
 }
 
 function openMtaSts({ dns, clock, log, mtaSts }: SmtpAgentOptions, engine: TlsEngine): MtaSts {
