@@ -4,6 +4,7 @@ import { readMessage, withQueue } from "./queue-access.ts";
 import { CHANGES, changeQueue, selected } from "./queue-change.ts";
 import { QUEUE_NAMES } from "./queue-filter.ts";
 import { formatQueueJson } from "./queue-format.ts";
+import { importQueue } from "./queue-import.ts";
 import { inspectQueue } from "./queue-inspect.ts";
 import { formatLine, formatMessage, LINE_HEADING } from "./queue-lines.ts";
 import { parseQueueOptions, UsageError } from "./queue-options.ts";
@@ -21,6 +22,8 @@ const USAGE = `Usage: postern queue VERB [WHICH] [OPTIONS]
   flush                      try it now
   pause [TRANSPORT[:NEXTHOP]] …    no mail goes there until you resume it; without a name: what is paused
   resume TRANSPORT[:NEXTHOP] …     mail goes there again, at once
+  import DIR [--dry-run] [--json] [--postfix-config DIR]
+                             takes over the mail of a queue directory of Postfix; both stopped
   inspect [SHARD [--recover]]      damaged shards that were moved aside: what can be read; put it back
   shape [-s]                 how old the mail of each domain is (-s: of each sender's domain)
 
@@ -53,6 +56,8 @@ async function run(verb: string, args: readonly string[], terminal: Terminal): P
     case "pause":
     case "resume":
       return pauseLanes(verb, args, terminal);
+    case "import":
+      return importQueue(args, terminal);
     case "inspect":
       return inspectQueue(args, terminal);
     case "shape":
