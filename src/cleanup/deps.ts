@@ -1,4 +1,5 @@
 /** cleanup/deps.ts: what cleanup needs of the rooms around it. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Signer } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
@@ -17,6 +18,9 @@ export interface CleanupDeps {
     readonly mappings: AddressMappings;
     /** Canonical form in local context. */
     readonly rewrite: (address: Address) => Address;
+    /** What an address that names its way through one of our domains (`a%b@ours`) leads to; undefined: it is none.
+     *  May throw or reject MappingError. */
+    readonly peel?: ((address: Address) => Awaitable<Address> | undefined) | undefined;
   };
   /** undefined: none, and content streams past unread. */
   readonly checks?: ContentChecks | undefined;

@@ -16,7 +16,7 @@ import { ContentInspection } from "./content-inspection.ts";
 import { ContentVerdict } from "./content-verdict.ts";
 import type { CleanupDeps } from "./deps.ts";
 import { fieldValue, type HeaderField, HeaderIntake, parseFields } from "./header-block.ts";
-import { type MappedEnvelope, mapEnvelope, unmapped } from "./map-envelope.ts";
+import { type MappedEnvelope, mapEnvelope, peelRecipients, unmapped } from "./map-envelope.ts";
 import { messageId, missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
@@ -119,7 +119,9 @@ export class Incoming implements IncomingMessage {
     if (redirect !== undefined) return { sender, recipients: this.#redirectedTo(redirect) };
     if (redirected === true) return { sender, recipients };
     const given = { sender, recipients, copies };
-    return mapping ? mapEnvelope(given, { ...mapping, params, warn }) : unmapped(given);
+    const mapped = mapping ? await mapEnvelope(given, { ...mapping, params, warn }) : unmapped(given);
+    // A content filter gets addresses as they are.
+    return mapping?.peel && !this.#filteredEnvelope().filter ? peelRecipients(mapped, mapping.peel) : mapped;
   }
 
   /** In the name of the first recipient. */

@@ -37,6 +37,20 @@ export function unmapped({ sender, recipients, copies = [] }: GivenEnvelope): Ma
   return { sender, recipients: [...recipients, ...added] };
 }
 
+/** Recipients as their next hops shall see them (qmgr_message.c): `peel` as in CleanupDeps. */
+export async function peelRecipients(
+  { sender, recipients }: MappedEnvelope,
+  peel: (address: Address) => Awaitable<Address> | undefined,
+): Promise<MappedEnvelope> {
+  const peeled: Recipient[] = [];
+  for (const recipient of recipients) {
+    const found = peel(recipient.address);
+    const address = found instanceof Promise ? await found : found;
+    peeled.push(address === undefined ? recipient : { ...recipient, address });
+  }
+  return { sender, recipients: peeled };
+}
+
 /** Rejects MappingError. */
 export function mapEnvelope(given: GivenEnvelope, mapping: EnvelopeMapping): Awaitable<MappedEnvelope> {
   const { mappings, params, warn } = mapping;

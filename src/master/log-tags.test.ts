@@ -14,6 +14,7 @@ const ROWS = [
   { name: "scan", want: "postfix/smtp", why: "the program of its line" },
   { name: "relay", want: "postfix/relay/smtp", why: "with the name of its line, as in Debian's master.cf" },
   { name: "retry", want: "postfix/error", why: "retry is the error program" },
+  { name: "nosuch", want: "postfix/error", why: "no such transport: its mail is put off" },
   { name: "bounce", want: "postfix/bounce", why: "a program that is no transport" },
 ];
 

@@ -4,6 +4,9 @@ import { scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { BUILT_IN_TRANSPORTS } from "./agents.ts";
 
+/** Programs that are no transports and write about messages. */
+const PROGRAMS: ReadonlySet<string> = new Set(["qmgr", "bounce", "cleanup", "verify", "trace", "defer"]);
+
 /** Tags by transport or program, made at the first use. */
 export function createLogTags(snapshot: ConfigSnapshot): (name: string) => string {
   const known = new Map<string, string>();
@@ -16,7 +19,10 @@ export function createLogTags(snapshot: ConfigSnapshot): (name: string) => strin
 
 function tagOf(name: string, snapshot: ConfigSnapshot): string {
   const service = snapshot.services.find((entry) => entry.type === "unix" && entry.name === name);
-  const program = service?.command ?? BUILT_IN_TRANSPORTS.get(name) ?? name;
+  const known = service?.command ?? BUILT_IN_TRANSPORTS.get(name);
+  // Mail for a transport that does not exist is the retry service's.
+  if (known === undefined && !PROGRAMS.has(name)) return tagOf("retry", snapshot);
+  const program = known ?? name;
   const params = scopeOf(snapshot, service);
   return `${params.get("syslog_name")}/${program === "retry" ? "error" : program}`;
 }

@@ -167,6 +167,8 @@ function routeByTables(resolved: Resolved, sender: Address, settings: Settings):
   const { address: recipient, addressClass } = resolved;
   const { delimiter, transportMaps, transportParents: parentMatches } = settings;
   const domain = domainOf(recipient) ?? settings.rules.myorigin;
+  // What no alias names is unknown, whatever transport_maps says of its domain.
+  if (addressClass === "virtualAlias") return { transport: "error", nexthop: settings.unknownAlias, recipient };
   return whenKnown(routeOfClass(addressClass, { domain, sender, settings }), (byClass) =>
     whenKnown(lookupTransport(transportMaps, recipient, { delimiter, parentMatches }), (found) => {
       const { transport, nexthop } = found ? overrideRoute(found, byClass, domain) : byClass;
@@ -210,12 +212,9 @@ function undeliverableBy(
 }
 
 function routeOfClass(
-  addressClass: AddressClass,
+  addressClass: Exclude<AddressClass, "virtualAlias">,
   { domain, sender, settings }: { readonly domain: string; readonly sender: Address; readonly settings: Settings },
 ): Awaitable<TransportValue> {
-  if (addressClass === "virtualAlias") {
-    return { transport: "error", nexthop: settings.unknownAlias };
-  }
   const configured = settings.transports[addressClass];
   if (addressClass === "local" || addressClass === "virtualMailbox") {
     return { transport: configured.transport, nexthop: configured.nexthop || domain };

@@ -15,14 +15,21 @@ export class TestPostfix {
   readonly directory: string;
   readonly port: number;
 
-  constructor(port: number, options: { readonly mainCf: string; readonly smtpdOptions?: string }) {
+  /** `services`: lines of master.cf in the place of those of the same name. */
+  constructor(
+    port: number,
+    options: { readonly mainCf: string; readonly smtpdOptions?: string; readonly services?: string },
+  ) {
     this.port = port;
     this.directory = mkdtempSync(join(tmpdir(), "postfix-test-"));
     chmodSync(this.directory, 0o755);
     for (const name of ["queue", "data"]) mkdirSync(join(this.directory, name));
     execFileSync("chown", ["postfix", join(this.directory, "data")]);
     writeFileSync(join(this.directory, "main.cf"), `${this.#preamble()}${options.mainCf}\n`);
-    writeFileSync(join(this.directory, "master.cf"), masterCf(port, options.smtpdOptions ?? ""));
+    writeFileSync(
+      join(this.directory, "master.cf"),
+      withServices(masterCf(port, options.smtpdOptions ?? ""), options.services ?? ""),
+    );
   }
 
   #preamble(): string {
@@ -82,6 +89,12 @@ in_flow_delay = 0
 /** True where this machine can run one. */
 export function hasPostfix(): boolean {
   return process.getuid?.() === 0 && existsSync("/usr/sbin/postfix");
+}
+
+function withServices(lines: string, services: string): string {
+  const names = new Set(Array.from(services.matchAll(/^(\S+)/gm), ([, name]) => name));
+  const kept = lines.split("\n").filter((line) => !names.has(/^(\S+)/.exec(line)?.[1]));
+  return `${kept.join("\n")}${services}`;
 }
 
 function masterCf(port: number, smtpdOptions: string): string {
