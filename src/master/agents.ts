@@ -70,6 +70,7 @@ function makeAgent(
         log: kit.logFor(`${params.get("syslog_name")}/${program}`),
         myAddresses: kit.ownAddresses,
         tlsFiles: transportTlsFiles(params, snapshot, files),
+        tally: kit.tally,
         mtaSts: { directory: queueDirectories(params).mtaSts },
         protocol: program,
       });

@@ -23,6 +23,8 @@ export interface QueueDirectories {
   readonly pipe: string;
   /** MTA-STS policies of domains, written by the workers. */
   readonly mtaSts: string;
+  /** Counts for TLS reports, written by the workers. */
+  readonly tlsReports: string;
   /** Sockets for mail_owner alone. */
   readonly private: string;
   readonly pidFile: string;
@@ -43,6 +45,7 @@ export function queueDirectories(params: Parameters): QueueDirectories {
     pickup: join(root, "pickup"),
     pipe: join(root, "pipe"),
     mtaSts: join(root, "mta-sts"),
+    tlsReports: join(root, "tlsrpt"),
     private: join(root, "private"),
     pidFile: join(root, "pid", "postern.pid"),
     control: join(root, "public", "control"),
@@ -58,7 +61,15 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
   try {
     mkdirSync(dirs.root, { recursive: true, mode: 0o755 });
     for (const name of ["pid", "public"]) mkdirSync(join(dirs.root, name), { recursive: true, mode: 0o755 });
-    for (const path of [dirs.queue, dirs.pickup, join(dirs.pickup, "corrupt"), dirs.pipe, dirs.mtaSts, dirs.private]) {
+    for (const path of [
+      dirs.queue,
+      dirs.pickup,
+      join(dirs.pickup, "corrupt"),
+      dirs.pipe,
+      dirs.mtaSts,
+      dirs.tlsReports,
+      dirs.private,
+    ]) {
       if (path === dirs.private && existsSync(path)) continue; // other programs may keep sockets there
       mkdirSync(path, { recursive: true, mode: 0o700 });
       if (user) chownSync(path, user.uid, user.gid);

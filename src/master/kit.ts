@@ -9,6 +9,7 @@ import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { TicketKeys } from "../net/ticket-keys.ts";
 import type { HashPool } from "../sasl/hash-pool.ts";
+import type { TlsTally } from "../smtp/tls-tally.ts";
 import type { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { StatusCache } from "../tables/status-cache.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
@@ -19,6 +20,8 @@ export interface WorkerKit {
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly dns: Dns;
+  /** Counts for TLS reports; undefined where nothing is delivered. */
+  readonly tally?: TlsTally | undefined;
   /** For deliveries with smtp_dns_support_level = dnssec; undefined where nothing is delivered. */
   readonly validatingDns?: ValidatingDns | undefined;
   readonly hostname: string;

@@ -13,6 +13,7 @@ import { ownAddresses } from "../net/interfaces.ts";
 import { TicketKeys } from "../net/ticket-keys.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { HashPool } from "../sasl/hash-pool.ts";
+import { TlsTally } from "../smtp/tls-tally.ts";
 import { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { workerAnvil } from "./anvil-host.ts";
@@ -48,6 +49,11 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
   return {
     ...{ clock: systemClock, deadlines: new Deadlines(systemClock), logFor, pid, hostname: args.hostname },
     ...names(params.get("postern_dns_servers"), hostsText),
+    tally: new TlsTally({
+      directory: queueDirectories(params).tlsReports,
+      clock: systemClock,
+      log: () => logFor(`${params.get("syslog_name")}/smtp`),
+    }),
     ownAddresses: ownAddresses(),
     nextQueueId: () => ids.next(),
     nextSessionId: sessionIds(args.shard),

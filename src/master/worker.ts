@@ -37,6 +37,7 @@ import { queueDoor, wireQueueManager } from "./queue-manager.ts";
 import { runQueueOperation } from "./queue-operations.ts";
 import type { Methods } from "./rpc.ts";
 import { SessionCaps } from "./session-caps.ts";
+import { type TlsReports, wireTlsReports } from "./tls-reports.ts";
 import { makeWorkerKit } from "./worker-kit.ts";
 
 /** Queue operations after which something may be due. */
@@ -64,6 +65,8 @@ interface Running {
   readonly caps: SessionCaps;
   /** One of the workers takes mail from the maildrop directory. */
   readonly pickup: Pickup | undefined;
+  /** The same one sends the TLS reports of all. */
+  readonly reports: TlsReports | undefined;
 }
 
 export class Worker {
@@ -129,11 +132,13 @@ export class Worker {
     const caps = new SessionCaps({ workers: args.workers, leases, clock, warn });
     caps.configure(args.snapshot);
     const pickup = args.shard === 0 ? wirePickup({ kit, store, current }) : undefined;
-    this.#running = { args, store, kit, addressCache, qmgr, leases, caps, pickup };
+    const reports = pickup && wireTlsReports({ kit, pickup, params: () => current().params });
+    this.#running = { args, store, kit, addressCache, qmgr, leases, caps, pickup, reports };
     for (const shard of args.adopt) await store.adopt(shard);
     await pickup?.recover();
     qmgr.start();
     pickup?.start(() => pickupIntervalMs(current().snapshot));
+    reports?.start();
   }
 
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {
@@ -228,10 +233,12 @@ export class Worker {
     const sessions = (this.#current?.smtp.all ?? []).map((smtpd) => smtpd.drain(graceMs));
     await Promise.all(sessions);
     await this.#running?.kit.decisions.flush();
+    await this.#running?.reports?.close();
     await this.#running?.pickup?.close();
     const running = this.#running;
     this.#running = undefined;
     await running?.qmgr.stop();
+    await running?.kit.tally?.flush();
     await this.#current?.close();
     await running?.store.close();
     running?.kit.dns.close();

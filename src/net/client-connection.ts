@@ -119,6 +119,11 @@ export class ClientConnection {
     });
   }
 
+  /** Our own address; "" for a UNIX-domain socket, and when it is closed. */
+  get ownAddress(): string {
+    return this.#socket.localAddress ?? "";
+  }
+
   /** False when it failed, was closed by the peer, or the peer said something unasked. */
   get fresh(): boolean {
     return this.#failure === undefined && this.#next === this.#lines.length && this.#partial.length === 0;

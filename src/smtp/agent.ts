@@ -25,6 +25,7 @@ import { SessionCache } from "./session-cache.ts";
 import type { Settings } from "./settings.ts";
 import { filteredOutcome } from "./status-filter.ts";
 import type { TlsEngine } from "./tls-engine.ts";
+import type { TlsTally } from "./tls-tally.ts";
 import { transmit } from "./transaction.ts";
 
 export interface AgentParts {
@@ -33,6 +34,7 @@ export interface AgentParts {
   readonly tables: TableOpener;
   readonly engine: TlsEngine;
   readonly sts: MtaSts | undefined;
+  readonly tally: Pick<TlsTally, "record"> | undefined;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly log: Log;

@@ -15,6 +15,7 @@ import { MtaSts } from "./mta-sts.ts";
 import { ownAddresses } from "./own-addresses.ts";
 import { type Protocol, type Settings, settingsOf } from "./settings.ts";
 import { TlsEngine } from "./tls-engine.ts";
+import type { TlsTally } from "./tls-tally.ts";
 
 export interface SmtpAgentOptions {
   /** The scope of the transport's line in master.cf. */
@@ -30,6 +31,8 @@ export interface SmtpAgentOptions {
   readonly tlsFiles?: (FileReaders & { onChange?(run: () => void): void }) | undefined;
   /** Where MTA-STS policies are kept, and the port of their servers if it is not 443; by default they are not kept. */
   readonly mtaSts?: { readonly directory: string; readonly port?: number } | undefined;
+  /** Counts for reports; by default nothing is counted. */
+  readonly tally?: Pick<TlsTally, "record"> | undefined;
   /** "smtp" if undefined. */
   readonly protocol?: Protocol | undefined;
 }
@@ -48,6 +51,7 @@ export function createSmtpAgent(options: SmtpAgentOptions): DeliveryAgent {
     ...options,
     settings,
     engine,
+    tally: settings.tls.report && options.tally,
     sts: settings.tls.mtaSts ? openMtaSts(options, engine) : undefined,
     generic: genericMap(options, protocol),
     checks: createDeliveryChecks(params, options.tables, protocol),

@@ -5,6 +5,7 @@ import type { Deadlines } from "../base/deadlines.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { type ClientConnection, ConnectionError } from "../net/client-connection.ts";
 import { TableError, type TableOpener } from "../tables/table.ts";
 import { authenticate } from "./authentication.ts";
@@ -14,11 +15,12 @@ import { sayHello, speaksEsmtp, unfriendly } from "./hello.ts";
 import type { MtaSts } from "./mta-sts.ts";
 import { brokenVerdict, ownVerdict, type Verdict } from "./outcome.ts";
 import { replyClass, type SharedReplyRules } from "./reply.ts";
-import { formatHost, formatRelay, Session, type Target } from "./session.ts";
+import { formatHost, formatRelay, Session, type Target, type TlsResult } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import { startTls, startTlsIfWanted, TLS_PHASE } from "./tls-handshake.ts";
 import { type PreparedTls, prepareTls, withLearntAnchors } from "./tls-prepare.ts";
+import type { TlsFailure, TlsTally } from "./tls-tally.ts";
 
 export interface HandshakeOptions {
   readonly settings: Settings;
@@ -26,6 +28,7 @@ export interface HandshakeOptions {
   readonly dns: Dns;
   readonly engine: TlsEngine;
   readonly sts: MtaSts | undefined;
+  readonly tally: Pick<TlsTally, "record"> | undefined;
   readonly deadlines: Deadlines;
   readonly clock: Clock;
   readonly log: Log;
@@ -58,6 +61,7 @@ export async function openSession(target: Target, options: HandshakeOptions): Pr
       tls = better;
       first = await attempt(target, tls, options);
     }
+    if (tls?.reported && first.result) options.tally?.record(tls.reported, failureOf(target, first));
     const again = "refusal" in first && first.tlsFailed && (await mayTryInClear(target, tls, options));
     return again ? await attempt(target, undefined, options) : first;
   } catch (cause) {
@@ -78,7 +82,19 @@ async function mayTryInClear(
   return (await findCredentials(tables, settings, { target, sender })) === undefined;
 }
 
-type Attempt = { readonly session: Session } | { readonly refusal: Refusal; readonly tlsFailed: boolean };
+type Attempt = ({ readonly session: Session } | { readonly refusal: Refusal; readonly tlsFailed: boolean }) & {
+  /** How TLS went, and our end of the connection; undefined: it was not tried, or does not count. */
+  readonly result?: Exclude<TlsResult, "skipped"> | undefined;
+  readonly ownAddress?: string | undefined;
+};
+
+function failureOf({ host, address }: Target, { result, ownAddress = "" }: Attempt): TlsFailure | undefined {
+  return result === undefined || result === "success" ? undefined : { ...result, host, address, ownAddress };
+}
+
+function resultOf({ tlsResult }: Session): Exclude<TlsResult, "skipped"> | undefined {
+  return tlsResult === "skipped" ? undefined : tlsResult;
+}
 
 async function attempt(target: Target, tls: PreparedTls | undefined, options: HandshakeOptions): Promise<Attempt> {
   let connection: ClientConnection;
@@ -93,21 +109,23 @@ async function attempt(target: Target, tls: PreparedTls | undefined, options: Ha
     const verdict = ownVerdict("4.4.1", `connect to ${formatRelay(target)}: ${cause.message}`);
     return { refusal: { verdict, reached: false }, tlsFailed: false };
   }
+  const { ownAddress } = connection;
   const session = newSession(connection, target, options);
   const abort = () => connection.destroy();
   options.signal.addEventListener("abort", abort, { once: true });
   try {
     const verdict = options.signal.aborted ? aborted() : await prepare(session, tls, options);
-    if (!verdict) return { session };
+    if (!verdict) return { session, result: resultOf(session), ownAddress };
     session.quit();
-    return { refusal: { verdict, reached: true }, tlsFailed: false };
+    return { refusal: { verdict, reached: true }, tlsFailed: false, result: resultOf(session), ownAddress };
   } catch (cause) {
     connection.destroy();
     if (!(cause instanceof ConnectionError)) throw cause;
     const tlsFailed = session.phase === TLS_PHASE;
+    if (tlsFailed) session.tlsResult = { type: "validation-failure", reason: printableUtf8(cause.message) };
     if (tlsFailed) options.log.info(`SSL_connect error to ${session.relay}: ${cause.message}`);
     const verdict = tlsFailed ? HANDSHAKE_FAILURE : brokenVerdict(session.host, cause, session.phase);
-    return { refusal: { verdict, reached: true }, tlsFailed };
+    return { refusal: { verdict, reached: true }, tlsFailed, result: resultOf(session), ownAddress };
   } finally {
     options.signal.removeEventListener("abort", abort);
   }

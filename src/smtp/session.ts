@@ -6,6 +6,7 @@ import { type ClientConnection, MAX_LINE_BYTES } from "../net/client-connection.
 import type { NameOrigin } from "./host-lookup.ts";
 import { type PeerReply, type ReplyRules, readReply, type SharedReplyRules } from "./reply.ts";
 import type { Protocol } from "./settings.ts";
+import type { TlsFailure } from "./tls-tally.ts";
 
 const EHLO_MAPS = "smtp_discard_ehlo_keyword_address_maps";
 const LHLO_MAPS = "lmtp_discard_lhlo_keyword_address_maps";
@@ -53,6 +54,9 @@ export interface SessionOptions {
   readonly replies: SharedReplyRules;
 }
 
+/** "skipped": not to be counted. */
+export type TlsResult = "success" | "skipped" | Pick<TlsFailure, "type" | "reason">;
+
 export class Session {
   readonly connection: ClientConnection;
   readonly target: Target;
@@ -62,6 +66,8 @@ export class Session {
   /** Extensions by upper-case keyword, parameters behind it; empty after HELO. */
   features: ReadonlyMap<string, string> = new Map();
   tls: TlsSession | undefined;
+  /** How TLS went, for reports; undefined: it was not tried. */
+  tlsResult: TlsResult | undefined;
   /** connection_reuse= of the TLS policy; undefined: as other settings say. */
   reuse: boolean | undefined;
   /** Deliveries carried, the present one included. */

@@ -14,7 +14,7 @@ import {
 } from "../net/server-certificate.ts";
 import { fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
 import { replyClass } from "./reply.ts";
-import type { Session } from "./session.ts";
+import type { Session, TlsResult } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import { ascii, nexthopDomain } from "./tls-policy.ts";
@@ -43,11 +43,13 @@ export async function startTlsIfWanted(
   }
   const required = tls.policy.level !== "may";
   if (!offered) {
+    session.tlsResult = { type: "starttls-not-supported", reason: "" };
     if (!required) return undefined;
     return ownVerdict("4.7.4", `TLS is required, but was not offered by host ${session.host}`);
   }
   const reply = await session.command("STARTTLS", "receiving the STARTTLS response", settings.timeouts.startTlsMs);
   if (replyClass(reply) !== 2) {
+    session.tlsResult = { type: "starttls-not-supported", reason: "" };
     if (!required) return undefined;
     const text = `TLS is required, but host ${session.host} refused to start TLS: ${reply.text}`;
     return softened(fromReply(reply, text));
@@ -79,6 +81,8 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   const judgement = resumed?.judgement ?? judgeServer(established, rules);
   const word = tls.dane?.half && judgement.word === "Verified" ? "Trusted" : judgement.word;
   report(session, { established, judgement: { ...judgement, word }, demand }, parts);
+  session.tlsResult = resultOf(judgement, demand);
+  if (resumed && settings.tls.report?.skipResumed) session.tlsResult = "skipped";
   const kept = demand.kind === "none" || tls.policy.sts?.enforced === false || judgement.word === "Verified";
   if (!kept) {
     const certificate = tls.dane && established.certificate();
@@ -87,6 +91,15 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   }
   keeper.keepBy((issued) => engine.keep(key, issued, { judgement, before: resumed }));
   return undefined;
+}
+
+/** In the words of RFC 8460 §4.3. */
+function resultOf({ word, why = "" }: Judgement, demand: CertificateDemand): TlsResult {
+  if (demand.kind === "none" || word === "Verified") return "success";
+  const reason = printableUtf8(why);
+  if (why === "certificate has expired") return { type: "certificate-expired", reason };
+  if (why.endsWith("mismatch")) return { type: "certificate-host-mismatch", reason };
+  return { type: demand.kind === "tlsa" ? "validation-failure" : "certificate-not-trusted", reason };
 }
 
 /** Sessions arrive before and after the judgement. */

@@ -14,6 +14,7 @@ import { formatHost, type Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsContext, TlsEngine } from "./tls-engine.ts";
 import { ascii, findTlsPolicy, nexthopDomain, stsPolicy, type TlsPolicy } from "./tls-policy.ts";
+import type { ReportedPolicy, TlsResultType, TlsTally } from "./tls-tally.ts";
 
 export interface PrepareParts {
   readonly settings: Settings;
@@ -22,6 +23,8 @@ export interface PrepareParts {
   readonly engine: TlsEngine;
   /** undefined: policies of domains are not looked for. */
   readonly sts: MtaSts | undefined;
+  /** undefined: nothing is counted for reports. */
+  readonly tally: Pick<TlsTally, "record"> | undefined;
   readonly log: Log;
 }
 
@@ -29,6 +32,8 @@ export interface PreparedTls {
   readonly policy: TlsPolicy;
   readonly context: TlsContext;
   readonly dane?: PreparedDane | undefined;
+  /** What reports name as the policy; undefined: it is not reported. */
+  readonly reported?: ReportedPolicy | undefined;
 }
 
 export interface PreparedDane {
@@ -58,7 +63,9 @@ export async function prepareTls(target: Target, parts: PrepareParts): Promise<P
   const unneeded = policy.level === "may" && target.port === undefined;
   if (policy.level === "none" || unneeded) return undefined;
   const context = engine.context(policy, dane && { certificates: anchorsOf(dane, engine) });
-  return "problem" in context ? misconfigured(context.problem, log) : { policy, context, dane };
+  if ("problem" in context) return misconfigured(context.problem, log);
+  const reported = found.listed || !parts.tally ? undefined : (chosen.reported ?? unpublished(target, settings));
+  return { policy, context, dane, reported };
 }
 
 function misconfigured(problem: string, log: Log): { readonly refused: Verdict } {
@@ -66,7 +73,7 @@ function misconfigured(problem: string, log: Log): { readonly refused: Verdict }
   return { refused: ownVerdict("4.7.5", "client TLS configuration problem") };
 }
 
-type Chosen = Pick<PreparedTls, "policy" | "dane"> | { readonly refused: Verdict };
+type Chosen = Pick<PreparedTls, "policy" | "dane" | "reported"> | { readonly refused: Verdict };
 
 /** The policy, and at the dane levels what became of it (Postfix: dane_init). */
 async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts): Promise<Chosen> {
@@ -89,6 +96,7 @@ async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts):
   const answer = await findDane(target, { dns, mxMustBeSecure });
   switch (answer.kind) {
     case "failed":
+      recordUnmet(parts, tlsaPolicy([], target, settings), { target, type: "dnssec-invalid" });
       return { refused: ownVerdict("4.7.5", `TLSA lookup error for ${target.host}:${target.port}`) };
     case "none":
       return level === "dane-only" ? { refused: ownVerdict("4.7.5", answer.why) } : { policy: otherwise.may };
@@ -98,29 +106,73 @@ async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts):
     default: {
       if (!answer.mxSecure && insecureMx === "encrypt") return { policy: otherwise.encrypt };
       const { records, base, mxSecure } = answer;
-      return { policy, dane: { records, names: namesOf(base, target), half: !mxSecure } };
+      const dane = { records, names: namesOf(base, target), half: !mxSecure };
+      return { policy, dane, reported: tlsaPolicy(records, target, settings) };
     }
   }
 }
 
 /** The policy, or what the next hop's own says (RFC 8461 §5): only of domains, and only where it asks for more. */
-async function withSts(policy: TlsPolicy, target: Target, { settings, sts }: PrepareParts): Promise<Chosen> {
-  const domain = sts && stsDomain(policy, target, settings);
+async function withSts(policy: TlsPolicy, target: Target, parts: PrepareParts): Promise<Chosen> {
+  const { sts } = parts;
+  const domain = sts && stsDomain(policy, target, parts.settings);
   if (sts === undefined || domain === undefined) return { policy };
   const answer = await sts.policyOf(domain);
-  if ("failure" in answer || answer.policy.mode === "none") return { policy };
-  const { mode } = answer.policy;
+  if ("failure" in answer) {
+    if (answer.failure) recordUnmet(parts, { ...EMPTY, type: "sts", domain }, { target, type: answer.failure });
+    return { policy };
+  }
+  if (answer.policy.mode === "none") return { policy };
+  const { mode, mx, maxAgeS } = answer.policy;
+  const lines = ["version: STSv1", `mode: ${mode}`, ...mx.map((name) => `mx: ${name}`), `max_age: ${maxAgeS}`];
+  const reported: ReportedPolicy = { type: "sts", domain, strings: lines, mxHosts: mx };
   if (mode === "enforce" && !allowsHost(answer.policy, ascii(target.host))) {
+    recordUnmet(parts, reported, { target, type: "validation-failure" });
     const text = `host ${formatHost(target)} is not in the MTA-STS policy of ${domain}`;
     return { refused: ownVerdict("4.7.5", text) };
   }
-  return { policy: stsPolicy(policy, mode, settings.tls.mandatory) };
+  return { policy: stsPolicy(policy, mode, parts.settings.tls.mandatory), reported };
 }
 
 function stsDomain(policy: TlsPolicy, target: Target, { protocol }: Settings): string | undefined {
   if (policy.level !== "may" && policy.level !== "encrypt") return undefined;
+  return policyDomain(target, protocol);
+}
+
+/** The next hop if it is a domain, in A-labels. */
+function policyDomain(target: Target, protocol: Settings["protocol"]): string | undefined {
+  if (protocol !== "smtp") return undefined;
   const [hop] = parseNextHops(target.nexthop, protocol);
   return hop?.kind === "domain" ? ascii(hop.name).toLowerCase().replace(/\.$/, "") : undefined;
+}
+
+const EMPTY = { strings: [], mxHosts: [] } as const;
+
+function unpublished(target: Target, { protocol }: Settings): ReportedPolicy | undefined {
+  const domain = policyDomain(target, protocol);
+  return domain === undefined ? undefined : { ...EMPTY, type: "no-policy-found", domain };
+}
+
+function tlsaPolicy(
+  records: readonly TlsaRecord[],
+  target: Target,
+  { protocol }: Settings,
+): ReportedPolicy | undefined {
+  const domain = policyDomain(target, protocol);
+  if (domain === undefined) return undefined;
+  const strings = records.map(({ usage, selector, matchingType, association }) => {
+    return `${usage} ${selector} ${matchingType} ${Buffer.from(association).toString("hex")}`;
+  });
+  return { type: "tlsa", domain, strings, mxHosts: [target.host] };
+}
+
+/** Counts what ended before there was a connection. */
+function recordUnmet(
+  { tally }: PrepareParts,
+  policy: ReportedPolicy | undefined,
+  { target, type }: { target: Target; type: TlsResultType },
+): void {
+  if (policy) tally?.record(policy, { type, host: target.host, address: "", ownAddress: "", reason: "" });
 }
 
 const DNSSEC_OFF = "dnssec lookups disabled";

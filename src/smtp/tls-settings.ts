@@ -45,6 +45,8 @@ export interface TlsSettings {
   };
   /** Policies of domains are looked for (RFC 8461). */
   readonly mtaSts: boolean;
+  /** What is counted for reports (RFC 8460); undefined: nothing. */
+  readonly report: { readonly skipResumed: boolean } | undefined;
   readonly own: OwnCertificateFiles;
   /** Lists that the operator gave to a grade; undefined: the library's own. */
   readonly cipherLists: Readonly<Record<CipherGrade, string | undefined>>;
@@ -97,12 +99,18 @@ export function tlsSettingsOf(params: Parameters, p: "smtp" | "lmtp"): TlsSettin
       dnssec: params.get(`${p}_dns_support_level`) === "dnssec",
     },
     mtaSts: p === "smtp" && params.get("smtp_tls_mta_sts"),
+    report: reportOf(params, p),
     own: ownFiles(params, p),
     cipherLists: cipherListsOf(params),
     curves: params.source("tls_eecdh_auto_curves") && params.get("tls_eecdh_auto_curves"),
     sessionCacheMs:
       params.get(`${p}_tls_session_cache_database`) === "" ? undefined : params.get(`${p}_tls_session_cache_timeout`),
   };
+}
+
+function reportOf(params: Parameters, p: "smtp" | "lmtp"): TlsSettings["report"] {
+  if (p !== "smtp" || !params.get("smtp_tlsrpt_enable")) return undefined;
+  return { skipResumed: params.get("smtp_tlsrpt_skip_reused_handshakes") };
 }
 
 /** The level for all next hops; the old spellings count only while it is empty. */

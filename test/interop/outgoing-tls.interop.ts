@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { certificatesIn } from "../../src/net/peer-certificate.ts";
 import { FakePeer } from "../../src/smtp/testdata/fake-peer.ts";
+import { daysIn, readDay } from "../../src/smtp/tls-tally.ts";
 import { Conversation } from "../testbed/conversation.ts";
 import { hasPostfix, TestPostfix } from "../testbed/postfix.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
@@ -118,6 +119,7 @@ describe("DANE by Knot DNS and Unbound", {
     const smtp = await freePort();
     const made = new TestServer({
       mainCf: `${COMMON}smtp_tls_security_level = dane\nsmtp_dns_support_level = dnssec\nsmtp_tls_loglevel = 1
+smtp_tlsrpt_enable = yes
 postern_dns_servers = 127.0.0.1:${dnsPort}`,
       masterCf: `127.0.0.1:${smtp} inet n - n - - smtpd\nonly unix - - n - - smtp -o smtp_tls_security_level=dane-only\n`,
     });
@@ -158,6 +160,23 @@ postern_dns_servers = 127.0.0.1:${dnsPort}`,
       /status=deferred .*type=MX: Host not found, try again/,
     );
     assert.equal(peers[0]?.connections, before);
+  });
+
+  test("what became of each is counted for reports, and kept when the server ends", async () => {
+    await server.stop();
+    const directory = join(server.directory, "spool/tlsrpt");
+    const [day = ""] = await daysIn(directory);
+    const { counts } = await readDay(directory, day);
+    const shown = [...counts.values()].map(({ policy, successes, failures }) => {
+      const failed = [...failures.values()].map(({ failure, count }) => `${failure.type} ${count}`);
+      return `${policy.domain} ${policy.type} ${successes} ${failed.join()}`;
+    });
+    const want = DANE_ROWS.flatMap((row, i) => {
+      if (row.word === undefined) return [];
+      const type = row.word === "Untrusted" && row.status === "sent" ? "no-policy-found" : "tlsa";
+      return [`${domainOf(row, i)} ${type} ${row.status === "sent" ? "1 " : "0 validation-failure 1"}`];
+    });
+    assert.deepEqual(shown.toSorted(), want.toSorted());
   });
 });
 

@@ -5,6 +5,7 @@ import { bool, type Declaration, file, int, list, text, time, word } from "../de
 const LEVELS = ["", "none", "may", "encrypt", "fingerprint", "verify", "secure", "dane", "dane-only"] as const;
 const DNS_LEVELS = ["", "disabled", "enabled", "dnssec"] as const;
 const GRADES = ["high", "medium", "low", "export", "null"] as const;
+const OURS = { origin: "postern" } as const;
 const SECOND = { min: 1000 };
 
 function shared(p: "smtp" | "lmtp", secureMatch: string) {
@@ -101,6 +102,15 @@ export const SMTP_TLS_PARAMETERS = {
       "no entry of smtp_tls_policy_maps and no TLSA record decides. Policies are kept in queue_directory.",
     { origin: "postern" },
   ),
+  smtp_tlsrpt_enable: bool(
+    "no",
+    "Count how TLS to mail exchangers goes, and send the daily reports that domains ask for (RFC 8460). Unlike Postfix, no " +
+      "separate program is needed.",
+  ),
+  smtp_tlsrpt_skip_reused_handshakes: bool("yes", "Do not count sessions that were resumed without a full handshake."),
+  smtp_tlsrpt_sender: text("postmaster@$mydomain", "Who reports come from; bounces go there, too.", OURS),
+  smtp_tlsrpt_organization: text("$mydomain", "The domain name that reports are given in the name of.", OURS),
+  smtp_tlsrpt_contact: text("$smtp_tlsrpt_sender", "An address, in each report, to write to about it.", OURS),
   tls_wildcard_matches_multiple_labels: bool(
     "yes",
     "A certificate for *.example.com is good for a.b.example.com, not only for a.example.com. Until it is set, it is not: Postfix " +

@@ -63,6 +63,7 @@ export function createWorld(options: {
   readonly protocol?: "smtp" | "lmtp";
   readonly tlsFiles?: SmtpAgentOptions["tlsFiles"];
   readonly mtaSts?: SmtpAgentOptions["mtaSts"];
+  readonly tally?: SmtpAgentOptions["tally"];
   /** Instead of the zone. */
   readonly dns?: Dns;
 }): World {
@@ -80,6 +81,7 @@ export function createWorld(options: {
     protocol: options.protocol,
     tlsFiles: options.tlsFiles,
     mtaSts: options.mtaSts,
+    tally: options.tally,
   });
   const never = new AbortController().signal;
   return {
