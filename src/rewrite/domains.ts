@@ -4,6 +4,7 @@ import { canonicalIp } from "../base/cidr.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { compileDomainList, compileNameList, type DomainList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { usedAddresses } from "./own-addresses.ts";
 
 export interface DomainClasses {
   /** In $mydestination, or `[address]` of our own. Throws or rejects TableError, as all of these. */
@@ -25,9 +26,8 @@ export function createDomainClasses(
   const virtualMailbox = compileNameList(params.get("virtual_mailbox_domains"), options);
   const relay = compileDomainList(params.get("relay_domains"), { ...options, parentMatches: relayParents(params) });
   const known = familyFilter(params);
-  const own = new Set(
-    [...deps.ownAddresses, ...params.get("proxy_interfaces")].map((a) => canonicalIp(a) ?? a).filter(known),
-  );
+  const receiving = [...usedAddresses(params, deps.ownAddresses), ...params.get("proxy_interfaces")];
+  const own = new Set(receiving.map((a) => canonicalIp(a) ?? a).filter(known));
   const isOwnLiteral = (domain: string): boolean => {
     const literal = literalAddress(domain);
     return literal !== undefined && own.has(literal);

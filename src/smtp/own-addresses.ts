@@ -1,9 +1,9 @@
 /** smtp/own-addresses.ts: which addresses are ours, to see mail loops, and which one connections start from where the machine
  *  serves just one (postconf(5): inet_interfaces, proxy_interfaces, smtp_bind_address). */
 import { canonicalIp } from "../base/cidr.ts";
-import { usedInterfaces } from "../config/networks.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { ipVersion } from "../net/client-connection.ts";
+import { usedAddresses } from "../rewrite/own-addresses.ts";
 
 export interface OwnAddresses {
   /** Where mail for this system arrives, canonical form. */
@@ -12,26 +12,15 @@ export interface OwnAddresses {
   readonly single: { readonly 4: string; readonly 6: string };
 }
 
-const KEYWORDS: ReadonlySet<string> = new Set(["all", "loopback-only", "localhost"]);
-
-/** `machine`: the addresses of its interfaces. A name in inet_interfaces cannot be told without DNS: then all are ours. */
+/** `machine`: the addresses of its interfaces. */
 export function ownAddresses(params: Parameters, machine: readonly string[]): OwnAddresses {
-  const listed = params.get("inet_interfaces").map((word) => word.toLowerCase().replace(/^\[(.*)\]$/, "$1"));
-  const known = listed.every((word) => KEYWORDS.has(word) || ipVersion(word) !== 0);
-  const used = usedInterfaces(machine.map(asNetwork), {
-    inetInterfaces: known ? listed : ["all"],
-    inetProtocols: params.get("inet_protocols"),
-  }).map((network) => network.replace(/\/.*$/, ""));
+  const used = usedAddresses(params, machine);
   const single = (version: 4 | 6) => {
     const [only, ...more] = used.filter((address) => ipVersion(address) === version);
     return only === undefined || more.length > 0 || isLoopback(only) ? "" : only;
   };
   const receiving = [...used, ...params.get("proxy_interfaces")].map((address) => canonicalIp(address) ?? address);
   return { receiving: new Set(receiving), single: { 4: single(4), 6: single(6) } };
-}
-
-function asNetwork(address: string): string {
-  return `${address}/${address.includes(":") ? 128 : 32}`;
 }
 
 function isLoopback(address: string): boolean {
