@@ -3,7 +3,8 @@
 import type { Clock, Timer } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
+import type { QueueId } from "../mail/queue-id.ts";
+import type { ClaimedMessage, LaneDue, QueueStore } from "../queue/store.ts";
 
 export interface DueReaderOptions {
   readonly store: QueueStore;
@@ -13,8 +14,8 @@ export interface DueReaderOptions {
   readonly intervalMs: () => number;
   /** Lanes that may stand in front of the others without being readable (dead, full). */
   readonly lanesInMemory: () => number;
-  /** How many recipients of the lane may be claimed now; 0 marks the lane, so it asks again when it has room. */
-  readonly spaceFor: (lane: string) => number;
+  /** How many recipients of the lane may be claimed now, when `promised` are being claimed for others; 0 marks the lane, so it asks again when it has room. */
+  readonly spaceFor: (lane: string, promised: number) => number;
   /** A claim filled the space given: there may be more. */
   readonly mayHaveMore: (lane: string) => void;
   readonly accept: (message: ClaimedMessage) => Promise<void>;
@@ -26,6 +27,10 @@ export interface DueReaderOptions {
 
 /** Lanes read in one look, besides those that cannot take mail. */
 const LANES_AT_ONCE = 256;
+/** Claims that are asked for together. */
+const CLAIMS_AT_ONCE = 16;
+/** Between two looks because of due times: a look goes through all lanes, and no retry is due to the second. */
+const LOOK_INTERVAL_MS = 1000;
 /** Pause after the store failed. */
 const RETRY_MS = 5000;
 
@@ -97,31 +102,60 @@ export class DueReader {
     const { store, clock } = this.#options;
     this.#options.beforeLook();
     const limit = LANES_AT_ONCE + this.#options.lanesInMemory();
+    const nextLookMs = clock.now() + LOOK_INTERVAL_MS;
     const lanes = await store.dueLanes(limit);
     const nowMs = clock.now();
-    let claimed = 0;
-    for (const { lane, earliestDueMs } of lanes) {
-      if (this.#stopped) return;
-      if (earliestDueMs > nowMs) {
-        this.wakeAt(earliestDueMs);
-        return;
-      }
-      claimed += await this.#claim(lane, nowMs);
-    }
-    if (lanes.length >= limit && claimed > 0) this.#again = true;
+    const notYet = lanes.findIndex(({ earliestDueMs }) => earliestDueMs > nowMs);
+    const due = notYet < 0 ? lanes : lanes.slice(0, notYet);
+    const claimed = await this.#claimAll(due, nowMs);
+    const next = lanes[notYet];
+    if (next) this.wakeAt(Math.max(next.earliestDueMs, nextLookMs));
+    else if (lanes.length >= limit && claimed > 0) this.#again = true;
   }
 
-  /** Recipients claimed. */
-  async #claim(lane: string, nowMs: number): Promise<number> {
-    const space = this.#options.spaceFor(lane);
-    if (space <= 0) return 0;
-    const messages = await this.#options.store.claimDue(lane, nowMs, space);
-    let recipients = 0;
-    for (const message of messages) {
-      recipients += message.recipients.length;
-      await this.#options.accept(message);
+  /** Several lanes at a time, so that their claims share a commit. Recipients claimed. */
+  async #claimAll(lanes: readonly LaneDue[], nowMs: number): Promise<number> {
+    let claimed = 0;
+    for (let at = 0; at < lanes.length && !this.#stopped; ) {
+      const asked: { readonly lane: string; readonly space: number }[] = [];
+      for (let promised = 0; at < lanes.length && asked.length < CLAIMS_AT_ONCE; at++) {
+        const lane = lanes[at]?.lane ?? "";
+        const space = this.#options.spaceFor(lane, promised);
+        if (space <= 0 && promised > 0) break; // perhaps only for what is promised: asked again when that is known
+        if (space > 0) asked.push({ lane, space });
+        promised += space;
+      }
+      claimed += await this.#claim(asked, nowMs);
     }
-    if (recipients >= space) this.#options.mayHaveMore(lane);
-    return recipients;
+    return claimed;
   }
+
+  /** Recipients claimed. What one claim brought is taken also when another fails. */
+  async #claim(asked: readonly { lane: string; space: number }[], nowMs: number): Promise<number> {
+    const { store, accept, mayHaveMore } = this.#options;
+    const claims = await Promise.allSettled(asked.map(({ lane, space }) => store.claimDue(lane, nowMs, space)));
+    const counts = claims.map((claim) => (claim.status === "fulfilled" ? recipientsOf(claim.value) : 0));
+    for (const message of merged(claims)) await accept(message);
+    for (const [i, { lane, space }] of asked.entries()) if ((counts[i] ?? 0) >= space) mayHaveMore(lane);
+    for (const claim of claims) if (claim.status === "rejected") throw claim.reason;
+    return counts.reduce((sum, count) => sum + count, 0);
+  }
+}
+
+function recipientsOf(messages: readonly ClaimedMessage[]): number {
+  return messages.reduce((sum, { recipients }) => sum + recipients.length, 0);
+}
+
+/** Each message once, with its recipients of all lanes: what is reported of it is reported together. */
+function merged(claims: readonly PromiseSettledResult<readonly ClaimedMessage[]>[]): Iterable<ClaimedMessage> {
+  const messages = new Map<QueueId, ClaimedMessage>();
+  for (const claim of claims) {
+    for (const message of claim.status === "fulfilled" ? claim.value : []) {
+      const { queueId } = message.envelope;
+      const known = messages.get(queueId);
+      const recipients = known ? [...known.recipients, ...message.recipients] : message.recipients;
+      messages.set(queueId, known ? { ...known, recipients } : message);
+    }
+  }
+  return messages.values();
 }

@@ -65,7 +65,7 @@ export class Scheduler implements QueueManager {
       log,
       intervalMs: () => params.get("queue_run_delay"),
       lanesInMemory: () => this.#lanes.size,
-      spaceFor: (lane) => this.#spaceFor(lane),
+      spaceFor: (lane, promised) => this.#spaceFor(lane, promised),
       mayHaveMore: (lane) => this.#mayHaveMore(lane),
       accept: (message) => this.#accept(message),
       beforeLook: () => this.#watch.look(),
@@ -381,11 +381,11 @@ export class Scheduler implements QueueManager {
   }
 
   /** How many recipients the due reader may claim for the lane. */
-  #spaceFor(key: string): number {
+  #spaceFor(key: string, promised: number): number {
     const lane = this.#lanes.find(key);
     if (this.#active.full) this.#overflow = true;
     const room = lane ? (lane.pausedUntilMs > 0 ? 0 : LANE_FILL - lane.regularRecipients) : LANE_FILL;
-    const space = Math.max(0, Math.min(room, this.#active.space));
+    const space = Math.max(0, Math.min(room, this.#active.space - promised));
     if (lane && lane.queuedRecipients > 0) lane.more = space === 0;
     return space;
   }

@@ -117,8 +117,7 @@ export class DeliveryRows {
          SELECT lane, (SELECT min(due) FROM recipient WHERE state = 0 AND lane = each.lane) FROM each WHERE lane IS NOT NULL
          ORDER BY 2, 1 LIMIT ?
        )
-       SELECT lane, due, (SELECT count(*) FROM (
-         SELECT 1 FROM recipient WHERE state = 0 AND lane = first.lane LIMIT 1000)) AS n FROM first ORDER BY due, lane`,
+       SELECT lane, due FROM first`,
     );
     this.#dueAfter = db.prepare(
       `WITH RECURSIVE each(lane) AS (
@@ -207,11 +206,9 @@ export class DeliveryRows {
     return { key, envelope: row.envelope as string, sizeBytes: Number(row.size), remaining, recipients };
   }
 
-  /** Counts stop at 1000 for a lane. */
+  /** Earliest due first. */
   lanes(limit: number): readonly LaneDue[] {
-    return this.#lanes
-      .all(limit)
-      .map((row) => ({ lane: row.lane as string, earliestDueMs: Number(row.due), recipients: Number(row.n) }));
+    return this.#lanes.all(limit).map((row) => ({ lane: row.lane as string, earliestDueMs: Number(row.due) }));
   }
 
   /** Whether a waiting recipient is due later than that. */

@@ -51,5 +51,5 @@ test("retime() goes through a queue of several pages once", async (t) => {
   const all = Array.from({ length: 11_000 }, () => ids.next());
   await Promise.all(all.map((id) => store.append(messageFor(id, { dueMs: 5000 }), { claim: false })));
   assert.equal(await store.retime({ kind: "shift", aboveMs: 1000, notAboveMs: 1e15, byMs: 1000 }), 11_000);
-  assert.deepEqual(await store.dueLanes(1), [{ lane: LANE, earliestDueMs: 6000, recipients: 1000 }]);
+  assert.deepEqual(await store.dueLanes(1), [{ lane: LANE, earliestDueMs: 6000 }]);
 });

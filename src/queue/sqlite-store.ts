@@ -319,7 +319,7 @@ function mergeLanes(lanes: readonly LaneDue[]): LaneDue[] {
     if (!known) byLane.set(lane.lane, lane);
     else {
       const earliestDueMs = Math.min(known.earliestDueMs, lane.earliestDueMs);
-      byLane.set(lane.lane, { lane: lane.lane, earliestDueMs, recipients: known.recipients + lane.recipients });
+      byLane.set(lane.lane, { lane: lane.lane, earliestDueMs });
     }
   }
   return [...byLane.values()].sort((a, b) => a.earliestDueMs - b.earliestDueMs);

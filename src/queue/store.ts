@@ -108,7 +108,6 @@ export interface ForwardedCopy {
 export interface LaneDue {
   readonly lane: string;
   readonly earliestDueMs: number;
-  readonly recipients: number;
 }
 
 /** How due times of waiting recipients are moved after the clock was set, in epoch milliseconds. */

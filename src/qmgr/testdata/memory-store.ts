@@ -75,7 +75,6 @@ export class MemoryStore implements QueueStore {
         lanes.set(recipient.lane, {
           lane: recipient.lane,
           earliestDueMs: Math.min(before?.earliestDueMs ?? Number.POSITIVE_INFINITY, recipient.dueMs),
-          recipients: (before?.recipients ?? 0) + 1,
         });
       }
     }
