@@ -33,7 +33,8 @@ test("postern queue import takes over the mail of Postfix", { timeout: 120_000 }
     ]) {
       assert.match(await client.say(command), /^(?:2|354)/, command);
     }
-    assert.match(await client.say(`Subject: eight bits\r\n\r\n\xe4\x00${"y".repeat(5000)}\r\n..\r\nlast\r\n.`), /^250/);
+    client.write(Buffer.from(`Subject: eight bits\r\n\r\n\xe4\x00${"y".repeat(900)}\r\n..\r\nlast\r\n`, "latin1"));
+    assert.match(await client.say("."), /^250/);
     client.close();
     const env = { ...process.env, MAIL_CONFIG: postfix.directory };
     execFileSync("/usr/sbin/sendmail", ["-f", "<>", "held@x.test"], { env, input: "Subject: held\n\nbody\n" });
@@ -57,7 +58,7 @@ test("postern queue import takes over the mail of Postfix", { timeout: 120_000 }
       "RCPT TO:<bob@x.test> ORCPT=rfc822;Bob@x.test NOTIFY=SUCCESS,DELAY",
     ]);
     const [content = ""] = taken;
-    assert.ok(content.endsWith(`\r\n\r\n\xe4\x00${"y".repeat(5000)}\r\n.\r\nlast`), JSON.stringify(content.slice(-80)));
+    assert.ok(content.endsWith(`\r\n\r\n\xe4\x00${"y".repeat(900)}\r\n.\r\nlast`), JSON.stringify(content.slice(-80)));
   } finally {
     postfix.stop();
     await server[Symbol.asyncDispose]();
