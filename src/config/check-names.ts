@@ -69,7 +69,9 @@ function words(value: string): readonly string[] {
 function checkName({ name, value, at }: Assignment, usage: Usage): Problem[] {
   if (Object.hasOwn(REGISTRY, name)) return [];
   if (POSTFIX_NAMES.has(name)) {
-    return [{ severity: "warning", at, text: `parameter ${name} is known to Postfix but has no effect here` }];
+    const text = `parameter ${name} is known to Postfix but has no effect here`;
+    const hint = name.startsWith("multi_instance_") ? "start each instance by itself: postern -c DIR start" : undefined;
+    return [{ severity: "warning", at, text, hint }];
   }
   if (isUsed(name, usage)) return [];
   const near = nearestName(name, [...Object.keys(REGISTRY), ...POSTFIX_NAMES]);

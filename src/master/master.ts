@@ -1,6 +1,6 @@
 /** master/master.ts: the first process: binds ports, starts and watches the workers, owns the log, reads privileged files.
  *  Reads no byte from the network but its control socket. */
-import { readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
 import { AnvilServer } from "../anvil/server.ts";
 import { systemClock } from "../base/clock.ts";
@@ -137,8 +137,7 @@ export class Master {
     const params = scopeOf(loaded.snapshot);
     const dirs = queueDirectories(params);
     prepareDirectories(dirs, accountOf(options, params));
-    const lock = await lockDirectory(dirs.root);
-    if (!lock) throw new StartError(`Another master runs on queue_directory "${dirs.root}"; stop it first`);
+    const lock = await lockBoth(dirs.root, params.get("data_directory"));
     const master = new Master(options, loaded, { lock, paused: readPaused(dirs, lock) });
     try {
       await master.#open();
@@ -318,6 +317,24 @@ function readPaused(dirs: QueueDirectories, lock: { release(): void }): PausedLa
     lock.release();
     throw new StartError((error as Error).message);
   }
+}
+
+/** Throws StartError if another instance has one of them. */
+async function lockBoth(queue: string, data: string): Promise<{ release(): void }> {
+  const lock = await lockDirectory(queue);
+  if (!lock) throw new StartError(`Another master runs on queue_directory "${queue}"; stop it first`);
+  if (!existsSync(data) || realpathSync(data) === realpathSync(queue)) return lock;
+  const second = await lockDirectory(data);
+  if (!second) {
+    lock.release();
+    throw new StartError(`Another master runs with data_directory "${data}"; give each instance its own`);
+  }
+  return {
+    release() {
+      lock.release();
+      second.release();
+    },
+  };
 }
 
 function accountOf(options: MasterOptions, params: Parameters): WorkerUser | undefined {

@@ -36,6 +36,10 @@ export const LOG_PARAMETERS = {
   ),
   maillog_file_permissions: word("0600", ["0600", "0640", "0644"], "The file mode of a new log."),
   maillog_file_compressor: text("gzip", "The program that compresses a finished log."),
+  multi_instance_name: text(
+    "",
+    "The name of this instance, where several run on one machine; by default the first part of the name in log lines.",
+  ),
   syslog_name: text(
     "${multi_instance_name?{$multi_instance_name}:{postfix}}",
     "The first part of the name in log lines, before the program: postfix/smtpd.",
