@@ -15,11 +15,12 @@ describe("content checks", { concurrency: false, timeout: 60_000 }, () => {
   let server: TestServer;
   let port: number;
   let unchecked: number;
+  let strict: number;
 
   before(async () => {
     const keep = (text: string) => void got.push(text);
     hop = await startNextHop({ port: 0, taken: keep, asked: keep });
-    [port, unchecked] = [await freePort(), await freePort()];
+    [port, unchecked, strict] = [await freePort(), await freePort(), await freePort()];
     server = new TestServer({
       mainCf: `mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
@@ -29,6 +30,7 @@ header_checks = regexp:$config_directory/rules
 body_checks = regexp:$config_directory/rules`,
       masterCf: `127.0.0.1:${port} inet n - n - - smtpd
 127.0.0.1:${unchecked} inet n - n - - smtpd -o receive_override_options=no_header_body_checks
+127.0.0.1:${strict} inet n - n - - smtpd -o strict_8bitmime=yes -o header_checks= -o body_checks=
 smtp unix - - n - - smtp
 discard unix - - n - - discard
 `,
@@ -60,6 +62,17 @@ discard unix - - n - - discard
     test(`refused at its end, and nothing is queued: ${JSON.stringify(content)}`, async () => {
       assert.equal(await send(content), want);
       assert.match((await server.run(["postqueue", "-p"])).stdout, /^Mail queue is empty/);
+    });
+  }
+
+  for (const [content, want] of [
+    ["S: \u00e9\r\n\r\nb", "550 5.6.0 improper use of 8-bit data in message header"],
+    ["S: x\r\n\r\nb\u00e9", "550 5.6.0 improper use of 8-bit data in message body"],
+  ] as const) {
+    test(`a fault is told at the end: ${JSON.stringify(content)}`, async () => {
+      assert.equal(await send(content, strict), want);
+      const told = await send("S: x\r\nContent-Transfer-Encoding: 8bit\r\n\r\n\u00e9", strict);
+      await server.logged(new RegExp(`${queueId(told)}: removed`));
     });
   }
 

@@ -250,7 +250,7 @@ for (const { why, given, want, settings = {} } of refusals) {
 
 test("checks act on the whole message: the last FILTER and REDIRECT count, BCC adds", async () => {
   const given =
-    "A: FILTER x:1\r\nA: FILTER x:2\r\nA: BCC a@b.test\r\nA: BCC c@d.test\r\nA: HOLD\r\nA: REDIRECT r@s.test\r\n\r\n";
+    "A: FILTER x:1\r\nA: FILTER x:2\r\nA: BCC a@b.test\r\nA: BCC c@d.test\r\nA: BCC A@B.test\r\nA: HOLD\r\nA: REDIRECT r@s.test\r\n\r\n";
   const { filter, copies, hold, redirect, discard } = (await inspect(given)).verdict;
   assert.deepEqual(
     { filter, copies, hold, redirect, discard },
@@ -259,6 +259,19 @@ test("checks act on the whole message: the last FILTER and REDIRECT count, BCC a
     },
   );
   assert.equal((await inspect("A: DISCARD\r\nA: REJECT\r\n\r\n!REJECT")).verdict.discard, true);
+});
+
+test("behind a rule that ends the matter no field is seen, so none is logged", async () => {
+  const log = new Log({ sink: () => undefined, now: () => 0, tag: "t", id: 1 });
+  const checks = createContentChecks(parametersOf(RULES), tablesOf(log));
+  assert.ok(checks);
+  for (const action of ["REJECT", "DISCARD"]) {
+    const inspection = new ContentInspection(checks, new ContentVerdict({ envelope, recipient: undefined, log }));
+    const seen: string[] = [];
+    const fields = ["S: x", `A: ${action}`, "Message-Id: <y>"].map((text) => ({ name: text.toLowerCase(), text }));
+    await inspection.header({ fields, blank: true, seen: ({ text }) => void seen.push(text) });
+    assert.deepEqual(seen, ["S: x"]);
+  }
 });
 
 test("createContentChecks() is nothing where nothing is configured", () => {

@@ -46,8 +46,7 @@ export class ContentVerdict implements Judge {
   filter: string | undefined;
   /** REDIRECT: gets the message instead of all recipients. */
   redirect: Address | undefined;
-  /** BCC, in order. */
-  readonly copies: Address[] = [];
+  readonly #copies = new Map<string, Address>();
 
   constructor(scene: CheckScene) {
     this.#scene = scene;
@@ -63,6 +62,11 @@ export class ContentVerdict implements Judge {
     if (this.#rejected !== undefined) return this.#rejected;
     const worst = FAULTS.find(([fault]) => this.#faults.has(fault));
     return worst && reply(550, "5.6.0", worst[1]);
+  }
+
+  /** BCC, in order, each once. */
+  get copies(): readonly Address[] {
+    return [...this.#copies.values()];
   }
 
   get over(): boolean {
@@ -124,7 +128,7 @@ export class ContentVerdict implements Judge {
   }
 
   #refuse(answer: Reply): void {
-    this.#rejected ??= answer;
+    this.#rejected = answer;
     this.inspecting = false;
   }
 
@@ -137,7 +141,8 @@ export class ContentVerdict implements Judge {
     this.#logAction(kind === "warn" ? "warning" : kind, text, line);
     if (kind === "hold") this.hold = true;
     else if (kind === "filter") this.filter = text;
-    else if (kind === "bcc") this.copies.push(asAddress(text));
+    else if (kind === "bcc" && !this.#copies.has(text.toLowerCase()))
+      this.#copies.set(text.toLowerCase(), asAddress(text));
     else if (kind === "redirect") this.redirect = asAddress(text);
     else if (kind === "discard") this.discard = true;
     if (kind === "pass" || kind === "redirect" || kind === "discard") this.inspecting = false;

@@ -32,8 +32,7 @@ export interface GivenEnvelope extends MappedEnvelope {
 /** As it came, where a service maps nothing. */
 export function unmapped({ sender, recipients, copies = [] }: GivenEnvelope): MappedEnvelope {
   if (copies.length === 0) return { sender, recipients };
-  const unique = new Map(copies.map((address) => [address.toLowerCase(), address]));
-  const added = [...unique.values()].map((address) => ({ address, original: address, dsn: COPY }));
+  const added = copies.map((address) => ({ address, original: address, dsn: COPY }));
   return { sender, recipients: [...recipients, ...added] };
 }
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { formatProblem } from "../config/check.ts";
 import { checkConfiguration } from "./check.ts";
 
-const MASTER = "smtp inet n - n - - smtpd\n";
+const MASTER = "smtp inet n - n - - smtpd\nsmtp unix - - n - - smtp\nlmtp unix - - n - - lmtp\n";
 const MAIN = `compatibility_level = 3.10
 myhostname = mail.example.org
 alias_maps =
@@ -48,6 +48,15 @@ for (const c of [
       "main.cf:4: warning: unknown command in header_checks map: REJET b",
       "main.cf:4: warning: bad FILTER command d in header_checks -- need transport:destination",
       "main.cf:4: warning: empty action in header_checks map",
+    ],
+  },
+  {
+    why: "rules of the client that only hold while mail comes in",
+    main: "smtp_header_checks = pcre:/t\nlmtp_body_checks = pcre:/none\n",
+    files: { "/t": "/a/ HOLD\n/b/ PREPEND b: c\n" },
+    want: [
+      "main.cf:4: warning: unsupported command in smtp_header_checks map: HOLD",
+      "main.cf:5: error: open /none: No such file or directory; named by lmtp_body_checks",
     ],
   },
   {

@@ -2,7 +2,6 @@
  *  by start and by reload, so that none of them can be more lenient than the others. */
 
 import { compileAccess } from "../access/compile.ts";
-import { createContentChecks, unusableActions } from "../cleanup/content-checks.ts";
 import { checkSnapshot } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
@@ -19,6 +18,7 @@ import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
 import { accountNamed, readAccountFiles } from "./accounts.ts";
 import { checkReports } from "./bounce-templates.ts";
+import { checkContent, checkOutgoingContent } from "./check-content.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
 import { TableFindings } from "./check-tables.ts";
@@ -68,6 +68,7 @@ async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem
     const services = snapshot.services.filter(({ type, command }) => type === "inet" && command === "smtpd");
     const found = services.flatMap((service) => readable(() => checkService(snapshot, service, tables)) ?? []);
     found.push(...(readable(() => checkTransportTls(snapshot, tables)) ?? []));
+    found.push(...(readable(() => checkOutgoingContent(snapshot, tables)) ?? []));
     const proofs = await proveServices(snapshot, tables);
     const local = checkLocal(snapshot, tables, accountNamed(readAccountFiles(), scopeOf(snapshot).get("mail_owner")));
     return [...found, ...local, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
@@ -124,15 +125,6 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
   const found = [...checked, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];
-}
-
-/** header_checks and its like: their tables are opened here, and what they say is read. Nothing is told of a default again. */
-function checkContent(params: Parameters, tables: TableOpener): readonly Problem[] {
-  const checks = createContentChecks(params, tables);
-  return (checks ? unusableActions(checks) : []).flatMap(({ parameter, text }): Problem[] => {
-    const at = params.source(parameter);
-    return at ? [{ severity: "warning", at, text }] : [];
-  });
 }
 
 function checkSigning(params: Parameters, snapshot: ConfigSnapshot): readonly Problem[] {

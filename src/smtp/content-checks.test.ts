@@ -1,7 +1,7 @@
 /** smtp_header_checks and its like, as the next hop sees them; test/interop/checks.interop.ts compares with Postfix. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { FakePeer } from "./testdata/fake-peer.ts";
+import { FakePeer, type PeerScript } from "./testdata/fake-peer.ts";
 import { createWorld } from "./testdata/world.ts";
 
 const TABLE = {
@@ -120,7 +120,7 @@ for (const c of cases) {
   });
 }
 
-test("a table that fails defers the mail in the middle of it, and no other host is asked", async () => {
+test("a table that fails defers the mail in the middle of it", async () => {
   for (const [content, settings] of [
     ["A: empty\r\n\r\nb\r\n", SETTINGS],
     ["X: y\r\n\r\nb\r\n", { smtp_body_checks: "texthash:/none" }],
@@ -129,6 +129,39 @@ test("a table that fails defers the mail in the middle of it, and no other host 
     assert.deepEqual(told, ["deferred 4.3.0 local data error while talking to 127.0.0.1[127.0.0.1]"]);
     assert.deepEqual([message, connections], [undefined, 1]);
   }
+});
+
+/** A message, then one whose body cannot be checked, over the session of the first if it is kept. */
+async function failSecond(script: PeerScript) {
+  const peer = await FakePeer.start(script);
+  const other = await FakePeer.start();
+  const world = createWorld({
+    nexthop: `[127.0.0.1]:${peer.port}, [127.0.0.1]:${other.port}`,
+    settings: { smtp_body_checks: "texthash:/t" },
+    tables: { "texthash:/t": { broken: "" } },
+  });
+  try {
+    const told = [];
+    for (const body of ["well", "broken"]) {
+      const [outcome] = await world.deliver({ content: `X: y\r\n\r\n${body}\r\n` });
+      told.push(`${outcome?.kind} ${outcome?.dsn}`);
+    }
+    return { told, connections: [peer.connections, other.connections], messages: peer.messages.length };
+  } finally {
+    await world.agent.close();
+    await Promise.all([peer.stop(), other.stop()]);
+  }
+}
+
+test("a table that fails on a kept session asks for no other session and no other host", async () => {
+  const told = ["sent 2.0.0", "deferred 4.3.0"];
+  assert.deepEqual(await failSecond({}), { told, connections: [1, 0], messages: 1 });
+});
+
+test("a server that says 250 before the end does not make half a message sent", async () => {
+  let asked = 0;
+  const answer = (command: string) => (command === "DATA" && ++asked === 2 ? "354 go\r\n250 2.0.0 early" : undefined);
+  assert.deepEqual((await failSecond({ answer })).told, ["sent 2.0.0", "deferred 4.3.0"]);
 });
 
 test("lmtp has rules of its own", async () => {
