@@ -14,7 +14,8 @@ const ALIASES = `all: alice, x@far.test, y@far.test
 boss: alice
 list: :include:LIST
 owner-list: alice
-prog: "|/bin/true"
+prog: "|/bin/true", alice
+report: "|DIR/script sender report"
 `;
 
 /** Writes down what it gets; ends as the recipient says. */
@@ -61,7 +62,7 @@ postern_workers = 1`,
   flags=R user=${COMMAND_USER} argv=${directory}/script \${sender} \${user} \${nexthop} { two words }
 nouser unix - n n - - pipe user=no-such-account argv=/bin/true\n`,
     );
-    server.write("aliases", ALIASES.replace("LIST", `${directory}/list`));
+    server.write("aliases", ALIASES.replace("LIST", `${directory}/list`).replace("DIR", directory));
     server.write("filter", "/^4\\.2\\.2 mailbox/ 4.2.1 the cupboard is full\n");
     server.write("list", "# members\nalice@example.org\nz@far.test\n");
     maildirs = join(directory, "mail");
@@ -79,6 +80,8 @@ virtual_uid_maps = static:${process.getuid?.() === 0 ? 65534 : process.getuid?.(
 virtual_gid_maps = static:1
 transport_maps = inline:{ {prog.test = prog:somewhere} {nouser.test = nouser:} }
 prog_time_limit = 1s
+allow_mail_to_commands = alias
+default_privs = ${COMMAND_USER}
 pipe_delivery_status_filter = regexp:${directory}/filter
 smtpd_relay_restrictions = permit_mynetworks, reject
 postern_local_maildir = ${maildirs}/$user/\n`,
@@ -254,6 +257,28 @@ postern_local_maildir = ${maildirs}/$user/\n`,
     );
   });
 
+  test("a command that is allowed runs as default_privs, also one that is new in the aliases", async () => {
+    const id = await send("report");
+    await server.logged(
+      new RegExp(
+        `local\\[\\d+\\]: ${id}: to=<report@example\\.org>, relay=local, .*status=sent \\(delivered to command: \\S+ sender report\\)`,
+      ),
+    );
+    const out = readFileSync(join(server.directory, "out/log"), "utf8");
+    assert.match(
+      out,
+      /\n\[sender\]\n\[report\]\nFrom sender@from\.test {2}[\s\S]*Delivered-To: report@example\.org\n[\s\S]*\nbody\n===\n$/,
+    );
+    server.append("aliases", `later: "|${server.directory}/script sender nobody"\n`);
+    await eventually(async () => {
+      const again = await send("later");
+      await server.logged(
+        new RegExp(`${again}: to=<later@.*status=bounced \\(user unknown\\. Command output: no such user \\)`),
+        2000,
+      );
+    });
+  });
+
   test("a command comes back, and check has said so", async () => {
     const id = await send("prog");
     await server.logged(
@@ -261,6 +286,6 @@ postern_local_maildir = ${maildirs}/$user/\n`,
     );
     await server.logged(new RegExp(`bounce\\[\\d+\\]: ${id}: sender non-delivery notification`));
     const { stdout } = await server.run(["check"]);
-    assert.match(stdout, /mail to commands and files is returned: prog;/);
+    assert.match(stdout, /mail to these commands and files is returned: prog;/);
   });
 });

@@ -11,12 +11,21 @@ import { type Destination, parseDestinationLines, parseDestinations } from "./de
 /** More than anybody's mailing list, less than memory holds. */
 const MAX_LEAVES = 50_000;
 
+/** `|command` in an alias. */
+export interface AliasCommand {
+  /** Name of the alias. */
+  readonly alias: string;
+  readonly text: string;
+}
+
 /** An address at the end of the way. */
 export interface Leaf {
   readonly address: Address;
   /** "self": an alias that names itself, where the user is meant; "mailbox": `\name`, without his .forward file either;
-   *  "local": any other name of ours; "foreign": an address that another transport delivers. */
-  readonly kind: "self" | "mailbox" | "local" | "foreign";
+   *  "local": any other name of ours; "foreign": an address that another transport delivers; "command": `|command`. */
+  readonly kind: "self" | "mailbox" | "local" | "foreign" | "command";
+  /** Of "command". */
+  readonly command?: AliasCommand | undefined;
   /** The owner of the list, who gets its failures; undefined: the sender of the message. */
   readonly owner: Address | undefined;
   /** It stands in an :include: file. */
@@ -63,7 +72,12 @@ export interface ExpansionOptions {
   readonly transport: string;
   readonly sender: Address;
   readonly readFile: (path: string) => Promise<DestinationFile>;
+  /** Aliases may name commands; lists and users' files never may. */
+  readonly commands: boolean;
 }
+
+/** Status and text of a command that may not be run. */
+export const RESTRICTED = ["5.7.1", "mail to command is restricted"] as const;
 
 /** Where the walk is. */
 interface Place {
@@ -108,7 +122,7 @@ export async function expandForwardFile(
   { address, name }: { readonly address: Address; readonly name: string },
   options: ExpansionOptions,
 ): Promise<Exclude<Expansion, { kind: "noAlias" }>> {
-  const walk = new Walk({ ...options, aliases: [] });
+  const walk = new Walk({ ...options, aliases: [], commands: false });
   const unmatched = splitExtension(localPartOf(address), options.delimiter)?.extension ?? "";
   const extension = options.propagate.has("forward") ? unmatched : "";
   const place = { from: name, owner: undefined, included: false, extension, path: [name], address };
@@ -208,10 +222,17 @@ class Walk {
         else this.#fail(place.address, "5.7.1", "mail to file is restricted");
         return;
       case "command":
-        return this.#fail(place.address, "5.7.1", "mail to command is restricted");
+        return this.#command(destination.command, place);
       case "invalid":
         return this.#fail(place.address, "5.1.3", `bad recipient address syntax: ${printableUtf8(destination.text)}`);
     }
+  }
+
+  #command(text: string, place: Place): void {
+    const { from: alias, included } = place;
+    const allowed = this.#options.commands && !included && alias !== undefined;
+    if (allowed) this.#leaf(place.address, "command", place, { alias, text });
+    else this.#fail(place.address, ...RESTRICTED);
   }
 
   async #address(given: Address, place: Place): Promise<void> {
@@ -248,14 +269,14 @@ class Walk {
     return splitExtension(local, this.#options.delimiter)?.base ?? local;
   }
 
-  #leaf(address: Address, kind: Leaf["kind"], { owner, included }: Place): void {
-    const key = `${kind === "local" ? "" : kind} ${address.toLowerCase()} ${owner ?? ""}`;
+  #leaf(address: Address, kind: Leaf["kind"], { owner, included }: Place, command?: AliasCommand): void {
+    const key = `${kind === "local" ? "" : kind} ${address.toLowerCase()} ${owner ?? ""} ${command?.text ?? ""}`;
     if (this.#seen.has(key)) return;
     if (this.#seen.size < this.#options.duplicateLimit) this.#seen.add(key);
     if (this.leaves.length >= MAX_LEAVES) {
       throw new Undecided("4.3.5", `an alias leads to more than ${MAX_LEAVES} addresses`);
     }
-    this.leaves.push({ address, kind, owner, included });
+    this.leaves.push({ address, kind, owner, included, ...(command && { command }) });
   }
 
   #fail(address: Address, dsn: string, text: string): void {

@@ -4,7 +4,7 @@
 import { asAddress } from "../mail/address.ts";
 import type { DeliveryRecipient, ForwardedMessage } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import type { Expansion, Leaf } from "./expansion.ts";
+import { type Expansion, type Leaf, RESTRICTED } from "./expansion.ts";
 import { type Forwardee, forwardMail } from "./forwarded-mail.ts";
 import { hopsOf, messageIdOf } from "./header-block.ts";
 import type { LocalDelivery } from "./local-delivery.ts";
@@ -22,7 +22,8 @@ export async function deliverLeaves(
   recipient: DeliveryRecipient,
   { expansion, direct }: LeavesOrder,
 ): Promise<Result> {
-  const { leaves, failures, discards, name } = expansion;
+  const { discards, name } = expansion;
+  const { leaves, failures } = withoutMixedCommands(expansion);
   const failed = failures.map(({ address, dsn, text }) => at(address, recipient, bounced(dsn, text)));
   const [first] = failed;
   // It will wait as a whole, and would be delivered at each try.
@@ -85,6 +86,15 @@ async function forward(
       deliveredTo: params.get("prepend_delivered_header").includes("forward"),
     },
   );
+}
+
+/** A command runs only where it is all that an alias leads to: beside others it would run again whenever one of them fails. */
+function withoutMixedCommands({ leaves, failures, discards }: LeavesOrder["expansion"]) {
+  if (leaves.length + failures.length + Number(discards) === 1) return { leaves, failures };
+  const [dsn, text] = RESTRICTED;
+  const commands = leaves.filter(({ kind }) => kind === "command").map(({ address }) => address);
+  const refused = [...new Set(commands)].map((address) => ({ address, dsn, text }));
+  return { leaves: leaves.filter(({ kind }) => kind !== "command"), failures: [...failures, ...refused] };
 }
 
 /** \name, where a name that leads back to itself would be a loop. */

@@ -10,6 +10,7 @@ import { readDestinationFile } from "./destination-file.ts";
 import type { ExpansionOptions } from "./expansion.ts";
 import { readHeader } from "./header-block.ts";
 import type { PasswdEntry } from "./passwd.ts";
+import type { PipeDoor } from "./pipe.ts";
 
 export interface LocalAgentOptions {
   readonly params: Parameters;
@@ -25,6 +26,8 @@ export interface LocalAgentOptions {
   readonly mapRecipient: (address: Address) => Promise<readonly Address[]>;
   /** The agent of another transport; undefined: there is none. */
   readonly agentOf: (transport: string) => DeliveryAgent | undefined;
+  /** For commands of aliases. */
+  readonly pipes: PipeDoor;
   /** Takes warnings for the log. */
   readonly warn: (text: string) => void;
 }
@@ -36,6 +39,12 @@ export interface LocalTables {
   readonly mailboxTransports: readonly LookupTable[];
   /** fallback_transport_maps. */
   readonly fallbackTransports: readonly LookupTable[];
+}
+
+/** Postfix's default would allow commands; here somebody must have said so. */
+export function mayRunCommands(params: Parameters): boolean {
+  const said = params.source("allow_mail_to_commands") !== undefined;
+  return said && params.get("allow_mail_to_commands").includes("alias");
 }
 
 /** One request and all that its deliveries share. */
@@ -72,6 +81,7 @@ export function beginDelivery(
     transport: request.transport,
     sender: request.envelope.sender,
     readFile: readDestinationFile,
+    commands: mayRunCommands(params),
   };
   return {
     ...{ ...parts, request, signal, expansion },

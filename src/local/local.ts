@@ -3,6 +3,7 @@
 import { asAddress, formatAddress, localPartOf } from "../mail/address.ts";
 import type { DeliveryAgent, DeliveryRecipient, RcptOutcome } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import { deliverToCommand } from "./alias-command.ts";
 import { expandAlias, type Leaf } from "./expansion.ts";
 import { wasDeliveredTo } from "./header-block.ts";
 import { deliverLeaves } from "./leaves.ts";
@@ -55,10 +56,13 @@ async function deliverOne(delivery: LocalDelivery, recipient: DeliveryRecipient)
   if (request.probe) return sent(`aliased to ${printableUtf8(expansion.value)}`);
   return deliverLeaves(delivery, recipient, {
     expansion,
-    direct: (leaf, { alone }) =>
-      leaf.kind === "self" || leaf.kind === "mailbox" || (alone && mayGoDirectly(leaf))
+    direct: (leaf, { alone }) => {
+      const { command } = leaf;
+      if (command) return () => deliverToCommand(delivery, recipient, command);
+      return leaf.kind === "self" || leaf.kind === "mailbox" || (alone && mayGoDirectly(leaf))
         ? () => deliverToUser(delivery, recipient, leaf)
-        : undefined,
+        : undefined;
+    },
   });
 }
 

@@ -14,17 +14,23 @@ import { LineRewriter } from "./line-rewriter.ts";
 import type { PipeValues } from "./pipe-arguments.ts";
 import { bounced, deferred, type Result, sent } from "./result.ts";
 
-export interface PipeAgentOptions {
-  /** The name of the transport. */
-  readonly service: string;
-  readonly command: PipeCommand;
-  readonly clock: Clock;
+/** The way to commands that only the master can run. */
+export interface PipeDoor {
   /** Where messages wait for their commands; the master looks nowhere else. */
   readonly directory: string;
   /** A name that no other file there has. */
   readonly nextFileName: () => string;
   /** Runs the command of the service with a file of the directory; ends it when the signal fires. */
   readonly run: (order: PipeOrder, signal: AbortSignal) => Promise<CommandEnd>;
+}
+
+export interface PipeAgentOptions extends PipeDoor {
+  /** The name of the transport. */
+  readonly service: string;
+  readonly command: PipeCommand;
+  readonly clock: Clock;
+  /** What texts call the command, and the text of success; undefined: as pipe(8). */
+  readonly told?: { readonly command: string; readonly done: string } | undefined;
 }
 
 /** What the master is told: values only, so that nothing but the command of master.cf can be run. */
@@ -70,9 +76,9 @@ async function deliverGroup(delivery: Group, options: PipeAgentOptions): Promise
 
 async function deliverTo({ request, group, signal }: Group, options: PipeAgentOptions): Promise<Result> {
   const { command, service, directory, nextFileName, run } = options;
-  const [program] = command.argv;
+  const told = options.told ?? { command: command.argv[0], done: `delivered via ${service} service` };
   if (request.content.sizeBytes > command.sizeLimit) return bounced("5.2.3", "message too large");
-  if (request.probe) return sent(`delivers to command: ${printableUtf8(program)}`);
+  if (request.probe) return sent(`delivers to command: ${printableUtf8(told.command)}`);
   const [first] = group;
   if (first && command.flags.has("D")) {
     const looped = wasDeliveredTo(await readHeader(request.content), formatAddress(first.address));
@@ -83,7 +89,7 @@ async function deliverTo({ request, group, signal }: Group, options: PipeAgentOp
   try {
     await writeMessage(path, { request, recipient: first, signal }, options);
     const end = await run({ service, fileName, values: valuesOf(request, group) }, signal);
-    return commandResult(end, { command: program, done: `delivered via ${service} service` });
+    return commandResult(end, told);
   } finally {
     // The command has it open, or it was never run; what cannot be removed is removed at the next start.
     await unlink(path).catch(() => undefined);

@@ -2,8 +2,10 @@
 import { ParameterError, type Parameters } from "../config/parameters.ts";
 import { scopeOf } from "../config/scope.ts";
 import type { ConfigSnapshot, Problem } from "../config/snapshot.ts";
+import { pipeCommandOf } from "../local/alias-command.ts";
 import { substitutingRule } from "../local/alias-tables.ts";
 import { type Destination, parseDestinations } from "../local/destinations.ts";
+import { mayRunCommands } from "../local/local-delivery.ts";
 import { openAliases } from "../rewrite/recipients.ts";
 import { parseTransport } from "../rewrite/transport.ts";
 import type { TableOpener } from "../tables/table.ts";
@@ -90,11 +92,12 @@ function checkAliases(params: Parameters, tables: TableOpener): readonly Problem
       const text = `${ref}: "${rule}": no substitution is allowed in alias_maps: mail to aliases waits`;
       return [{ severity: "warning", at: params.source("alias_maps"), text, hint: "use virtual_alias_maps" }];
     }
-    const names = [...(entries ?? [])].filter(([, value]) => parseDestinations(value).some(isRefused));
+    const allowed = mayRunCommands(params);
+    const names = [...(entries ?? [])].filter(([, value]) => isRefused(parseDestinations(value), allowed));
     if (names.length === 0) return [];
     const shown = names.slice(0, MOST_NAMES).map(([name]) => name);
     const more = names.length > shown.length ? `, and ${names.length - shown.length} more` : "";
-    const text = `${ref}: mail to commands and files is returned: ${shown.join(", ")}${more}`;
+    const text = `${ref}: mail to these commands and files is returned: ${shown.join(", ")}${more}`;
     return [{ severity: "warning", at: params.source("alias_maps"), text, hint: "route it to a pipe service" }];
   });
 }
@@ -124,6 +127,14 @@ function checkVirtual(params: Parameters, owner: { readonly uid: number } | unde
   return problems;
 }
 
-function isRefused(destination: Destination): boolean {
-  return destination.kind === "command" || (destination.kind === "file" && destination.path !== "/dev/null");
+/** Whether a part of it comes back, or waits. `allowed`: a command may stand alone. */
+function isRefused(destinations: readonly Destination[], allowed: boolean): boolean {
+  const [only] = destinations;
+  if (allowed && destinations.length === 1 && only?.kind === "command") {
+    return pipeCommandOf(only.command, { deliveredTo: true }) === undefined;
+  }
+  return destinations.some(
+    (destination) =>
+      destination.kind === "command" || (destination.kind === "file" && destination.path !== "/dev/null"),
+  );
 }

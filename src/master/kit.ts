@@ -5,6 +5,7 @@ import type { Deadlines } from "../base/deadlines.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
 import type { DecisionRecorder } from "../decisions/recorder.ts";
 import type { Dns, ValidatingDns } from "../dns/resolver.ts";
+import type { PipeDoor } from "../local/pipe.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { TicketKeys } from "../net/ticket-keys.ts";
@@ -13,7 +14,6 @@ import type { TlsTally } from "../smtp/tls-tally.ts";
 import type { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { StatusCache } from "../tables/status-cache.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
-import type { PipeDoor } from "./pipe-client.ts";
 
 /** What outlives a generation. */
 export interface WorkerKit {

@@ -58,6 +58,7 @@ function makeLocalAgent(params: Parameters, input: LocalAgentsInput): DeliveryAg
       fallbackTransports: open(params.get("fallback_transport_maps")),
     },
     nextQueueId: kit.nextQueueId,
+    pipes: kit.pipes,
     warn: (text) => log.warning(printableUtf8(text)),
   });
 }

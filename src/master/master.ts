@@ -17,6 +17,7 @@ import { lockDirectory } from "../net/instance-lock.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { type BoundSocket, bindSocket, hasIpv6 } from "../net/listener.ts";
 import { TicketKeys } from "../net/ticket-keys.ts";
+import { commandsHere } from "./alias-commands.ts";
 import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
 import { answerControl, makeClientDoor } from "./control.ts";
@@ -38,7 +39,6 @@ import { PausedLanes } from "./paused-lanes.ts";
 import { pinRestartParameters } from "./pinned.ts";
 import { spawnWithPipes } from "./pipe-client.ts";
 import { PipeCommands } from "./pipe-commands.ts";
-import { pipeSpecsHere } from "./pipe-specs.ts";
 import type { WorkerUser } from "./protocol.ts";
 import { reload } from "./reload.ts";
 import type { Methods } from "./rpc.ts";
@@ -113,7 +113,7 @@ export class Master {
     this.#anvil = this.#makeAnvil();
     this.#spawns = new SpawnServices({ clock: systemClock, log: this.#log });
     this.#pipes = new PipeCommands({ clock: systemClock, log: this.#log });
-    this.#pipes.configure(pipeSpecsHere(loaded.snapshot, { uid: process.getuid?.() ?? 0 }).specs);
+    this.#configureCommands();
     this.#decisions = new DecisionStore(
       this.#params.get("data_directory"),
       this.#params.get("postern_decision_log_limit"),
@@ -231,7 +231,7 @@ export class Master {
         bind: (s) => bindSocket(s.host, s.port),
         adopt: () => {
           this.#loaded = loaded;
-          this.#pipes.configure(pipeSpecsHere(snapshot, { uid: process.getuid?.() ?? 0 }).specs);
+          this.#configureCommands();
         },
         log: this.#log,
       });
@@ -251,7 +251,12 @@ export class Master {
     const files = new Map(this.#loaded.snapshot.files);
     for (const image of changed) files.set(image.path, image);
     this.#loaded = { ...this.#loaded, snapshot: { ...this.#loaded.snapshot, files } };
+    this.#configureCommands(); // aliases may be among them
     return this.#fleet.files(changed);
+  }
+
+  #configureCommands(): void {
+    this.#pipes.configure(commandsHere(this.#loaded.snapshot, process.getuid?.() ?? 0));
   }
 
   /** Throws StartError where a command would have to run as somebody whom this master cannot become. */

@@ -2,19 +2,10 @@
 import { mkdirSync, readdirSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { CommandEnd } from "../local/command-result.ts";
-import type { PipeOrder } from "../local/pipe.ts";
+import type { PipeDoor } from "../local/pipe.ts";
 import type { PipeAsk, PipeCommands } from "./pipe-commands.ts";
 import type { Methods } from "./rpc.ts";
 import type { WorkerLink } from "./worker-process.ts";
-
-export interface PipeDoor {
-  /** Where messages are written. */
-  readonly directory: string;
-  /** A name that no other file there has, of any worker. */
-  readonly nextFileName: () => string;
-  /** Rejects if the master is gone. */
-  readonly run: (order: PipeOrder, signal: AbortSignal) => Promise<CommandEnd>;
-}
 
 export interface PipeDoorParts {
   readonly directory: string;
@@ -23,7 +14,7 @@ export interface PipeDoorParts {
   readonly call: (method: string, args: unknown) => Promise<unknown>;
 }
 
-/** Removes what an earlier life of the worker has left. */
+/** Removes what an earlier life of the worker has left. run() rejects if the master is gone. */
 export function pipeDoor({ directory, shard, call }: PipeDoorParts): PipeDoor {
   let files = 0;
   let asks = 0;

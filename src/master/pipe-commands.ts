@@ -7,9 +7,10 @@ import { constants as os } from "node:os";
 import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import { fileErrorText } from "../config/file-error.ts";
+import { messageVariables } from "../local/command-environment.ts";
 import { type CommandEnd, MAX_COMMAND_OUTPUT } from "../local/command-result.ts";
 import type { PipeOrder } from "../local/pipe.ts";
-import { pipeArguments } from "../local/pipe-arguments.ts";
+import { type PipeValues, pipeArguments } from "../local/pipe-arguments.ts";
 import type { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { PipeSpec } from "./pipe-specs.ts";
@@ -119,7 +120,7 @@ export class PipeCommands {
       return { kind: "exit", status: TEMPORARY_FAILURE, output: "" };
     }
     try {
-      job.child = startCommand(spec, program, args, message);
+      job.child = startCommand({ ...spec, environment: environmentFor(spec, values) }, program, args, message);
     } catch (error) {
       return this.#notStarted(spec, program, error);
     } finally {
@@ -223,6 +224,12 @@ function openMessage({ messages, account }: PipeSpec, fileName: string): number 
     closeSync(fd);
     throw error;
   }
+}
+
+function environmentFor({ environment, exportFilter, delimiter }: PipeSpec, values: PipeValues) {
+  if (exportFilter === undefined) return environment;
+  // What the operator exports counts more than what a message brings.
+  return { ...messageVariables(values, { allowed: exportFilter, delimiter }), ...environment };
 }
 
 /** Some failures are thrown, others become the child's error. */

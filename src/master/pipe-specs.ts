@@ -30,6 +30,8 @@ export interface PipeSpec {
   readonly maxproc: number;
   readonly timeLimitMs: number;
   readonly environment: Readonly<Record<string, string>>;
+  /** Characters that the message may bring into the environment; undefined: it brings nothing there, as with pipe(8). */
+  readonly exportFilter?: string | undefined;
   readonly directory: string;
   /** Where messages are taken from, and the user whose they must be. */
   readonly messages: { readonly directory: string; readonly uid: number };
@@ -44,7 +46,12 @@ export interface PipeContext extends CommandContext {
 
 /** The same on this machine. */
 export function pipeSpecsHere(snapshot: ConfigSnapshot, { uid }: Pick<PipeContext, "uid">) {
-  return pipeSpecs(snapshot, { uid, accounts: readAccountFiles(), environment: process.env, exists: existsSync });
+  return pipeSpecs(snapshot, pipeContext(uid));
+}
+
+/** This machine, and the user that the master is. */
+export function pipeContext(uid: number): PipeContext {
+  return { uid, accounts: readAccountFiles(), environment: process.env, exists: existsSync };
 }
 
 /** By transport. What pipe(8) cannot read is an error; what it would not run here is one warning for all. */
@@ -100,7 +107,11 @@ function missingProgram({ argv: [program] }: PipeCommand, { exists }: PipeContex
   return isAbsolute(program) && !exists(program) ? `there is no program ${program}` : undefined;
 }
 
-function accountHere(find: () => CommandAccount): { readonly account: CommandAccount; readonly refusal?: string } {
+/** The account, or why it is not used. */
+export function accountHere(find: () => CommandAccount): {
+  readonly account: CommandAccount;
+  readonly refusal?: string;
+} {
   try {
     return { account: find() };
   } catch (error) {

@@ -65,6 +65,17 @@ export const LOCAL_PARAMETERS = {
     "$default_delivery_status_filter",
     "As local_delivery_status_filter, for virtual.",
   ),
+  allow_mail_to_commands: words(
+    "alias, forward",
+    ["alias", "forward", "include"],
+    "Set it, with alias in it, to let an alias run the one |command that it leads to, as $default_privs and without a shell. Not " +
+      "set: such mail is returned. forward and include never run anything here.",
+  ),
+  default_privs: text("nobody", "The account that runs commands of aliases; not root, not $mail_owner."),
+  command_expansion_filter: text(
+    SAFE_CHARACTERS,
+    "Characters that a message may bring into the environment of such commands; each other one becomes _.",
+  ),
   mailbox_transport: text(
     "",
     "transport:nexthop that delivers the mail of all local users, known or not, e.g. lmtp:unix:private/dovecot-lmtp. Aliases and " +

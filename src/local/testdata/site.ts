@@ -1,5 +1,5 @@
 /** local/testdata/site.ts: a local agent over settings in main.cf's own words, with real directories, tables and addresses. */
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { systemClock } from "../../base/clock.ts";
@@ -14,8 +14,10 @@ import { createMappings } from "../../rewrite/mappings.ts";
 import { openAliases } from "../../rewrite/recipients.ts";
 import { createTableOpener } from "../../tables/open.ts";
 import { TableError } from "../../tables/table.ts";
+import type { CommandEnd } from "../command-result.ts";
 import { createLocalAgent } from "../local.ts";
 import { maildirNames } from "../maildir-name.ts";
+import type { PipeOrder } from "../pipe.ts";
 
 export const never = new AbortController().signal;
 
@@ -26,6 +28,8 @@ export interface SiteOptions {
   readonly users?: readonly string[];
   /** Other transports. */
   readonly agents?: Readonly<Record<string, DeliveryAgent>>;
+  /** How commands end. */
+  readonly commandEnd?: CommandEnd;
   /** Whether local_recipient_maps is asked. */
   readonly listed?: boolean;
 }
@@ -33,6 +37,8 @@ export interface SiteOptions {
 export class Site {
   readonly root: string;
   readonly warnings: string[] = [];
+  /** What the master was asked to run, with what. */
+  readonly orders: { readonly order: PipeOrder; readonly text: string }[] = [];
   readonly agent: DeliveryAgent;
   #ids = 0;
 
@@ -67,6 +73,14 @@ export class Site {
       },
       nextQueueId: () => `Q${++this.#ids}` as QueueId,
       mapRecipient: (address) => mappings.expand(address),
+      pipes: {
+        directory: this.root,
+        nextFileName: () => "0.1",
+        run: async (order) => {
+          this.orders.push({ order, text: readFileSync(join(this.root, order.fileName), "latin1") });
+          return options.commandEnd ?? { kind: "exit", status: 0, output: "" };
+        },
+      },
       agentOf: (transport) => options.agents?.[transport],
       warn: (text) => this.warnings.push(text),
     });
