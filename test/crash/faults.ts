@@ -16,6 +16,7 @@ const CALLS: readonly Series[] = [
   { thread: "store", call: "pwrite64", stride: 8 },
   { thread: "store", call: "openat", stride: 1 },
   { thread: "pool", call: "openat", stride: 1 },
+  { thread: "pool", call: "read", stride: 3 }, // content on its way to the next hop
   { thread: "pool", call: "write", stride: 1 },
   { thread: "pool", call: "fdatasync", stride: 1 },
   { thread: "pool", call: "fsync", stride: 1 },

@@ -1,6 +1,11 @@
 /** test/crash/matrix.ts: the worker is killed at every system call that a durable step consists of. A recorded run of the
  *  scenario says how often each thread makes each call; then, for each n, the scenario runs again and the n-th call is
- *  never made, because the process is killed instead. The master starts the next worker, the queue drains, the ledger judges. */
+ *  never made, because the process is killed instead. The master starts the next worker, the queue drains, the ledger judges.
+ *  Seen to fail, with the product broken on purpose:
+ *    the 250 does not wait for the commit                  10 lost in 40 kills from all of the scenario
+ *    a bounce is committed after what it tells of, apart   14 lost in 61 kills around the steps that bounce
+ *    recovery does not release the claims of the dead      the queue did not become empty after 6 of 7 kills
+ *    content is unlinked before the commit                 the queue did not become empty after 7 of 13 kills */
 import { type Point, recordedPoints, type Series, spread, withSites } from "./points.ts";
 import { runScenario, warmUp } from "./scenario.ts";
 import type { CrashSite } from "./site.ts";
