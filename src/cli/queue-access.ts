@@ -12,6 +12,9 @@ import type { Terminal } from "./terminal.ts";
 
 /** Messages of one page: with 1,000 recipients each it still fits the control socket. */
 const PAGE = 200;
+const LARGEST_PAGE = 3200;
+/** Recipients of a message, on average, up to which pages grow. */
+const FEW_RECIPIENTS = 5;
 
 export interface QueueDoor {
   ask(args: QueueArgs): Promise<unknown>;
@@ -67,15 +70,28 @@ function openShards(directory: string, op: QueueArgs["op"]): OfflineQueue {
   }
 }
 
-/** All messages in queue id order. */
+/** All messages in queue id order. Pages grow while messages have few recipients: a long queue takes fewer requests. */
 export async function* listQueue(queue: QueueDoor): AsyncGenerator<QueueListing> {
   let after: string | undefined;
-  for (;;) {
-    const page = (await queue.ask({ op: "list", ids: "ALL", after, limit: PAGE })) as QueueListing[];
-    yield* page;
-    after = page.at(-1)?.queueId;
-    if (page.length < PAGE) return;
+  for (let limit = PAGE; ; ) {
+    const page = await onePage(queue, after, limit);
+    yield* page.entries;
+    if (page.entries.length < page.limit) return;
+    after = page.entries.at(-1)?.queueId;
+    const recipients = page.entries.reduce((sum, entry) => sum + entry.recipients.length, 0);
+    limit = recipients <= FEW_RECIPIENTS * page.limit ? Math.min(page.limit * 2, LARGEST_PAGE) : PAGE;
   }
+}
+
+/** A page that turns out too large for the control socket is asked for again, as a small one. */
+async function onePage(queue: QueueDoor, after: string | undefined, limit: number) {
+  const ask = async (most: number) => {
+    return {
+      limit: most,
+      entries: (await queue.ask({ op: "list", ids: "ALL", after, limit: most })) as QueueListing[],
+    };
+  };
+  return limit > PAGE ? ask(limit).catch(() => ask(PAGE)) : ask(limit);
 }
 
 /** Undefined if there is none. */

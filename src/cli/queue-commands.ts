@@ -10,6 +10,7 @@ import {
   formatQueueJson,
   formatQueueTotals,
 } from "./queue-format.ts";
+import { mainCfOf } from "./server-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 export const mailq: Command = (_args, terminal) => printQueue(terminal);
@@ -61,8 +62,8 @@ function flush(terminal: Terminal, args: QueueArgs): Promise<number> {
   });
 }
 
-function printQueue(terminal: Terminal): Promise<number> {
-  const format = { longIds: false };
+async function printQueue(terminal: Terminal): Promise<number> {
+  const format = { longIds: (await mainCfOf(terminal)).params.get("enable_long_queue_ids") };
   return withQueue(terminal, async (queue) => {
     let messages = 0;
     let sizeBytes = 0;

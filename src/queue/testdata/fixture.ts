@@ -19,8 +19,8 @@ export function temporaryDirectory(t: TestContext): string {
   return directory;
 }
 
-export function idsOf(shard: number, floorMicros = 0): QueueIdAllocator {
-  return new QueueIdAllocator({ nowMicros: systemClock.nowMicros, shard, long: false, floorMicros });
+export function idsOf(shard: number, floorMicros = 0, long = false): QueueIdAllocator {
+  return new QueueIdAllocator({ nowMicros: systemClock.nowMicros, shard, long, floorMicros });
 }
 
 /** The body that belongs to an id, so that whoever reads it back can tell whether it is whole. */
