@@ -37,17 +37,16 @@ export function unmapped({ sender, recipients, copies = [] }: GivenEnvelope): Ma
 }
 
 /** Recipients as their next hops shall see them (qmgr_message.c): `peel` as in CleanupDeps. */
-export async function peelRecipients(
-  { sender, recipients }: MappedEnvelope,
+export function peelRecipients(
+  mapped: MappedEnvelope,
   peel: (address: Address) => Awaitable<Address> | undefined,
-): Promise<MappedEnvelope> {
-  const peeled: Recipient[] = [];
-  for (const recipient of recipients) {
-    const found = peel(recipient.address);
-    const address = found instanceof Promise ? await found : found;
-    peeled.push(address === undefined ? recipient : { ...recipient, address });
-  }
-  return { sender, recipients: peeled };
+): Awaitable<MappedEnvelope> {
+  const found = mapped.recipients.map(({ address }) => peel(address));
+  if (found.every((address) => address === undefined)) return mapped;
+  return Promise.all(found).then((addresses) => ({
+    sender: mapped.sender,
+    recipients: mapped.recipients.map((recipient, i) => ({ ...recipient, address: addresses[i] ?? recipient.address })),
+  }));
 }
 
 /** Rejects MappingError. */

@@ -189,6 +189,7 @@ function normal(text: string): string {
     .replace(/^(?:NOQUEUE|\w+): reject/, "ID: reject")
     .replace(/\]:\d{3,5}/g, "]:PORT")
     .replace(/(?:localhost|unknown)\[127/g, "CLIENT[127")
+    .replace(/conn_use=\d+, /, "") // whether a session still waits is a matter of milliseconds
     .replace(/delay=[\d.]+, delays=[\d./]+/, "delay=D")
     .replace(/size=\d+|SIZE=\d+/, "size=N");
 }

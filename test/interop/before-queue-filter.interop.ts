@@ -108,6 +108,16 @@ const ROWS: readonly Row[] = [
     lines: ["EHLO cl.test", "XFORWARD NAME=orig.test ADDR=192.0.2.7 HELO=h.test PROTO=SMTP", ...ONE.slice(1)],
     script: { keywords: XFORWARD },
   },
+  { why: "BDAT", lines: [...MAIL, "BDAT 7\r\nSubje", "BDAT 7 LAST\r\nct: y", "QUIT"] },
+  {
+    why: "BDAT, and the message refused",
+    lines: [...MAIL, "BDAT 14 LAST\r\nSubject: y\r\n", "QUIT"],
+    script: { keywords: XFORWARD, answer: on(/^\.$/, "550 5.7.1 Spam") },
+  },
+  {
+    why: "RSET between chunks",
+    lines: [...MAIL, "BDAT 7\r\nSubje", "RSET", "QUIT"],
+  },
   { why: "no filter", service: "dead", lines: [...MAIL, "DATA", "QUIT"] },
   { why: "afterwards: taken", service: "adjusted", script: { keywords: XFORWARD } },
   {
