@@ -286,8 +286,8 @@ for (const [mechanism, want] of [
 }
 
 for (const [soft, want] of [
-  ["yes", "deferred 4.7.0"],
-  ["no", "bounced 5.7.0"],
+  ["yes", "deferred 4.7.8"],
+  ["no", "bounced 5.7.8"],
 ] as const) {
   test(`SmtpAgent login refused, smtp_sasl_auth_soft_bounce=${soft}`, () => {
     const settings = { ...LOGIN.settings, smtp_sasl_security_options: "", smtp_sasl_auth_soft_bounce: soft };

@@ -1,58 +1,15 @@
-/** smtp/authentication.ts: AUTH as a client (RFC 4954): picks the mechanism, drives the exchange. CRAM-MD5 (RFC 2195),
- *  PLAIN (RFC 4616), LOGIN. The password goes nowhere but to the server, in the forms these demand. */
-import { createHmac } from "node:crypto";
+/** smtp/authentication.ts: AUTH as a client (RFC 4954): picks the mechanism, drives the exchange, in Postfix's words. The
+ *  password goes nowhere but to the server, in the form that the mechanism demands. */
 import type { Credentials } from "./credentials.ts";
+import { chooseMechanism, isAllowed, type Mechanism } from "./mechanisms.ts";
 import { fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
-import type { PeerReply } from "./reply.ts";
+import { type PeerReply, replyClass } from "./reply.ts";
+import { SaslRefusal } from "./sasl-client.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 
-interface Mechanism {
-  readonly name: string;
-  readonly plaintext: boolean;
-  /** undefined: the server speaks first. */
-  readonly initial: ((c: Credentials) => Buffer) | undefined;
-  /** Answer to the nth challenge, counted from 0; undefined: there should be no further one. */
-  readonly answer: (c: Credentials, challenge: Buffer, n: number) => Buffer | undefined;
-}
-
-/** Best first. */
-const MECHANISMS: readonly Mechanism[] = [
-  {
-    name: "CRAM-MD5",
-    plaintext: false,
-    initial: undefined,
-    answer(c, challenge, n) {
-      if (n > 0) return undefined;
-      const digest = createHmac("md5", c.password).update(challenge).digest("hex");
-      return Buffer.from(`${c.username} ${digest}`);
-    },
-  },
-  {
-    name: "PLAIN",
-    plaintext: true,
-    initial: (c) => Buffer.from(`\0${c.username}\0${c.password}`),
-    answer: () => undefined,
-  },
-  {
-    name: "LOGIN",
-    plaintext: true,
-    initial: undefined,
-    answer: (c, _challenge, n) => (n > 1 ? undefined : Buffer.from(n === 0 ? c.username : c.password)),
-  },
-];
-
-/** The best mechanism that the server offers and the security options allow. */
-function chooseMechanism(offered: string, settings: Settings, encrypted: boolean): Mechanism | undefined {
-  const names = new Set(offered.toUpperCase().split(/\s+/));
-  const { mechanisms, options, tlsOptions } = settings.sasl;
-  const forbidden = encrypted ? tlsOptions : options;
-  return MECHANISMS.find((mechanism) => {
-    if (!names.has(mechanism.name)) return false;
-    if (mechanisms.size > 0 && !mechanisms.has(mechanism.name)) return false;
-    return !(mechanism.plaintext && forbidden.has("noplaintext"));
-  });
-}
+/** Of a command line, RFC 5321 §4.5.3.1.4, CRLF included: a longer initial response is sent as an answer (RFC 4954 §4). */
+const MAX_COMMAND = 512;
 
 /** Logs in; undefined when done, else why not. Rejects ConnectionError. */
 export async function authenticate(
@@ -62,34 +19,96 @@ export async function authenticate(
 ): Promise<Verdict | undefined> {
   const offered = session.features.get("AUTH");
   if (offered === undefined) return undefined; // as Postfix: the server's own policy decides what we may send
-  const mechanism = chooseMechanism(offered, settings, session.tls !== undefined);
-  if (!mechanism) {
-    const text = `SASL authentication failed; cannot authenticate to server ${session.host}: no mechanism available`;
-    return ownVerdict("4.7.0", text);
+  const names = new Set(offered.toUpperCase().split(/\s+/).filter(Boolean));
+  const { mechanisms, options, tlsOptions } = settings.sasl;
+  if (![...names].some((name) => isAllowed(name, mechanisms))) return incompatible(session);
+  const mechanism = chooseMechanism(names, mechanisms, session.tls === undefined ? options : tlsOptions);
+  if (!mechanism) return failed(`cannot authenticate to server ${session.host}: no mechanism available`);
+  try {
+    const reply = await new Exchange(session, mechanism, settings).run(credentials);
+    return replyClass(reply) === 2 ? undefined : refused(session, reply, settings);
+  } catch (error) {
+    if (!(error instanceof SaslRefusal)) throw error;
+    return failed(`cannot authenticate to server ${session.host}: ${error.message}`);
   }
-  const reply = await exchange(session, mechanism, { credentials, settings });
-  if (reply.code >= 200 && reply.code < 300) return undefined;
-  const failed = fromReply(reply, `SASL authentication failed; server ${session.host} said: ${reply.text}`);
-  const soft = settings.sasl.softBounce || failed.kind === "deferred";
-  return soft ? { ...softened(failed), dsn: "4.7.0" } : { ...failed, dsn: "5.7.0" };
 }
 
-/** The final reply. A challenge too many is answered with a cancellation. */
-async function exchange(
-  session: Session,
-  mechanism: Mechanism,
-  { credentials, settings }: { credentials: Credentials; settings: Settings },
-): Promise<PeerReply> {
-  const phase = "performing SASL authentication";
-  const timeoutMs = settings.timeouts.heloMs;
-  const initial = mechanism.initial?.(credentials).toString("base64");
-  const first = initial === undefined ? `AUTH ${mechanism.name}` : `AUTH ${mechanism.name} ${initial}`;
-  let reply = await session.command(first, phase, timeoutMs);
-  for (let n = 0; reply.code === 334; n++) {
-    const challenge = Buffer.from(reply.lines[0] ?? "", "base64");
-    const answer = mechanism.answer(credentials, challenge, n);
-    reply = await session.command(answer ? answer.toString("base64") : "*", phase, timeoutMs);
-    if (!answer) break;
+function failed(text: string): Verdict {
+  return ownVerdict("4.7.0", `SASL authentication failed; ${text}`);
+}
+
+function incompatible({ host }: Session): Verdict {
+  const what = "offered no compatible authentication mechanisms for this type of connection security";
+  return ownVerdict("4.7.0", `SASL authentication failed: server ${host} ${what}`);
+}
+
+function refused(session: Session, reply: PeerReply, { sasl }: Settings): Verdict {
+  const verdict = fromReply(reply, `SASL authentication failed; server ${session.host} said: ${reply.text}`);
+  return sasl.softBounce ? softened(verdict) : verdict;
+}
+
+class Exchange {
+  readonly #session: Session;
+  readonly #mechanism: Mechanism;
+  readonly #timeoutMs: number;
+  /** Postfix counts the login to the greeting. */
+  readonly #phase: string;
+
+  constructor(session: Session, mechanism: Mechanism, settings: Settings) {
+    this.#session = session;
+    this.#mechanism = mechanism;
+    this.#timeoutMs = settings.timeouts.heloMs;
+    this.#phase = `performing the ${settings.protocol === "lmtp" ? "LHLO" : "EHLO"} handshake`;
   }
-  return reply;
+
+  /** The final reply. Rejects SaslRefusal, after it has cancelled the exchange, and ConnectionError. */
+  async run(credentials: Credentials): Promise<PeerReply> {
+    const talk = this.#mechanism.talk(credentials, this.#session.target);
+    const initial = await talk.next();
+    let reply = await this.#begin(initial.done ? undefined : initial.value);
+    while (reply.code === 334) {
+      const next = await this.#next(talk, reply);
+      if (next === undefined) return this.#cancel();
+      reply = await this.#say(next.toString("base64"));
+    }
+    // A server that agrees before it has proved itself may be anybody.
+    const unproved = replyClass(reply) === 2 && this.#mechanism.proves && !(await isOver(talk));
+    if (unproved) throw new SaslRefusal("server does not prove that it knows the password");
+    return reply;
+  }
+
+  /** With the initial response, if the line has room for it. "=" is an empty one (RFC 4954 §4). */
+  async #begin(initial: Buffer | undefined): Promise<PeerReply> {
+    const command = `AUTH ${this.#mechanism.name}`;
+    if (initial === undefined) return this.#say(command);
+    const encoded = initial.length === 0 ? "=" : initial.toString("base64");
+    if (command.length + encoded.length + 3 <= MAX_COMMAND) return this.#say(`${command} ${encoded}`);
+    const reply = await this.#say(command);
+    return reply.code === 334 ? this.#say(encoded) : reply;
+  }
+
+  /** The answer to a challenge; undefined: there should be none. */
+  async #next(talk: ReturnType<Mechanism["talk"]>, reply: PeerReply): Promise<Buffer | undefined> {
+    try {
+      const next = await talk.next(Buffer.from(reply.lines[0] ?? "", "base64"));
+      return next.done ? undefined : next.value;
+    } catch (error) {
+      if (error instanceof SaslRefusal) await this.#cancel();
+      throw error;
+    }
+  }
+
+  #cancel(): Promise<PeerReply> {
+    return this.#say("*");
+  }
+
+  #say(line: string): Promise<PeerReply> {
+    return this.#session.command(line, this.#phase, this.#timeoutMs);
+  }
+}
+
+/** Whether the conversation has nothing more to say. */
+async function isOver(talk: ReturnType<Mechanism["talk"]>): Promise<boolean> {
+  const { done } = await talk.next(Buffer.alloc(0));
+  return done === true;
 }

@@ -77,7 +77,8 @@ export interface Settings {
     readonly enable: boolean;
     readonly softBounce: boolean;
     readonly passwordMaps: readonly string[];
-    readonly mechanisms: ReadonlySet<string>;
+    /** Upper case. */
+    readonly mechanisms: readonly string[];
     readonly options: ReadonlySet<string>;
     readonly tlsOptions: ReadonlySet<string>;
     readonly bySender: boolean;
@@ -166,9 +167,9 @@ function saslOf(params: Parameters, protocol: Protocol): Settings["sasl"] {
     enable: params.get(`${protocol}_sasl_auth_enable`),
     softBounce: params.get(`${protocol}_sasl_auth_soft_bounce`),
     passwordMaps: params.get(`${protocol}_sasl_password_maps`),
-    mechanisms: upper(params.get(`${protocol}_sasl_mechanism_filter`)),
-    options: new Set(params.get(`${protocol}_sasl_security_options`)),
-    tlsOptions: new Set(params.get(`${protocol}_sasl_tls_security_options`)),
+    mechanisms: [...upper(params.get(`${protocol}_sasl_mechanism_filter`))],
+    options: lower(params.get(`${protocol}_sasl_security_options`)),
+    tlsOptions: lower(params.get(`${protocol}_sasl_tls_security_options`)),
     bySender: params.get(`${protocol}_sender_dependent_authentication`),
   };
 }

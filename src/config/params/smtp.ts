@@ -103,8 +103,14 @@ function logins(p: Protocol) {
     sasl_auth_enable: bool("no", "Log in where the next hop offers AUTH and there is a password for it."),
     sasl_auth_soft_bounce: bool("yes", "Defer mail when the next hop refuses the login; no: return it."),
     sasl_password_maps: list("", "Tables of passwords: next hop (or mail exchanger, or sender) to user:password."),
-    sasl_mechanism_filter: list("", "Mechanisms that may be used; empty: all that are known."),
-    sasl_security_options: list("noplaintext, noanonymous", "Mechanisms not to use: noplaintext, noanonymous."),
+    sasl_mechanism_filter: list(
+      "",
+      "Mechanisms that may be used, `!` in front of those that may not; empty: all but EXTERNAL, OAUTHBEARER and XOAUTH2, which must be named.",
+    ),
+    sasl_security_options: list(
+      "noplaintext, noanonymous",
+      "Mechanisms not to use: noplaintext, noactive, nodictionary, noanonymous; mutual_auth: only those where the server proves itself.",
+    ),
     sasl_tls_security_options: list(`$${p}_sasl_security_options`, `${p}_sasl_security_options for TLS sessions.`),
     sender_dependent_authentication: bool("no", "Look passwords up by sender first."),
   };
