@@ -59,8 +59,19 @@ export class Prober implements AddressProber {
     }
   }
 
+  /** The probes under way have no answer any more: whoever asks next sends others, instead of waiting for these. */
   close(): void {
     this.#closed = true;
+    if (this.#pending.size === 0) return;
+    const { cache, log } = this.#options;
+    try {
+      for (const key of this.#pending) {
+        const record = cache().get(key);
+        if (record) cache().put(key, { ...record, probedMs: 0 });
+      }
+    } catch (error) {
+      log.warning(`address verification: cannot take probes back: ${printableUtf8((error as Error).message)}`);
+    }
   }
 
   async #probe(address: Address, key: string): Promise<void> {
