@@ -122,6 +122,12 @@ const CASES = [
     want: { kind: "none", why: "no TLSA records found" },
   },
   {
+    why: "addresses not signed, records asked for all the same",
+    target: target({ host: host(false) }),
+    force: true,
+    want: records("mx.test", true),
+  },
+  {
     why: "an alias that is bogus",
     target: target({ host: host(false, "real.test") }),
     dns: dnsWith({}, { "mx.test": TEMPORARY }),
@@ -137,7 +143,10 @@ const CASES = [
 for (const c of CASES) {
   test(`findDane() ${c.why}`, async () => {
     const dns = c.dns ?? dnsWith({ "mx.test:25": found(true, EE) });
-    assert.deepEqual(await findDane(c.target, { dns, mxMustBeSecure: c.mxMustBeSecure ?? false }), c.want);
+    assert.deepEqual(
+      await findDane(c.target, { dns, mxMustBeSecure: c.mxMustBeSecure ?? false, force: c.force ?? false }),
+      c.want,
+    );
   });
 }
 

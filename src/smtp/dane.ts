@@ -25,15 +25,20 @@ export interface DaneOptions {
   readonly dns: ValidatingDns;
   /** Whether an unsigned list of exchangers ends the matter (smtp_tls_dane_insecure_mx_policy = may, or dane-only). */
   readonly mxMustBeSecure: boolean;
+  /** TLSA records are asked for also where the host's addresses are not signed. */
+  readonly force?: boolean;
 }
 
 /** The TLSA records of a target whose lookups were validated. */
-export async function findDane(target: Target, { dns, mxMustBeSecure }: DaneOptions): Promise<DaneAnswer> {
+export async function findDane(
+  target: Target,
+  { dns, mxMustBeSecure, force = false }: DaneOptions,
+): Promise<DaneAnswer> {
   const { host, port, origin } = target;
   if (port === undefined || origin === undefined) return { kind: "none", why: "non DNSSEC destination" };
   const mxSecure = origin.mx?.secure ?? true;
   if (!mxSecure && mxMustBeSecure) return { kind: "none", why: "non DNSSEC destination" };
-  const bases = await baseNames(host, origin.host, dns);
+  const bases = await baseNames(host, origin.host, { dns, force });
   if (bases === "failed") return { kind: "failed" };
   for (const base of bases) {
     const answer = await dns.tlsa(base, port);
@@ -50,12 +55,12 @@ export async function findDane(target: Target, { dns, mxMustBeSecure }: DaneOpti
 async function baseNames(
   host: string,
   { secure, canonical }: NonNullable<Target["origin"]>["host"],
-  dns: ValidatingDns,
+  { dns, force }: { dns: ValidatingDns; force: boolean },
 ): Promise<readonly string[] | "failed"> {
   const name = ascii(host).toLowerCase().replace(/\.$/, "");
   const aliased = canonical !== name;
   if (secure) return aliased ? [canonical, name] : [name];
-  if (!aliased) return [];
+  if (!aliased || force) return force ? [name] : [];
   const alias = await dns.alias(name);
   if (alias.kind === "temporary") return "failed";
   return alias.kind === "found" && alias.secure === true ? [name] : [];

@@ -55,5 +55,5 @@ const HOSTS = [
   { host: "a.example.com", want: false },
 ];
 for (const c of HOSTS) {
-  test(`allowsHost() ${c.host}`, () => assert.equal(allowsHost({ ...GOOD, mode: "enforce" }, c.host), c.want));
+  test(`allowsHost() ${c.host}`, () => assert.equal(allowsHost(GOOD, c.host), c.want));
 }

@@ -42,7 +42,7 @@ export function parseStsPolicy(text: string): StsPolicy | { readonly problem: st
 }
 
 /** Whether the policy knows a mail exchanger (§4.1). `host`: A-labels. */
-export function allowsHost({ mx }: StsPolicy, host: string): boolean {
+export function allowsHost({ mx }: Pick<StsPolicy, "mx">, host: string): boolean {
   const name = host.toLowerCase().replace(/\.$/, "");
   return mx.some((pattern) => {
     if (!pattern.startsWith("*.")) return pattern === name;

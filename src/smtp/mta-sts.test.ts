@@ -304,6 +304,26 @@ const SCENES: readonly {
     want: UNVERIFIED,
     word: "Untrusted",
   },
+  {
+    why: "a daemon's entry: its exchangers and their names count",
+    policies: { "sts.test:$": "secure match=x.test policy_type=sts mx_host_pattern=mx.example.test" },
+    want: "sent",
+    word: "Verified",
+  },
+  {
+    why: "a daemon's entry: another exchanger",
+    policies: { "sts.test:$": "secure match=mx.example.test policy_type=sts mx_host_pattern=*.other.test" },
+    want: "deferred 4.7.5 host mx.example.test[127.0.0.1] is not in the MTA-STS policy of sts.test",
+  },
+  {
+    why: "a daemon's entry without enforcement: as it is written",
+    policies: {
+      "sts.test:$": "secure match=mx.example.test servername=hostname policy_type=sts mx_host_pattern=*.other.test",
+    },
+    settings: { smtp_tls_enforce_sts_mx_patterns: "no" },
+    want: "sent",
+    word: "Verified",
+  },
 ];
 for (const scene of SCENES) {
   test(`smtp_tls_mta_sts: ${scene.why}`, () =>

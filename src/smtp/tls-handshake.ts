@@ -144,7 +144,8 @@ function serverNameOf({ policy: { serverName }, dane }: PreparedTls, { target }:
 }
 
 function demandOf({ policy, dane }: PreparedTls, { target }: Session, { tls }: Settings): CertificateDemand {
-  if (dane) return { kind: "tlsa", records: dane.records, names: dane.names };
+  // Without records nothing matches.
+  if (policy.otherwise) return { kind: "tlsa", records: dane?.records ?? [], names: dane?.names ?? [] };
   if (policy.sts) return { kind: "names", names: [ascii(target.host)], multiLabel: false };
   const { multiLabel, digest } = tls.match;
   switch (policy.level) {

@@ -60,6 +60,26 @@ const GOOD: readonly { readonly in: string; readonly want: Readonly<Record<strin
     { in: "secure servername=hostname", want: { serverName: "hostname" }, why: "name in the handshake" },
     { in: "secure tafile=/a.pem tafile=/b.pem", want: { anchorFiles: ["/a.pem", "/b.pem"] }, why: "several anchors" },
     { in: "encrypt connection_reuse=yes connection_reuse=no", want: { reuse: false }, why: "the last counts" },
+    {
+      in: "secure match=.a.test servername=hostname policy_type=sts policy_domain=A.test { policy_string = version: STSv1 } {policy_string=mode: enforce} mx_host_pattern=*.a.test policy_ttl=86400",
+      want: {
+        level: "secure",
+        serverName: "hostname",
+        published: {
+          type: "sts",
+          domain: "a.test",
+          strings: ["version: STSv1", "mode: enforce"],
+          mxHosts: ["*.a.test"],
+          failure: undefined,
+        },
+      },
+      why: "what a daemon for MTA-STS tells",
+    },
+    {
+      in: "may policy_type=sts policy_failure=sts-webpki-invalid",
+      want: { published: { type: "sts", domain: undefined, strings: [], mxHosts: [], failure: "sts-webpki-invalid" } },
+      why: "a policy that could not be had",
+    },
   ];
 for (const c of GOOD) {
   test(`parseTlsPolicy() ${c.why}: ${c.in}`, () => {
@@ -86,6 +106,10 @@ const BAD = [
   { in: "encrypt protocols=TLSv9", want: 'W: Invalid TLS protocol "TLSv9" in "TLSv9"' },
   { in: "encrypt servername=a..b", want: 'W: "servername=a..b" specifies an invalid hostname' },
   { in: "encrypt tafile=/a", want: 'W: attribute "tafile" invalid at security level "encrypt"' },
+  { in: "may policy_type=tlsb", want: 'W: attribute "policy_type" has bad value: "tlsb"' },
+  { in: "may policy_failure=bad", want: 'W: attribute "policy_failure" has bad value: "bad"' },
+  { in: "may policy_ttl=1d", want: 'W: attribute "policy_ttl" has bad value: "1d"' },
+  { in: "may { match", want: 'W: malformed attribute/value pair "{"' },
   { in: "encrypt connection_reuse=maybe", want: 'W: attribute "connection_reuse" has bad value: "maybe"' },
 ];
 for (const c of BAD) {

@@ -8,6 +8,7 @@ import { type CipherGrade, parseTlsProtocols } from "../net/tls-context.ts";
 import type { TableOpener } from "../tables/table.ts";
 import type { Target } from "./session.ts";
 import { TLS_LEVELS, type TlsLevel, type TlsOffer, type TlsSettings } from "./tls-settings.ts";
+import type { TlsResultType } from "./tls-tally.ts";
 
 export interface TlsPolicy {
   readonly level: TlsLevel;
@@ -22,8 +23,19 @@ export interface TlsPolicy {
   readonly reuse?: boolean | undefined;
   /** The host's name must be in a certificate of a public CA (RFC 8461 §4); not enforced: it is only found out. */
   readonly sts?: { readonly enforced: boolean } | undefined;
+  /** What a lookup daemon for MTA-STS tells of the policy that the entry was made of (Postfix 3.10 TLSRPT_README). */
+  readonly published?: PublishedPolicy | undefined;
   /** At the dane levels: what is done where DANE does not apply, and where its records cannot be used. */
   readonly otherwise?: { readonly may: TlsPolicy; readonly encrypt: TlsPolicy } | undefined;
+}
+
+export interface PublishedPolicy {
+  readonly type: "sts" | "no-policy-found";
+  readonly domain: string | undefined;
+  readonly strings: readonly string[];
+  readonly mxHosts: readonly string[];
+  /** Why a policy of the domain could not be had. */
+  readonly failure: TlsResultType | undefined;
 }
 
 /** A policy, or why there is none that could be kept. `listed`: a policy table has it. */
@@ -73,7 +85,7 @@ async function lookUp(
 /** What main.cf says for every next hop. */
 export function defaultPolicy(settings: TlsSettings): PolicyResult {
   return completed(
-    { level: settings.level },
+    newEntry(settings.level),
     settings,
     settings.policyMapsName.replace("policy_maps", "security_level"),
   );
@@ -89,21 +101,41 @@ interface Entry {
   match?: readonly string[];
   anchorFiles?: readonly string[];
   reuse?: boolean;
+  readonly published: {
+    type?: PublishedPolicy["type"];
+    domain?: string;
+    failure?: TlsResultType;
+    readonly strings: string[];
+    readonly mxHosts: string[];
+  };
 }
 
 /** One value of a policy table: `level name=value …`. `where` begins each complaint. */
 export function parseTlsPolicy(text: string, settings: TlsSettings, where: string): PolicyResult {
-  const [word, ...attributes] = text.split(/[\s,]+/).filter(Boolean);
+  const [word, ...attributes] = wordsOf(text);
   if (word === undefined) return { problem: `${where}: invalid empty policy` };
   const level = TLS_LEVELS.find((known) => known === word.toLowerCase());
   if (level === undefined) return { problem: `${where}: invalid security level "${printableUtf8(word)}"` };
-  const entry: Entry = { level };
+  const entry = newEntry(level);
   if (level === "none") return completed(entry, settings, where); // Postfix warns of attributes and goes on
   for (const attribute of attributes) {
     const problem = readAttribute(entry, attribute);
     if (problem !== undefined) return { problem: `${where}: ${printableUtf8(problem)}` };
   }
   return completed(entry, settings, where);
+}
+
+function newEntry(level: TlsLevel): Entry {
+  return { level, published: { strings: [], mxHosts: [] } };
+}
+
+/** Words, and `{ name = text with blanks }` as one word without its braces. */
+function wordsOf(text: string): readonly string[] {
+  const words = text.match(/\{[^{}]*\}|[^\s,]+/g) ?? [];
+  return words.map((word) => {
+    const inside = /^\{\s*(.*?)\s*\}$/s.exec(word)?.[1];
+    return inside === undefined ? word : inside.replace(/^([^\s=]+)\s*=\s*/, "$1=");
+  });
 }
 
 /** Adds an attribute to the entry, or says what is wrong with it. */
@@ -158,12 +190,51 @@ const ATTRIBUTES: Readonly<Record<string, (entry: Entry, value: string) => strin
     entry.anchorFiles = [...(entry.anchorFiles ?? []), value];
     return undefined;
   },
+  policy_type(entry, value) {
+    const type = value.toLowerCase();
+    if (type !== "sts" && type !== "no-policy-found") return `attribute "policy_type" has bad value: "${value}"`;
+    entry.published.type = type;
+    return undefined;
+  },
+  policy_domain(entry, value) {
+    entry.published.domain = value.toLowerCase();
+    return undefined;
+  },
+  policy_string(entry, value) {
+    entry.published.strings.push(value);
+    return undefined;
+  },
+  mx_host_pattern(entry, value) {
+    entry.published.mxHosts.push(value.toLowerCase());
+    return undefined;
+  },
+  policy_ttl(_entry, value) {
+    return /^\d+$/.test(value) ? undefined : `attribute "policy_ttl" has bad value: "${value}"`;
+  },
+  policy_failure(entry, value) {
+    const failure = FAILURES.find((known) => known === value.toLowerCase());
+    if (failure === undefined) return `attribute "policy_failure" has bad value: "${value}"`;
+    entry.published.failure = failure;
+    return undefined;
+  },
   connection_reuse(entry, value) {
     if (!/^(?:yes|no)$/i.test(value)) return `attribute "connection_reuse" has bad value: "${value}"`;
     entry.reuse = value.toLowerCase() === "yes";
     return undefined;
   },
 };
+
+const FAILURES = [
+  "sts-policy-fetch-error",
+  "sts-policy-invalid",
+  "sts-webpki-invalid",
+  "validation-failure",
+] as const satisfies readonly TlsResultType[];
+
+function publishedOf({ published }: Entry): PublishedPolicy | undefined {
+  const { type, domain, strings, mxHosts, failure } = published;
+  return type && { type, domain, strings, mxHosts, failure };
+}
 
 function twice(name: string): string {
   return `attribute "${name}" is specified multiple times`;
@@ -200,6 +271,7 @@ function completed(entry: Entry, settings: TlsSettings, where: string): PolicyRe
     serverName,
     anchorFiles: entry.anchorFiles ?? anchors,
     reuse: entry.reuse,
+    published: publishedOf(entry),
   });
   const policy = at(level, level === "may" ? settings.may : settings.mandatory);
   if (level !== "dane" && level !== "dane-only") return { policy };

@@ -48,14 +48,22 @@ export type Prepared = PreparedTls | { readonly refused: Verdict } | undefined;
 
 /** undefined: TLS is not used. Rejects TableError. */
 export async function prepareTls(target: Target, parts: PrepareParts): Promise<Prepared> {
-  const { settings, tables, engine, log } = parts;
+  const { settings, tables, log } = parts;
   const found = await findTlsPolicy(tables, settings.tls, target);
   if ("problem" in found) return misconfigured(found.problem, log);
+  if (found.policy.published && !found.policy.otherwise)
+    return prepared(asPublished(found.policy, target, parts), target, parts);
   const byDane = await withDane(found.policy, target, parts);
   const chosen =
     found.listed || "refused" in byDane || byDane.dane ? byDane : await withSts(byDane.policy, target, parts);
+  const counted = found.listed || "refused" in chosen ? {} : { reported: unpublished(target, settings) };
+  return prepared({ ...counted, ...chosen }, target, parts);
+}
+
+/** The context that goes with what was chosen. */
+function prepared(chosen: Chosen, target: Target, { settings, engine, log, tally }: PrepareParts): Prepared {
   if ("refused" in chosen) return chosen;
-  const { policy, dane } = chosen;
+  const { policy, dane, reported } = chosen;
   if (settings.tls.wrapper && (policy.level === "none" || policy.level === "may")) {
     return misconfigured(`${settings.protocol}_tls_wrappermode requires level encrypt (or stronger)`, log);
   }
@@ -64,8 +72,7 @@ export async function prepareTls(target: Target, parts: PrepareParts): Promise<P
   if (policy.level === "none" || unneeded) return undefined;
   const context = engine.context(policy, dane && { certificates: anchorsOf(dane, engine) });
   if ("problem" in context) return misconfigured(context.problem, log);
-  const reported = found.listed || !parts.tally ? undefined : (chosen.reported ?? unpublished(target, settings));
-  return { policy, context, dane, reported };
+  return { policy, context, dane, reported: tally && reported };
 }
 
 function misconfigured(problem: string, log: Log): { readonly refused: Verdict } {
@@ -93,7 +100,7 @@ async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts):
   }
   const { insecureMx } = settings.tls.dane;
   const mxMustBeSecure = level === "dane-only" || insecureMx === "may";
-  const answer = await findDane(target, { dns, mxMustBeSecure });
+  const answer = await findDane(target, { dns, mxMustBeSecure, force: settings.tls.dane.force });
   switch (answer.kind) {
     case "failed":
       recordUnmet(parts, tlsaPolicy([], target, settings), { target, type: "dnssec-invalid" });
@@ -112,6 +119,25 @@ async function withDane(policy: TlsPolicy, target: Target, parts: PrepareParts):
   }
 }
 
+/** An entry that a daemon made of the domain's own policy (Postfix 3.10, smtp_tls_enforce_sts_mx_patterns). */
+function asPublished(policy: TlsPolicy, target: Target, parts: PrepareParts): Chosen {
+  const { published } = policy;
+  const domain = published?.domain ?? policyDomain(target, parts.settings.protocol);
+  if (published === undefined || domain === undefined) return { policy };
+  const { type, strings, mxHosts, failure } = published;
+  const reported: ReportedPolicy = { type, domain, strings, mxHosts };
+  if (failure) recordUnmet(parts, reported, { target, type: failure });
+  const enforced = parts.settings.tls.enforceStsMx && type === "sts" && policy.level === "secure" && mxHosts.length > 0;
+  if (!enforced) return { policy, reported };
+  if (!allowsHost({ mx: mxHosts }, ascii(target.host))) return { refused: unlisted(target, reported, parts) };
+  return { policy: { ...stsPolicy(policy, "enforce", policy.offer), anchorFiles: policy.anchorFiles }, reported };
+}
+
+function unlisted(target: Target, reported: ReportedPolicy, parts: PrepareParts): Verdict {
+  recordUnmet(parts, reported, { target, type: "validation-failure" });
+  return ownVerdict("4.7.5", `host ${formatHost(target)} is not in the MTA-STS policy of ${reported.domain}`);
+}
+
 /** The policy, or what the next hop's own says (RFC 8461 §5): only of domains, and only where it asks for more. */
 async function withSts(policy: TlsPolicy, target: Target, parts: PrepareParts): Promise<Chosen> {
   const { sts } = parts;
@@ -127,9 +153,7 @@ async function withSts(policy: TlsPolicy, target: Target, parts: PrepareParts): 
   const lines = ["version: STSv1", `mode: ${mode}`, ...mx.map((name) => `mx: ${name}`), `max_age: ${maxAgeS}`];
   const reported: ReportedPolicy = { type: "sts", domain, strings: lines, mxHosts: mx };
   if (mode === "enforce" && !allowsHost(answer.policy, ascii(target.host))) {
-    recordUnmet(parts, reported, { target, type: "validation-failure" });
-    const text = `host ${formatHost(target)} is not in the MTA-STS policy of ${domain}`;
-    return { refused: ownVerdict("4.7.5", text) };
+    return { refused: unlisted(target, reported, parts) };
   }
   return { policy: stsPolicy(policy, mode, parts.settings.tls.mandatory), reported };
 }

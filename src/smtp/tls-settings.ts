@@ -40,11 +40,15 @@ export interface TlsSettings {
   readonly dane: {
     /** What unsigned lists of exchangers mean for signed hosts. */
     readonly insecureMx: "dane" | "encrypt" | "may";
+    /** TLSA records are asked for also where a host's addresses are not signed. */
+    readonly force: boolean;
     /** Lookups are validated (smtp_dns_support_level = dnssec). */
     readonly dnssec: boolean;
   };
   /** Policies of domains are looked for (RFC 8461). */
   readonly mtaSts: boolean;
+  /** Names of exchangers in entries that were made of an MTA-STS policy count. */
+  readonly enforceStsMx: boolean;
   /** What is counted for reports (RFC 8460); undefined: nothing. */
   readonly report: { readonly skipResumed: boolean } | undefined;
   readonly own: OwnCertificateFiles;
@@ -95,9 +99,11 @@ export function tlsSettingsOf(params: Parameters, p: "smtp" | "lmtp"): TlsSettin
       verifyDepth: params.get(`${p}_tls_scert_verifydepth`),
     },
     dane: {
+      force: params.get(`${p}_tls_force_insecure_host_tlsa_lookup`),
       insecureMx: params.get("smtp_tls_dane_insecure_mx_policy"),
       dnssec: params.get(`${p}_dns_support_level`) === "dnssec",
     },
+    enforceStsMx: p === "smtp" && params.get("smtp_tls_enforce_sts_mx_patterns"),
     mtaSts: p === "smtp" && params.get("smtp_tls_mta_sts"),
     report: reportOf(params, p),
     own: ownFiles(params, p),

@@ -146,6 +146,7 @@ const DELIVERIES: readonly {
   { why: "expired", settings: SECURE, script: { certificate: pem("expired.pem") }, want: "certificate-expired" },
   { why: "another CA", settings: { ...SECURE, smtp_tls_CAfile: "cn.pem" }, want: "certificate-not-trusted" },
   { why: "a host that was named", settings: MAY, nexthop: "[mx.example.test]:$", want: undefined },
+  { why: "a policy of our own", settings: { smtp_tls_policy_maps: "inline:policy" }, want: undefined },
   { why: "no TLS wanted", settings: {}, want: undefined },
   { why: "reports are off", settings: { ...MAY, smtp_tlsrpt_enable: "no" }, want: undefined },
 ];
@@ -160,6 +161,7 @@ for (const row of DELIVERIES) {
         "dest.test": { mx: [{ preference: 1, exchange: "mx.example.test" }] },
         "mx.example.test": { a: ["127.0.0.1"] },
       },
+      tables: { "inline:policy": { [`dest.test:${peer.port}`]: "encrypt" } },
       tlsFiles: { read: (path) => ({ bytes: pem(path) }) },
       tally: {
         record({ domain, type }, failure) {

@@ -39,6 +39,10 @@ function demands(p: "smtp" | "lmtp", secureMatch: string) {
     tls_note_starttls_offer: bool("no", "Log the hosts that offer STARTTLS where TLS is not used."),
     tls_CAfile: file("", "PEM file with the CA certificates that servers' certificates may be signed by."),
     tls_CApath: file("", `Directory of PEM files with CA certificates, as smtpd_tls_CApath.`),
+    tls_force_insecure_host_tlsa_lookup: bool(
+      "no",
+      "Ask for TLSA records also where the host's addresses are not signed.",
+    ),
     tls_scert_verifydepth: int("9", { min: 1 }, "Most CA certificates above a server's."),
     tls_trust_anchor_file: file("", `PEM file of CA certificates, levels verify and secure trust only these instead.`),
     tls_verify_cert_match: list("hostname", "Names of which the certificate must have one at level verify."),
@@ -101,6 +105,12 @@ export const SMTP_TLS_PARAMETERS = {
     "Look for MTA-STS policies (RFC 8461) of next hops that are domains, where main.cf's level is may, encrypt or dane, and " +
       "no entry of smtp_tls_policy_maps and no TLSA record decides. Policies are kept in queue_directory.",
     { origin: "postern" },
+  ),
+  smtp_tls_enforce_sts_mx_patterns: bool(
+    "yes",
+    "Where an entry of smtp_tls_policy_maps says policy_type=sts and names exchangers (mx_host_pattern=): mail goes only to those, " +
+      "and the certificate must be for the exchanger's own name. As in later releases of Postfix.",
+    OURS,
   ),
   smtp_tlsrpt_enable: bool(
     "no",
