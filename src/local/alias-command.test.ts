@@ -52,6 +52,13 @@ const CASES: readonly {
     ...{ to: "prog", end: { kind: "exit", status: 9, output: "no\n" }, ran: 1, why: "another" },
     want: ['bounced 5.3.0 Command died with status 9: "/bin/prog -x a@b". Command output: no '],
   },
+  {
+    to: "prog",
+    end: { kind: "exit", status: 0, output: "thanks\n" },
+    want: [`sent 2.0.0 ${DONE}`],
+    ran: 1,
+    why: "success says nothing more",
+  },
   { to: "prog", end: { kind: "refused" }, want: [WAITS], ran: 1, why: "the master does not know it" },
 ];
 for (const c of CASES) {

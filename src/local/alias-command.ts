@@ -42,7 +42,7 @@ export async function deliverToCommand(
     warn(`alias ${alias}: "|${text}" needs a shell, or is no absolute path`);
     return deferred("4.3.5", "mail system configuration error");
   }
-  const told = { command: text, done: `delivered to command: ${text}` };
+  const told = { command: text, done: `delivered to command: ${text}`, quiet: true };
   const agent = createPipeAgent({ service: aliasService(alias), command, clock, told, ...pipes });
   const [outcome] = await agent.deliver({ ...request, recipients: [recipient] }, signal);
   if (!outcome) return deferred("4.3.0", "unknown mail transport error");

@@ -1,6 +1,6 @@
 /** Aliases and .forward files: what becomes of the recipient, who is forwarded to, and what is written on top. */
 import assert from "node:assert/strict";
-import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { RecipientDsn } from "../mail/dsn.ts";
@@ -302,82 +302,6 @@ test("an alias that branches at each of many levels is followed once", async (t)
   assert.deepEqual(told(await site.deliver("a0@here.test", FROM)), [
     "sent 2.0.0 forwarded as Q1",
     "Q1 from s@from.test to x@far.test",
-  ]);
-});
-
-interface ForwardCase {
-  readonly file?: string;
-  readonly text: string;
-  readonly mode?: number;
-  readonly to?: string;
-  readonly set?: Readonly<Record<string, string>>;
-  readonly want: readonly string[];
-  readonly log?: RegExp;
-  readonly why: string;
-}
-const TO_MAILDIR = ["sent 2.0.0 delivered to maildir"];
-const FORWARDS: readonly ForwardCase[] = [
-  { text: "x@far.test\n", want: ["sent 2.0.0 forwarded as Q1", "Q1 from s@from.test to x@far.test"], why: "away" },
-  { text: "", want: TO_MAILDIR, why: "an empty file" },
-  { text: "# x@far.test\n", want: TO_MAILDIR, why: "a file of comments" },
-  { text: "\\alice\n", want: TO_MAILDIR, why: "his own mailbox" },
-  {
-    text: "\\alice, alice, x@far.test\n",
-    want: ["sent 2.0.0 forwarded as Q1", "sent 2.0.0 delivered to maildir", "Q1 from s@from.test to x@far.test"],
-    why: "a copy to himself, once",
-  },
-  { text: "bob\n", want: ["sent 2.0.0 forwarded as Q1", "Q1 from s@from.test to bob@here.test"], why: "another user" },
-  { text: '"|/bin/true"\n', want: ["bounced 5.7.1 mail to command is restricted"], why: "a command" },
-  { text: "~/mbox\n", want: ["bounced 5.7.1 mail to file is restricted"], why: "a file" },
-  {
-    ...{ file: ".forward+ext", text: "x@far.test\n", to: "alice+ext" },
-    want: ["sent 2.0.0 forwarded as Q1", "Q1 from s@from.test to x@far.test"],
-    why: "for an extension",
-  },
-  { file: ".forward+ext", text: "x@far.test\n", want: TO_MAILDIR, why: "for an extension that is not there" },
-  {
-    ...{ text: "x@far.test\n", to: "alice+ext", set: { propagate_unmatched_extensions: "forward" } },
-    want: ["sent 2.0.0 forwarded as Q1", "Q1 from s@from.test to x+ext@far.test"],
-    why: "the extension goes along where it is to",
-  },
-  { text: "x@far.test\n", set: { forward_path: "" }, want: TO_MAILDIR, why: "switched off" },
-  {
-    ...{ text: "x@far.test\n", mode: 0o646, want: TO_MAILDIR, log: /^ABCDEF: file \S+\/\.forward is world writable$/ },
-    why: "one that everybody can write is ignored",
-  },
-  {
-    text: "x@far.test\n",
-    set: { forward_path: "/nowhere/$user $home/.forward" },
-    want: ["sent 2.0.0 forwarded as Q1", "Q1 from s@from.test to x@far.test"],
-    why: "the first path that exists",
-  },
-];
-for (const c of FORWARDS) {
-  test(`.forward ${c.why}`, async (t) => {
-    const site = siteOf(t, { settings: c.set ?? {} });
-    const path = join(site.home("alice"), c.file ?? ".forward");
-    writeFileSync(path, c.text);
-    chmodSync(path, c.mode ?? 0o644);
-    assert.deepEqual(told(await site.deliver(`${c.to ?? "alice"}@here.test`, FROM)), c.want);
-    assert.match(site.warnings.join("\n"), c.log ?? /^$/);
-    const delivered = c.want.join().includes("maildir") ? 1 : 0;
-    const maildir = join(site.home("alice"), "Maildir/new");
-    assert.equal(delivered === 0 ? 0 : readdirSync(maildir).length, delivered);
-  });
-}
-
-test(".forward of a user whom an alias names counts, and an extension cannot leave the home", async (t) => {
-  const site = siteOf(t, { settings: { alias_maps: "inline:{ {boss = alice} }" } });
-  writeFileSync(join(site.home("alice"), ".forward"), "x@far.test\n");
-  mkdirSync(join(site.home("alice"), ".forward+.."));
-  writeFileSync(join(site.home("bob"), "x"), "y@far.test\n");
-  assert.deepEqual(told(await site.deliver("alice+../../home-bob/x@here.test", FROM)), [
-    "sent 2.0.0 forwarded as Q1",
-    "Q1 from s@from.test to x@far.test",
-  ]);
-  assert.deepEqual(told(await site.deliver("boss@here.test", FROM)), [
-    "sent 2.0.0 <alice@here.test> forwarded as Q2",
-    "Q2 from s@from.test to x@far.test",
   ]);
 });
 

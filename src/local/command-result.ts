@@ -39,11 +39,20 @@ const ENHANCED_STATUS = /^([245])(\.\d{1,3}\.\d{1,3})(?:[ \t\n]+|$)/;
 /** Output that a success tells, in characters. */
 const MAX_SUCCESS_OUTPUT = 100;
 
-/** `command`: the program, for the text. `done`: the text of success. */
-export function commandResult(end: CommandEnd, { command, done }: { command: string; done: string }): Result {
+/** How texts name a command. */
+export interface CommandTexts {
+  /** In failures. */
+  readonly command: string;
+  /** The text of success. */
+  readonly done: string;
+  /** What it wrote is not told with success. */
+  readonly quiet?: boolean | undefined;
+}
+
+export function commandResult(end: CommandEnd, { command, done, quiet }: CommandTexts): Result {
   switch (end.kind) {
     case "exit":
-      return end.status === 0 ? success(end.output, done) : failure(end, command);
+      return end.status === 0 ? success(quiet === true ? "" : end.output, done) : failure(end, command);
     case "signal":
       return deferred("4.3.0", `Command died with signal ${end.signal}: "${command}"${outputOf(end.output)}`);
     case "timeLimit":

@@ -8,7 +8,7 @@ import type { PipeCommand } from "../config/pipe-command.ts";
 import { type Address, asAddress, formatAddress } from "../mail/address.ts";
 import type { DeliveryAgent, DeliveryRecipient, DeliveryRequest, RcptOutcome } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import { type CommandEnd, commandResult } from "./command-result.ts";
+import { type CommandEnd, type CommandTexts, commandResult } from "./command-result.ts";
 import { readHeader, wasDeliveredTo } from "./header-block.ts";
 import { LineRewriter } from "./line-rewriter.ts";
 import type { PipeValues } from "./pipe-arguments.ts";
@@ -30,7 +30,7 @@ export interface PipeAgentOptions extends PipeDoor {
   readonly command: PipeCommand;
   readonly clock: Clock;
   /** What texts call the command, and the text of success; undefined: as pipe(8). */
-  readonly told?: { readonly command: string; readonly done: string } | undefined;
+  readonly told?: CommandTexts | undefined;
 }
 
 /** What the master is told: values only, so that nothing but the command of master.cf can be run. */

@@ -43,6 +43,11 @@ pool: loop
 ext+a: e@far.test
 ext: f@far.test
 quoted: "two words"@far.test
+run: "|${directory}/end 0"
+thank: "|${directory}/end 0 thanks"
+refuse: "|${directory}/end 67 why"
+died: "|${directory}/end kill"
+dumped: "|${directory}/dump a b"
 `;
 
 const PIPES = (directory: string): Readonly<Record<string, string>> => ({
@@ -135,6 +140,8 @@ virtual_mailbox_maps = inline:{ {box@v.test = v/box/} {@v.test = v/all/} }
 virtual_uid_maps = static:${OWNER}
 virtual_gid_maps = static:${OWNER}
 bounce_queue_lifetime = 0
+allow_mail_to_commands = alias
+default_privs = daemon
 smtpd_reject_unlisted_recipient = no
 smtp_host_lookup = native
 `;
@@ -253,6 +260,7 @@ describe("delivery agents beside Postfix", {
     "ext+b",
     "quoted",
     "nosuchuser",
+    ...["run", "thank", "refuse", "died"],
   ];
   for (const name of SAME) {
     test(`alias ${name}: the same outcome, recipients and sender`, async () => {
@@ -330,6 +338,7 @@ describe("delivery agents beside Postfix", {
     { to: ["User+Ext@Plain.test"], why: "every macro" },
     { to: ["User+Ext@Flags.test"], why: "headers, folded" },
     { to: ["B@uucp.test", '"two words"@uucp.test'], why: "UUCP" },
+    { to: ["Dumped+x@peer.example.net"], why: "a command of an alias" },
     { to: ["a@crlf.test"], from: "", why: "the null sender and CRLF" },
     { to: ["a@many.test", "b@many.test"], why: "an argument for each recipient" },
   ];
@@ -339,7 +348,7 @@ describe("delivery agents beside Postfix", {
         const out = join(side.directory, "out");
         for (const file of readdirSync(out)) rmSync(join(out, file));
         const id = await send(side, to, from);
-        await logged(side, new RegExp(`pipe\\[\\d+\\]: ${id}: to=.*status=sent`));
+        await logged(side, new RegExp(`(?:pipe|local)\\[\\d+\\]: ${id}: to=.*status=sent`));
         const [file] = readdirSync(out).filter((each) => each.endsWith(".done"));
         assert.ok(file);
         const text = readFileSync(join(out, file), "latin1");

@@ -26,6 +26,8 @@ export interface SiteOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** Users with a home directory under the root. */
   readonly users?: readonly string[];
+  /** User ids in /etc/passwd; default: that of the test. */
+  readonly uidOf?: (user: string) => number;
   /** Other transports. */
   readonly agents?: Readonly<Record<string, DeliveryAgent>>;
   /** How commands end. */
@@ -46,7 +48,8 @@ export class Site {
     this.root = mkdtempSync(join(tmpdir(), "local-agent-"));
     const users = options.users ?? ["alice"];
     for (const user of users) mkdirSync(this.home(user));
-    const passwd = users.map((user) => `${user}:x:${process.getuid?.() ?? 0}:1::${this.home(user)}:/bin/sh\n`).join("");
+    const uidOf = options.uidOf ?? (() => process.getuid?.() ?? 0);
+    const passwd = users.map((user) => `${user}:x:${uidOf(user)}:1::${this.home(user)}:/bin/sh\n`).join("");
     const settings = { mydestination: "here.test", myorigin: "here.test", recipient_delimiter: "+", alias_maps: "" };
     const lists = options.listed === true ? {} : { local_recipient_maps: "" };
     const params = parametersOf({ ...settings, ...lists, ...options.settings });
