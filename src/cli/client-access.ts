@@ -7,13 +7,9 @@ import { type QueueDirectories, queueDirectories } from "../master/directories.t
 import type { QueueArgs } from "../master/protocol.ts";
 import { askControl, type ControlRequest } from "../net/control-socket.ts";
 import { PROOF_MODE } from "../pickup/user-list.ts";
-import { mainCfOf } from "./server-commands.ts";
+import { mainCfOf } from "./main-cf.ts";
+import { NotRunningError } from "./not-running.ts";
 import type { Terminal } from "./terminal.ts";
-
-/** Only a running server can answer. */
-export class NotRunningError extends Error {
-  override readonly name = "NotRunningError";
-}
 
 /** The request that every user may make; undefined: this is for operators. */
 export function clientRequest({ op, ids, after, limit, site }: QueueArgs): ControlRequest | undefined {

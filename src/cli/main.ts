@@ -3,49 +3,36 @@
 import { createInterface } from "node:readline/promises";
 import { text as readText } from "node:stream/consumers";
 import { DeniedError, TryAgainError } from "../net/control-socket.ts";
-import { runCheck } from "./check.ts";
-import { NotRunningError } from "./client-access.ts";
-import { postconf, user } from "./config-commands.ts";
-import { runDemo } from "./demo.ts";
-import { diff } from "./diff.ts";
-import { dkim } from "./dkim.ts";
-import { explain } from "./explain.ts";
-import { logrotate } from "./logrotate.ts";
-import { postsuper } from "./postsuper.ts";
-import { queue } from "./queue.ts";
-import { mailq, postcat, postqueue } from "./queue-commands.ts";
-import { sendmail } from "./sendmail.ts";
-import { abort, flush, reload, start, startForeground, status, stop } from "./server-commands.ts";
-import { newaliases, postalias, postmap } from "./table-commands.ts";
+import { NotRunningError } from "./not-running.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
-import { verify } from "./verify.ts";
 
-const COMMANDS: ReadonlyMap<string, Command> = new Map([
-  ["start", start],
-  ["start-fg", startForeground],
-  ["stop", stop],
-  ["abort", abort],
-  ["reload", reload],
-  ["status", status],
-  ["check", runCheck],
-  ["flush", flush],
-  ["logrotate", logrotate],
-  ["demo", runDemo],
-  ["postconf", postconf],
-  ["postmap", postmap],
-  ["postalias", postalias],
-  ["newaliases", newaliases],
-  ["postqueue", postqueue],
-  ["mailq", mailq],
-  ["postsuper", postsuper],
-  ["postcat", postcat],
-  ["sendmail", sendmail],
-  ["queue", queue],
-  ["user", user],
-  ["dkim", dkim],
-  ["explain", explain],
-  ["verify", verify],
-  ["diff", diff],
+/** Each is loaded when it is called: a `sendmail` that is started for every message needs little of all this. */
+const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, () => Promise<Command>>([
+  ["start", async () => (await import("./server-commands.ts")).start],
+  ["start-fg", async () => (await import("./server-commands.ts")).startForeground],
+  ["stop", async () => (await import("./server-commands.ts")).stop],
+  ["abort", async () => (await import("./server-commands.ts")).abort],
+  ["reload", async () => (await import("./server-commands.ts")).reload],
+  ["status", async () => (await import("./server-commands.ts")).status],
+  ["check", async () => (await import("./check.ts")).runCheck],
+  ["flush", async () => (await import("./server-commands.ts")).flush],
+  ["logrotate", async () => (await import("./logrotate.ts")).logrotate],
+  ["demo", async () => (await import("./demo.ts")).runDemo],
+  ["postconf", async () => (await import("./config-commands.ts")).postconf],
+  ["postmap", async () => (await import("./table-commands.ts")).postmap],
+  ["postalias", async () => (await import("./table-commands.ts")).postalias],
+  ["newaliases", async () => (await import("./table-commands.ts")).newaliases],
+  ["postqueue", async () => (await import("./queue-commands.ts")).postqueue],
+  ["mailq", async () => (await import("./queue-commands.ts")).mailq],
+  ["postsuper", async () => (await import("./postsuper.ts")).postsuper],
+  ["postcat", async () => (await import("./queue-commands.ts")).postcat],
+  ["sendmail", async () => (await import("./sendmail.ts")).sendmail],
+  ["queue", async () => (await import("./queue.ts")).queue],
+  ["user", async () => (await import("./config-commands.ts")).user],
+  ["dkim", async () => (await import("./dkim.ts")).dkim],
+  ["explain", async () => (await import("./explain.ts")).explain],
+  ["verify", async () => (await import("./verify.ts")).verify],
+  ["diff", async () => (await import("./diff.ts")).diff],
 ]);
 
 const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
@@ -82,9 +69,10 @@ export async function main(argv: readonly string[], programName: string): Promis
     terminal.stdout(USAGE);
     return name === undefined ? EXIT.usage : EXIT.done;
   }
-  const command = COMMANDS.get(name);
-  if (!command) return failed(terminal, name, "unknown command; see: postern help", EXIT.usage);
+  const load = COMMANDS.get(name);
+  if (!load) return failed(terminal, name, "unknown command; see: postern help", EXIT.usage);
   try {
+    const command = await load();
     return await command(args, terminal);
   } catch (error) {
     const text = options.verbose && error instanceof Error ? error.stack : (error as Error).message;

@@ -1,6 +1,7 @@
 /** cli/queue-commands.ts: postqueue(1), mailq, postcat(1). */
 import { parseQueueId } from "../mail/queue-id.ts";
 import type { QueueArgs } from "../master/protocol.ts";
+import { mainCfOf } from "./main-cf.ts";
 import { listQueue, type ReadMessage, readMessage, withQueue } from "./queue-access.ts";
 import {
   formatPostcatEnd,
@@ -10,7 +11,6 @@ import {
   formatQueueJson,
   formatQueueTotals,
 } from "./queue-format.ts";
-import { mainCfOf } from "./server-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 export const mailq: Command = (_args, terminal) => printQueue(terminal);

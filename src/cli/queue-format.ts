@@ -116,21 +116,24 @@ export function formatPostcatEnvelope(envelope: Envelope, listing: QueueListing)
   const name = postcatName(listing);
   const time = formatAsctime(envelope.arrivalMs);
   const { origin } = envelope;
-  const attributes: readonly (readonly [string, string | undefined])[] = [
-    ["log_ident", envelope.queueId],
-    ["sasl_method", origin.saslMethod],
-    ["sasl_username", origin.saslUsername],
-    ["sasl_sender", origin.saslSender],
-    ["log_client_name", origin.clientName],
-    ["log_client_address", origin.clientAddress],
-    ["log_helo_name", origin.helo],
-    ["log_protocol_name", origin.protocol],
-    ["client_name", origin.clientName],
-    ["client_address", origin.clientAddress],
-    ["helo_name", origin.helo],
-    ["protocol_name", origin.protocol],
-    ["encoding", envelope.body === "8BITMIME" ? "8bit" : "7bit"],
-  ];
+  const attributes: readonly (readonly [string, string | undefined])[] =
+    origin.uid !== undefined
+      ? [["rewrite_context", "local"]]
+      : [
+          ["log_ident", envelope.queueId],
+          ["sasl_method", origin.saslMethod],
+          ["sasl_username", origin.saslUsername],
+          ["sasl_sender", origin.saslSender],
+          ["log_client_name", origin.clientName],
+          ["log_client_address", origin.clientAddress],
+          ["log_helo_name", origin.helo],
+          ["log_protocol_name", origin.protocol],
+          ["client_name", origin.clientName],
+          ["client_address", origin.clientAddress],
+          ["helo_name", origin.helo],
+          ["protocol_name", origin.protocol],
+          ["encoding", envelope.body === "8BITMIME" ? "8bit" : "7bit"],
+        ];
   const lines = [`*** ENVELOPE RECORDS ${name} ***`, sizeRecord(listing, envelope), `message_arrival_time: ${time}`];
   lines.push(`create_time: ${time}`);
   for (const [key, value] of attributes) {

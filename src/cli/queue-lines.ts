@@ -28,6 +28,10 @@ export function formatMessage({ envelope, listing, content }: ReadMessage, nowMs
   const { origin } = envelope;
   const end = content.indexOf("\r\n\r\n");
   const header = (end < 0 ? content : content.slice(0, end)).replaceAll("\r\n", "\n");
+  const from =
+    origin.uid === undefined
+      ? `${origin.clientName}[${origin.clientAddress}] by ${origin.service}`
+      : `user ${origin.uid} of this machine`;
   const login = origin.saslUsername === undefined ? "" : `, logged in as ${printableUtf8(origin.saslUsername)}`;
   const lines = [
     `queue id   ${listing.queueId}`,
@@ -35,7 +39,7 @@ export function formatMessage({ envelope, listing, content }: ReadMessage, nowMs
     `arrived    ${formatAsctime(listing.arrivalMs)} (${formatAge(nowMs - listing.arrivalMs)} ago)`,
     `size       ${listing.sizeBytes} bytes`,
     `from       ${shown(listing.sender)}`,
-    `client     ${printableUtf8(`${origin.clientName}[${origin.clientAddress}]`)} by ${origin.service}${login}`,
+    `client     ${printableUtf8(from)}${login}`,
   ];
   for (const { address, reason } of listing.recipients) {
     lines.push(`to         ${shown(address)}`);

@@ -1,16 +1,16 @@
 /** cli/server-commands.ts: start, stop and talk to the master, as postfix(1) does. */
 import { spawn } from "node:child_process";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { hostname } from "node:os";
+import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { formatProblem } from "../config/check.ts";
-import { type LoadOptions, loadSnapshot, scopeOf, tentativeParameters } from "../config/load.ts";
+import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { queueDirectories, StartError } from "../master/directories.ts";
 import { Master } from "../master/master.ts";
 import type { WorkerStatus } from "../master/protocol.ts";
 import { askControl, DeniedError } from "../net/control-socket.ts";
 import { BindError } from "../net/listener.ts";
+import { mainCfOf, sourceOf } from "./main-cf.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 import { VERSION } from "./version.ts";
 
@@ -130,25 +130,9 @@ export async function controlPath(terminal: Terminal): Promise<string> {
   return path;
 }
 
-/** main.cf alone, even if master.cf or one of its own lines is broken; `unreadable` tells that it is not there. */
-export function mainCfOf(terminal: Terminal): ReturnType<typeof tentativeParameters> {
-  return tentativeParameters(sourceOf(terminal));
-}
-
 /** Directories of the configuration at hand, from main.cf as it is now. */
 export async function directoriesOf(terminal: Terminal) {
   return queueDirectories(await parametersOf(terminal));
-}
-
-function sourceOf(terminal: Terminal): LoadOptions {
-  return {
-    configDirectory: resolve(terminal.configDirectory),
-    generation: 0,
-    hostname: hostname(),
-    mailVersion: VERSION,
-    readFile: async (path) => readFileSync(path),
-    listDirectory: async (path) => readdirSync(path),
-  };
 }
 
 /** main.cf as it is now. Throws StartError where it cannot be read. */

@@ -153,6 +153,12 @@ test("mail for a gateway keeps its header; 8 bits are seen", async () => {
   assert.equal(delivered[0]?.envelope.body, "8BITMIME");
 });
 
+test("content_filter of the pickup service's own scope applies, and its copies", async () => {
+  drop("filtered");
+  await pickupWith({ settings: { content_filter: "smtp:[127.0.0.1]:10025" } }).wake();
+  assert.equal(delivered[0]?.envelope.filter, "smtp:[127.0.0.1]:10025");
+});
+
 test("an incomplete file is left alone, and removed when it is a day old", async () => {
   const file = new DropFile(maildrop);
   file.write(Buffer.from("postern-maildrop 1 "));

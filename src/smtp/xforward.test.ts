@@ -41,6 +41,12 @@ const CASES: readonly { announced?: string; origin?: Partial<Origin>; want: read
     ],
     why: "what another host told us",
   },
+  {
+    announced: ALL,
+    origin: { clientName: "localhost", clientAddress: "127.0.0.1", helo: undefined, uid: 1000 },
+    want: ["XFORWARD SOURCE=LOCAL"],
+    why: "a program of this machine, as Postfix 3.7 tells it",
+  },
 ];
 for (const c of CASES) {
   test(`xforwardCommands() ${c.why}`, () => {

@@ -14,6 +14,8 @@ const COMMANDS = [
  *  EHLO reply. */
 export function xforwardCommands(announced: string | undefined, envelope: Envelope): readonly string[] {
   const offered = new Set((announced ?? "").toUpperCase().split(/\s+/));
+  // A program of this machine is no client, and has no attributes of one.
+  if (envelope.origin.uid !== undefined) return offered.has("SOURCE") ? ["XFORWARD SOURCE=LOCAL"] : [];
   const values = attributesOf(originOf(envelope));
   return COMMANDS.flatMap((names) => {
     const words = names.filter((name) => offered.has(name)).map((name) => `${name}=${encodeXtext(values[name])}`);
