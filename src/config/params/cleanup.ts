@@ -96,7 +96,7 @@ export const CLEANUP_PARAMETERS = {
   duplicate_filter_limit: int(
     "1000",
     { min: 0 },
-    "How many recipients of a message are remembered to leave out duplicates; 0 means all.",
+    "How many recipients of a message, and addresses of one expansion of aliases, are remembered to leave out duplicates; 0: all.",
   ),
   enable_original_recipient: bool(
     "yes",

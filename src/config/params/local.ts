@@ -36,11 +36,6 @@ export const LOCAL_PARAMETERS = {
     "no",
     "An alias without an owner- companion that stands in one that has it does not keep that owner.",
   ),
-  duplicate_filter_limit: int(
-    "1000",
-    { min: 0 },
-    "The most addresses of one expansion of aliases that are remembered, so that nobody gets the mail twice; 0: no limit.",
-  ),
   forward_path: text(
     "$home/.forward${recipient_delimiter}${extension}, $home/.forward",
     "Files in which a user says where his mail goes; the first that exists counts. $home, $user, $shell, $local, $domain, " +
