@@ -1,7 +1,9 @@
 /** Real handshakes with a server that shows certificates of net/testdata/servers: outcome, log lines, what the server saw.
  *  Postfix 3.7's posttls-finger logs the same lines for the same certificates. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { test } from "node:test";
 import type { FileBytes } from "../net/tls-files.ts";
 import { FakePeer, type PeerScript } from "./testdata/fake-peer.ts";
@@ -365,3 +367,43 @@ test("connection_reuse=no in the table ends the connection after each delivery",
     assert.equal(setting.peer.connections, 2);
   });
 });
+
+const SOCKETS = [
+  { level: "may", want: "sent", handshakes: 0, why: "encryption that nobody demands is not used" },
+  { level: "encrypt", want: "sent", handshakes: 1, why: "demanded encryption is used" },
+  { level: "secure", want: UNVERIFIED, handshakes: 1, why: "the certificate must be for $myhostname" },
+  {
+    level: "dane",
+    want: "deferred 4.7.5 client TLS configuration problem",
+    handshakes: 0,
+    why: "there is no name to look up",
+  },
+];
+for (const row of SOCKETS) {
+  test(`lmtp_tls_security_level = ${row.level} over a UNIX-domain socket: ${row.why}`, async () => {
+    const directory = mkdtempSync(join(tmpdir(), "postern-lmtp-"));
+    const path = join(directory, "lmtp");
+    const peer = await FakePeer.start({ features: ["STARTTLS"], certificate: pem("mx.pem"), lmtp: true, path });
+    const world = createWorld({
+      nexthop: `unix:${path}`,
+      settings: {
+        lmtp_tls_security_level: row.level,
+        lmtp_tls_CAfile: "root.pem",
+        lmtp_dns_support_level: "dnssec",
+        myhostname: "me.test",
+      },
+      protocol: "lmtp",
+      tlsFiles: TLS_FILES,
+    });
+    try {
+      const [result] = await world.deliver({});
+      assert.equal(result?.kind === "sent" ? "sent" : `${result?.kind} ${result?.dsn} ${result?.text}`, row.want);
+      if (row.handshakes === 0) assert.equal(peer.commands().includes("STARTTLS"), false);
+      else assert.ok(peer.commands().includes("STARTTLS"));
+    } finally {
+      await world.agent.close();
+      await peer.stop();
+      rmSync(directory, { recursive: true });
+    }
+  });
+}

@@ -19,6 +19,8 @@ export interface PeerScript {
   readonly brokenTls?: boolean;
   /** PEM with the key and chain to show instead of the self-signed one for "localhost". */
   readonly certificate?: Uint8Array;
+  /** Listens on this UNIX-domain socket. */
+  readonly path?: string;
   readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
   /** Begins with TLS. */
   readonly wrapper?: boolean;
@@ -56,7 +58,10 @@ export class FakePeer {
 
   static async start(script: PeerScript = {}): Promise<FakePeer> {
     const peer = new FakePeer(script);
-    await new Promise<void>((resolve) => peer.#server.listen(0, "127.0.0.1", resolve));
+    await new Promise<void>((resolve) => {
+      if (script.path === undefined) peer.#server.listen(0, "127.0.0.1", resolve);
+      else peer.#server.listen(script.path, resolve);
+    });
     return peer;
   }
 
