@@ -4,6 +4,7 @@ import type { MessageContent } from "../mail/delivery.ts";
 import type { ClientConnection } from "../net/client-connection.ts";
 import { OutgoingLines } from "./outgoing-lines.ts";
 import type { Settings } from "./settings.ts";
+import { TimeBudget } from "./time-budget.ts";
 
 /** Corked output is let go at this size. */
 const FLUSH_BYTES = 64 * 1024;
@@ -34,33 +35,4 @@ export async function writeContent(
   connection.uncork();
   if (slow) await budget.spend(slow);
   return { broken: lines.broken };
-}
-
-/** How long the peer may still take (smtp_min_data_rate): time that it lets us wait is spent, bytes that it takes are earned,
- *  never above the limit. Without per-request deadlines each wait has the whole limit. */
-class TimeBudget {
-  readonly #limitMs: number;
-  readonly #msPerByte: number;
-  readonly #now: () => number;
-  #leftMs: number;
-
-  constructor(settings: Settings, now: () => number) {
-    this.#limitMs = this.#leftMs = settings.timeouts.dataXferMs;
-    this.#msPerByte = settings.perRequestDeadline ? 1000 / settings.minDataRate : 0;
-    this.#now = now;
-  }
-
-  get leftMs(): number {
-    return Math.max(1, this.#leftMs);
-  }
-
-  async spend(wait: Promise<void>): Promise<void> {
-    const began = this.#now();
-    await wait;
-    if (this.#msPerByte > 0) this.#leftMs -= this.#now() - began;
-  }
-
-  earn(bytes: number): void {
-    this.#leftMs = Math.min(this.#limitMs, this.#leftMs + bytes * this.#msPerByte);
-  }
 }

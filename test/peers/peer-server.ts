@@ -11,6 +11,7 @@
  *    bytes TEXT         the line, byte by byte           part TEXT   without a line end
  *    trickle TEXT       a byte each 250 ms               repeat N TEXT   the line N times
  *    flood N            N bytes without a line end
+ *    sip                from here on wait 20 ms after each chunk that is read
  *    tls                TLS handshake as the server      nontls TEXT  reads the ClientHello, answers with text, closes
  *    refuse             (connect) nothing listens there */
 import { createServer, type Server, type Socket } from "node:net";
@@ -18,6 +19,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { TEST_CERT, TEST_KEY } from "../../src/smtp/testdata/certificate.ts";
 import { type Peer, type Rule, unescapeText } from "./peer-file.ts";
+
+const SIP_MS = 20;
 
 /** What one server has seen and said. */
 export interface Account {
@@ -217,6 +220,9 @@ class Conversation {
       case "reset":
         this.#raw.resetAndDestroy();
         return false;
+      case "sip":
+        this.#sip();
+        return true;
       case "tls":
         return this.#secure();
       case "nontls":
@@ -226,6 +232,15 @@ class Conversation {
       default:
         return this.#text(word, rest, action);
     }
+  }
+
+  /** Each chunk is followed by a pause. */
+  #sip(): void {
+    const socket = this.#socket;
+    socket.on("data", () => {
+      socket.pause();
+      setTimeout(() => socket.resume(), SIP_MS);
+    });
   }
 
   async #text(word: string, rest: string, action: string): Promise<boolean> {

@@ -12,6 +12,7 @@ import { type Account, newAccount, PeerServer } from "./peer-server.ts";
 
 /** For one delivery; a peer that takes longer has found a wait without a limit. */
 const LIMIT_MS = 20_000;
+const CHUNK_BYTES = 64 * 1024;
 /** For the connections to be closed after the agent. */
 const CLOSE_MS = 5_000;
 
@@ -79,7 +80,7 @@ async function deliver(world: World, words: DeliveryWords): Promise<readonly Rcp
     return await world.deliver({
       recipients: words.to.map(addressOf),
       ...(words.from === undefined ? {} : { sender: words.from }),
-      ...(words.content === undefined ? {} : { content: [Buffer.from(words.content, "latin1")] }),
+      ...(words.content === undefined ? {} : { content: chunksOf(Buffer.from(words.content, "latin1")) }),
       smtputf8: words.smtputf8,
       signal: abort.signal,
     });
@@ -87,6 +88,13 @@ async function deliver(world: World, words: DeliveryWords): Promise<readonly Rcp
     clearTimeout(limit);
     assert.ok(!abort.signal.aborted, "the delivery did not end");
   }
+}
+
+/** As the queue gives it. */
+function chunksOf(bytes: Buffer): readonly Buffer[] {
+  const chunks = [];
+  for (let at = 0; at < bytes.length; at += CHUNK_BYTES) chunks.push(bytes.subarray(at, at + CHUNK_BYTES));
+  return chunks;
 }
 
 function addressOf(word: string): string {
