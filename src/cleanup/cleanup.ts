@@ -1,9 +1,11 @@
 /** cleanup/cleanup.ts: the interface between smtpd and the room that makes messages (design §5 steps 7-8). */
+
 import type { Awaitable } from "../base/awaitable.ts";
 import type { Address } from "../mail/address.ts";
 import type { TlsSession } from "../mail/client.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
+import type { MilterSession } from "../milter/milters.ts";
 
 /** One message being received. Bytes are un-stuffed and have CRLF line ends. */
 export interface IncomingMessage {
@@ -36,6 +38,8 @@ export interface MessageOptions {
   readonly prepend: readonly string[];
   /** "submission": complete Date, Message-ID, From; "mx": Received only. */
   readonly role: "submission" | "mx";
+  /** Asked at the end; undefined: there are none. */
+  readonly milters?: MilterSession | undefined;
   /** The sender's name, for a From field that is missing (sendmail -F). */
   readonly fullName?: string | undefined;
 }

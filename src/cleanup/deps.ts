@@ -11,7 +11,7 @@ import type { ContentChecks } from "./content-checks.ts";
 
 export interface CleanupDeps {
   readonly params: Parameters;
-  readonly store: Pick<QueueStore, "beginBody" | "append">;
+  readonly store: Pick<QueueStore, "beginBody" | "append" | "readBody">;
   readonly log: Log;
   /** undefined: addresses are queued as they come (no_address_mappings). */
   readonly mapping?: {

@@ -28,6 +28,7 @@ function memoryStore(fail?: QueueError) {
         abort: async () => undefined,
       };
     },
+    readBody: (body: StoredBody) => (body.kind === "inline" ? [body.bytes] : []),
     append: async (message: NewMessage) => {
       if (fail) throw fail;
       appended.push(message);

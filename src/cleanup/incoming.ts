@@ -8,6 +8,7 @@ import type { Address } from "../mail/address.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
+import type { MilterSession } from "../milter/milters.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
@@ -17,6 +18,7 @@ import { ContentVerdict } from "./content-verdict.ts";
 import type { CleanupDeps } from "./deps.ts";
 import { fieldValue, type HeaderField, HeaderIntake, parseFields } from "./header-block.ts";
 import { type MappedEnvelope, mapEnvelope, peelRecipients, unmapped } from "./map-envelope.ts";
+import { passMilters } from "./milter-stage.ts";
 import { messageId, missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
@@ -33,13 +35,13 @@ interface Prepared {
 export class Incoming implements IncomingMessage {
   readonly #deps: CleanupDeps;
   readonly #options: MessageOptions;
-  readonly #body: BodyWriter;
+  #body: BodyWriter;
   readonly #log: Log;
   /** undefined: nothing is checked. */
   readonly #inspection: ContentInspection | undefined;
   readonly #verdict: ContentVerdict | undefined;
   /** undefined: the message is not signed. */
-  readonly #signing: Signing | undefined;
+  #signing: Signing | undefined;
   /** Until the header section has ended. */
   #intake: HeaderIntake | undefined = new HeaderIntake();
   /** With our own on top. */
@@ -144,12 +146,16 @@ export class Incoming implements IncomingMessage {
 
   async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {
     const completed = this.#completeFields(fields, mapped.sender);
-    const complete = this.#signing ? await this.#sign(completed, this.#signing) : completed;
-    if (complete === undefined) return this.finish({ hold, discard: false });
     try {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
-      const { claimed, message } = await this.#append(complete, body, { mapped, hold });
+      const { milters } = this.#options;
+      const whole = { fields: completed, mapped, hold };
+      const passed = milters ? await this.#passMilters(milters, whole, body) : { ...whole, body };
+      if (passed === undefined) return this.finish({ hold, discard: !this.#refusal });
+      const signed = this.#signing ? await this.#sign(passed.fields, this.#signing) : passed.fields;
+      if (signed === undefined) return this.finish({ hold, discard: false });
+      const { claimed, message } = await this.#append(signed, passed.body, passed);
       if (claimed) this.#deps.arrived(claimed);
       else if (!message.hold) this.#deps.poke();
       return { kind: "queued" };
@@ -157,6 +163,38 @@ export class Incoming implements IncomingMessage {
       if (!(error instanceof QueueError)) throw error;
       if (!error.undecided) await this.abort();
       return this.#storageFailed(error);
+    }
+  }
+
+  /** undefined: the message is refused, or to be discarded. */
+  async #passMilters(
+    milters: MilterSession,
+    { fields, mapped, hold }: Prepared,
+    body: StoredBody,
+  ): Promise<(Prepared & { readonly body: StoredBody }) | undefined> {
+    const { store, mapping, signer } = this.#deps;
+    const holder = { writer: this.#body };
+    const input = { fields, prepended: this.#options.prepend.length, mapped, writer: this.#body, body };
+    try {
+      const { envelope } = this.#options;
+      const out = await passMilters(
+        input,
+        {
+          ...{ milters, store, log: this.#log, envelope },
+          rewrite: mapping?.rewrite ?? ((address) => address),
+          expand: async (address) => mapping?.mappings.expand(address) ?? [address],
+        },
+        holder,
+      );
+      if (out.refusal) this.#refuse(out.refusal);
+      if (out.refusal || out.discard) return undefined;
+      if (out.body !== body && this.#signing && signer) {
+        this.#signing = signer.begin();
+        for await (const chunk of store.readBody(out.body)) this.#signing.update(chunk);
+      }
+      return { fields: out.fields, mapped: out.mapped, hold: hold || out.hold, body: out.body };
+    } finally {
+      this.#body = holder.writer;
     }
   }
 

@@ -10,6 +10,7 @@ import { GENERAL_PARAMETERS } from "./params/general.ts";
 import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
+import { MILTER_PARAMETERS } from "./params/milter.ts";
 import { PICKUP_PARAMETERS } from "./params/pickup.ts";
 import { POLICY_PARAMETERS } from "./params/policy.ts";
 import { PROXY_PARAMETERS } from "./params/proxy.ts";
@@ -37,6 +38,7 @@ export const REGISTRY = {
   ...REWRITE_PARAMETERS,
   ...CLEANUP_PARAMETERS,
   ...DKIM_PARAMETERS,
+  ...MILTER_PARAMETERS,
   ...QUEUE_PARAMETERS,
   ...QMGR_PARAMETERS,
   ...SMTP_PARAMETERS,

@@ -10,6 +10,7 @@ import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.t
 import { createSigner } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { AddressProber } from "../mail/address-prober.ts";
+import { createMilters } from "../milter/milters.ts";
 import { createPolicyServers } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import { createBeforeQueueFilter } from "../proxy/create.ts";
@@ -106,6 +107,7 @@ export function wireService(
     }),
     ...sharedParts(kit, syslogName),
     resolver,
+    milters: createMilters(params, { deadlines: kit.deadlines }),
     // On a submission service nobody has to be let in for that: no other server calls there.
     probeSender: serviceRole(params) === "mx" ? probeSender(params, resolver) : undefined,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,

@@ -67,7 +67,7 @@ const open = () =>
 interface Change {
   readonly settings?: Readonly<Record<string, string>>;
   /** The store that cleanup writes to. */
-  readonly store?: Pick<QueueStore, "beginBody" | "append">;
+  readonly store?: Pick<QueueStore, "beginBody" | "append" | "readBody">;
   readonly arrived?: (message: ClaimedMessage) => void;
   readonly clock?: Clock;
 }
@@ -283,6 +283,7 @@ test("mail waits while the disk is full, and is taken under the same id", async 
   drop("wait");
   const full = {
     beginBody: store.beginBody.bind(store),
+    readBody: store.readBody.bind(store),
     append: () => Promise.reject(new QueueError("full", { full: true })),
   };
   await pickupWith({ store: full }).wake();
@@ -305,6 +306,7 @@ test("a file that cannot be removed keeps its message from the scheduler, until 
   const pickup = pickupWith({
     store: {
       beginBody: store.beginBody.bind(store),
+      readBody: store.readBody.bind(store),
       append: async (message, options) => {
         const appended = await store.append(message, options);
         renameSync(claimed, `${claimed}.away`);
@@ -327,6 +329,7 @@ test("a file that cannot be removed keeps its message from the scheduler, until 
 async function dieBehindCommit(): Promise<void> {
   const dying = {
     beginBody: store.beginBody.bind(store),
+    readBody: store.readBody.bind(store),
     append: async (message: Parameters<QueueStore["append"]>[0], options: { readonly claim: boolean }) => {
       await store.append(message, options);
       throw new QueueError("the process has ended", {});

@@ -30,7 +30,7 @@ export function contentBehind(sizeBytes: number, fetch: () => Promise<ContentPar
   };
 }
 
-async function* readChunks(path: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
+export async function* readChunks(path: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
   try {
     await using handle = await open(path, "r");
     for (let left = sizeBytes; left > 0; ) {

@@ -8,7 +8,7 @@ import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { adminOf, askOne, contentIn, retime, type ShardAccess } from "./admin.ts";
 import { ContentDirectory, SpillingBody } from "./body-writer.ts";
-import { contentAtHand, contentBehind } from "./content.ts";
+import { contentAtHand, contentBehind, readChunks } from "./content.ts";
 import type { ClaimedRow, ForwardRow, MessageRow } from "./delivery-rows.ts";
 import { checkQueueDirectory, shardName } from "./directory.ts";
 import { asQueueError } from "./faults.ts";
@@ -28,6 +28,7 @@ import {
   type QueueStore,
   type Retiming,
   type Settlement,
+  type StoredBody,
 } from "./store.ts";
 import { StoreClient } from "./store-client.ts";
 
@@ -109,6 +110,10 @@ class SqliteStore implements QueueStore, ShardAccess {
 
   beginBody(queueId: QueueId): BodyWriter {
     return new SpillingBody(this.#contents, { queueId, inlineLimit: this.#options.inlineLimit });
+  }
+
+  readBody(body: StoredBody): AsyncIterable<Uint8Array> | Iterable<Uint8Array> {
+    return body.kind === "inline" ? [body.bytes] : readChunks(join(this.#contents.path, body.name), body.sizeBytes);
   }
 
   async append(message: NewMessage, options: { readonly claim: boolean }): Promise<ClaimedMessage | undefined> {

@@ -151,6 +151,8 @@ export interface QueueStore extends QueueAdmin {
   /** Newest id time ever stored in the own shard: floor of the allocator. */
   readonly floorMicros: number;
   beginBody(queueId: QueueId): BodyWriter;
+  /** The bytes of a body that was finished and not appended yet. Iterating rejects QueueError. */
+  readBody(body: StoredBody): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   /** Commits one message and hands it back claimed if `claim`, so the hot path never reads what it has just written. */
   append(message: NewMessage, options: { readonly claim: boolean }): Promise<ClaimedMessage | undefined>;
   /** Claims due recipients of one lane, oldest due first, grouped by message. */

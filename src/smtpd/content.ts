@@ -7,6 +7,7 @@ import type { QueueId } from "../mail/queue-id.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
 import { FilteredMessage, logFilterAnswer } from "./filtering.ts";
+import { milterData } from "./milters.ts";
 import { answer, type HandlerResult, replyWith } from "./result.ts";
 import type { Session } from "./session.ts";
 import type { Transaction } from "./transaction.ts";
@@ -27,11 +28,13 @@ export async function beginContent(session: Session, command: "DATA" | "BDAT"): 
   const facts = session.facts(command, only === undefined ? {} : { recipient: only });
   const decided = session.access.atData(facts);
   const denied = applyVerdict(session, decided instanceof Promise ? await decided : decided);
-  const found = denied ? undefined : headerRole(session);
+  const asked = denied ?? milterData(session);
+  const unwanted = asked instanceof Promise ? await asked : asked;
+  const found = unwanted ? undefined : headerRole(session);
   const role = found instanceof Promise ? await found : found;
   if (role === undefined) {
     session.recipient = undefined;
-    return { refused: denied ?? reply(451, "4.3.0", "Temporary lookup failure") };
+    return { refused: unwanted ?? reply(451, "4.3.0", "Temporary lookup failure") };
   }
   const begun = transaction.filtered ? await beginFiltered(session, transaction, role) : undefined;
   return begun ?? { message: session.options.cleanup.begin(messageOptions(session, transaction, role)) };
@@ -106,6 +109,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
     tls: session.tls,
     prepend: transaction.prepend,
     role,
+    milters: transaction.filtered ? undefined : session.milters,
   };
 }
 

@@ -2,7 +2,7 @@
  *  does is in commands/. */
 import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import { escapeControls } from "../mail/printable.ts";
-import { reply } from "../mail/reply.ts";
+import { type Reply, reply } from "../mail/reply.ts";
 import { hideCredentials, hideInitialResponse, LIMIT_EXCEEDED } from "./commands/auth.ts";
 import type { CommandSpec } from "./commands/spec.ts";
 import { findCommand, UNKNOWN_COMMAND } from "./commands.ts";
@@ -11,6 +11,7 @@ import { dataError } from "./data-error.ts";
 import { looksLikeHeader } from "./forbidden-commands.ts";
 import { identify } from "./identify.ts";
 import { clientFields, sessionFields } from "./log-fields.ts";
+import { milterConnect, milterUnknown, startMilters } from "./milters.ts";
 import type { HandlerResult, Lost } from "./result.ts";
 import type { ClientLine, Session } from "./session.ts";
 import { softened } from "./soft-bounce.ts";
@@ -41,6 +42,7 @@ export async function converse(session: Session): Promise<void> {
     ...session.tally.fields(),
   }));
   await session.abandonContent();
+  session.milters?.quit();
   await session.connection.close();
 }
 
@@ -69,10 +71,25 @@ export async function welcome(session: Session): Promise<boolean> {
     session.errors++;
     return !(await deliver(session, { kind: "reply", reply: refused }));
   }
+  startMilters(session);
+  const asked = milterConnect(session);
+  const unwanted = asked instanceof Promise ? await asked : asked;
+  if (unwanted && unwanted.code !== 421 && unwanted.code < 500) session.errors++;
+  else if (unwanted) return unwelcome(session, unwanted);
   if (isOutOfTurn(session, "CONNECT")) return false;
   const greeted = session.respond(reply(220, undefined, session.settings.banner));
   if (greeted instanceof Promise) await greeted;
   return true;
+}
+
+/** A Milter refuses the client: it is told so now for good, or, after a 4xx, at each command. False: the session is over. */
+async function unwelcome(session: Session, { code }: Reply): Promise<boolean> {
+  const { hostname } = session.settings;
+  const refusal =
+    code === 421
+      ? reply(421, undefined, `${hostname} Service unavailable - try again later`)
+      : reply(554, undefined, `${hostname} ESMTP not accepting connections`);
+  return !(await deliver(session, { kind: "reply", reply: refusal }));
 }
 
 /** Commands, one after the other. */
@@ -160,7 +177,16 @@ function execute(session: Session, command: Command): Awaitable<boolean> {
   }
   session.where = command.known === undefined ? "UNKNOWN" : command.verb;
   if ((session.protocol !== "ESMTP" || spec.endsGroup) && isOutOfTurn(session, session.where)) return true;
-  return whenKnown(spec.run(session, command.args), (result) => conclude(session, spec, result));
+  if (command.known === undefined && session.milters) {
+    return whenKnown(milterUnknown(session, command.verb), (refused) =>
+      refused ? deliver(session, { kind: "reply", reply: refused }) : run(session, spec, command.args),
+    );
+  }
+  return run(session, spec, command.args);
+}
+
+function run(session: Session, spec: CommandSpec, args: string): Awaitable<boolean> {
+  return whenKnown(spec.run(session, args), (result) => conclude(session, spec, result));
 }
 
 /** What the command's result means for the counters, and its reply. True: the session is over. */

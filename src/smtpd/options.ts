@@ -1,4 +1,5 @@
 /** smtpd/options.ts: what the composition root gives to an SMTP service, and what it gets. */
+
 import type { AccessPolicy } from "../access/access.ts";
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
@@ -9,6 +10,7 @@ import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type { ProbeSender } from "../mail/probe-sender.ts";
 import type { QueueId } from "../mail/queue-id.ts";
+import type { Milters } from "../milter/milters.ts";
 import type { Socket } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
 import type { BeforeQueueFilter } from "../proxy/filter.ts";
@@ -38,6 +40,8 @@ export interface SmtpdOptions {
   readonly cleanup: Cleanup;
   /** smtpd_proxy_filter: gets messages in the place of cleanup; undefined: none. */
   readonly filter?: BeforeQueueFilter | undefined;
+  /** smtpd_milters; undefined: none. */
+  readonly milters?: Milters | undefined;
   nextQueueId(): QueueId;
   readonly resolver: AddressResolver;
   /** Who sends our address probes: mail to it is taken from everybody. undefined: nobody. */

@@ -9,8 +9,10 @@ import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from ".
 import type { ForwardedOrigin } from "../mail/envelope.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { formatReply, type Reply } from "../mail/reply.ts";
+import type { MilterSession } from "../milter/milters.ts";
 import type { Connection } from "../net/connection.ts";
 import type { ServerTls } from "../net/tls-context.ts";
+import type { Route } from "../rewrite/resolve.ts";
 import type { Chunks } from "./chunk-reader.ts";
 import { ClientLimits } from "./client-limits.ts";
 import type { ListAnswer } from "./client-matcher.ts";
@@ -34,6 +36,12 @@ export interface ClientLine {
   readonly bareLf: boolean;
   /** Longer than the splitter's limit; the rest is gone. */
   readonly truncated: boolean;
+}
+
+/** Where mail for an address goes, for Milters' {mail_host} and the like. */
+export interface MilterRoute {
+  readonly address: Address;
+  readonly route: Route | undefined;
 }
 
 /** Why there is no further line. */
@@ -75,6 +83,10 @@ export class Session {
   transaction: Transaction | undefined;
   /** A message whose content comes by BDAT; "failed": its further chunks are read and dropped. */
   chunks: Chunks | "failed" | undefined;
+  /** undefined: the service has no Milters. */
+  milters: MilterSession | undefined;
+  milterSender: MilterRoute | undefined;
+  milterRecipient: MilterRoute | undefined;
   /** The recipient under evaluation, for log lines. */
   recipient: Address | undefined;
   /** Protocol state for log lines: the last command. */
@@ -228,6 +240,7 @@ export class Session {
   /** Forgets the transaction (RSET, HELO, end of message). */
   resetTransaction(): void {
     void this.abandonContent();
+    if (this.transaction !== undefined) this.milters?.abort();
     this.transaction?.filtered?.close();
     this.transaction = undefined;
     this.recipient = undefined;

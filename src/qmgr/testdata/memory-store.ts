@@ -33,6 +33,10 @@ export class MemoryStore implements QueueStore {
   failures = 0;
   #nextId = 1;
 
+  readBody(): Iterable<Uint8Array> {
+    throw new Error("The scheduler reads no body that is not appended");
+  }
+
   async append(message: NewMessage, options: { readonly claim: boolean }): Promise<ClaimedMessage | undefined> {
     await Promise.resolve();
     return this.#add(message, options.claim);

@@ -1,6 +1,7 @@
 /** smtpd/commands/helo.ts: HELO (RFC 5321 §4.1.1.1), and what it shares with EHLO. */
 import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { milterHelo } from "../milters.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { applyVerdict } from "../verdict.ts";
@@ -23,9 +24,16 @@ export function greet(session: Session, name: string, protocol: "SMTP" | "ESMTP"
       session.helo = before;
       return refused;
     }
-    session.resetTransaction();
-    session.protocol = protocol;
-    return undefined;
+    return whenKnown(milterHelo(session, name), (unwanted) => {
+      // As in Postfix: any other refusal is for the commands that follow.
+      if (unwanted?.code === 421) {
+        session.helo = before;
+        return unwanted;
+      }
+      session.resetTransaction();
+      session.protocol = protocol;
+      return undefined;
+    });
   });
 }
 

@@ -4,6 +4,7 @@ import { type Address, domainOf } from "../../mail/address.ts";
 import { isUnclosedPath, parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
+import { milterMail } from "../milters.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { Transaction } from "../transaction.ts";
@@ -41,7 +42,7 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
     dsn: session.keeps("DSN"),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
-  return begin(session, transactionOf(path.address, parameters.value, args));
+  return begin(session, transactionOf(path.address, parameters.value, args), path.rest);
 }
 
 function transactionOf(sender: Address, parameters: MailParameters, args: string): Transaction {
@@ -51,10 +52,15 @@ function transactionOf(sender: Address, parameters: MailParameters, args: string
   return transaction;
 }
 
-function begin(session: Session, transaction: Transaction): Awaitable<HandlerResult> {
+/** `given`: the parameters as written. */
+function begin(session: Session, transaction: Transaction, given: string): Awaitable<HandlerResult> {
   session.transaction = transaction;
-  const size = transaction.start.declaredSize;
-  return whenKnown(checkSize(session, size) ?? checkSender(session), (denied) => {
+  const { declaredSize, sender } = transaction.start;
+  const checked = whenKnown(
+    checkSize(session, declaredSize) ?? checkSender(session),
+    (refused) => refused ?? milterMail(session, sender, given),
+  );
+  return whenKnown(checked, (denied) => {
     // Where a filter takes the message there is no queue file.
     const queued = session.options.filter === undefined;
     const refused = denied ?? (queued ? checkSpace(session) : undefined);

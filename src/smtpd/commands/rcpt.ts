@@ -8,6 +8,7 @@ import { type Reply, reply } from "../../mail/reply.ts";
 import { TableError } from "../../tables/table.ts";
 import { passRecipient } from "../filtering.ts";
 import { parseRcptParameters } from "../mail-parameters.ts";
+import { milterRcpt } from "../milters.ts";
 import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
@@ -39,7 +40,8 @@ function takeRecipient(session: Session, transaction: Transaction, text: string)
     return replyWith(parameters.reply);
   }
   if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
-  return offer(session, transaction, { command: `RCPT TO:${text}`, address: path.address, dsn: parameters.value });
+  const { address, rest } = path;
+  return offer(session, transaction, { command: `RCPT TO:${text}`, address, given: rest, dsn: parameters.value });
 }
 
 /** DAT-11: 452 per recipient beyond the limit; the others stay. Only a stubborn client makes errors with it. */
@@ -61,6 +63,8 @@ interface Offer {
   /** As the client gave it. */
   readonly command: string;
   readonly address: Address;
+  /** The parameters as written. */
+  readonly given: string;
   readonly dsn: RecipientDsn | undefined;
 }
 
@@ -81,7 +85,11 @@ function consider(
 ): Awaitable<HandlerResult> {
   const { address } = offered;
   session.recipient = address;
-  return whenKnown(checkSmtputf8(session, address) ?? decide(session, address), (refused) => {
+  const decided = whenKnown(
+    checkSmtputf8(session, address) ?? decide(session, address),
+    (refused) => refused ?? milterRcpt(session, address, offered.given),
+  );
+  return whenKnown(decided, (refused) => {
     session.recipient = undefined;
     return refused ? replyWith(refused) : take(session, transaction, offered);
   });

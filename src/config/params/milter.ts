@@ -1,0 +1,46 @@
+/** config/params/milter.ts: the parameters of Milters, each declared once. */
+import { type Declaration, list, text, time, word } from "../declare.ts";
+
+const macros = (defaultText: string, stage: string): Declaration<readonly string[]> =>
+  list(defaultText, `The macros that Milters get ${stage}, unless they ask for others.`);
+
+export const MILTER_PARAMETERS = {
+  smtpd_milters: list(
+    "",
+    "Milters for mail that comes by SMTP, in the order in which they are asked: inet:host:port, unix:path, or " +
+      "{ endpoint, default_action=accept, connect_timeout=10s, … }.",
+  ),
+  milter_default_action: word(
+    "tempfail",
+    ["accept", "reject", "tempfail", "quarantine", "shutdown"],
+    "What becomes of mail when a Milter cannot be asked or does not follow the protocol.",
+  ),
+  milter_protocol: text("6", "The version of the protocol; only 6 is spoken, to filters from version 2 on."),
+  milter_connect_timeout: time("30s", "s", { min: 1 }, "How long connecting to a Milter may take."),
+  milter_command_timeout: time(
+    "30s",
+    "s",
+    { min: 1 },
+    "How long a Milter may take to answer a command, a header or a part of the body.",
+  ),
+  milter_content_timeout: time(
+    "300s",
+    "s",
+    { min: 1 },
+    "How long a Milter may take to answer the end of a message; a report of progress begins the time anew.",
+  ),
+  milter_macro_daemon_name: text("$myhostname", "The macro {daemon_name}. Filters sign what comes from ORIGINATING."),
+  milter_macro_v: text("$mail_name $mail_version", "The macro v."),
+  milter_macro_defaults: text("", "Values of macros that have none: name=value, or { name = value with blanks }."),
+  milter_connect_macros: macros("j {daemon_name} {daemon_addr} v _", "at the connection"),
+  milter_helo_macros: macros("{tls_version} {cipher} {cipher_bits} {cert_subject} {cert_issuer}", "at HELO or EHLO"),
+  milter_mail_macros: macros(
+    "i {auth_type} {auth_authen} {auth_author} {mail_addr} {mail_host} {mail_mailer}",
+    "at MAIL",
+  ),
+  milter_rcpt_macros: macros("i {rcpt_addr} {rcpt_host} {rcpt_mailer}", "at RCPT"),
+  milter_data_macros: macros("i", "at DATA"),
+  milter_end_of_header_macros: macros("i", "at the end of the header"),
+  milter_end_of_data_macros: macros("i", "at the end of the message"),
+  milter_unknown_command_macros: macros("", "at a command that is not known"),
+} satisfies Record<string, Declaration<unknown>>;

@@ -1,0 +1,240 @@
+/** milter/filter.ts: one Milter in one SMTP session: what it has said so far, and one event of the session or the message at a
+ *  time. After an error the default action counts for the rest of the session. */
+import type { Deadlines } from "../base/deadlines.ts";
+import type { Log } from "../log/log.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import { type Answer, answerOf, CONTINUE, defaultAnswer } from "./answer.ts";
+import { type MessageEdits, nameOf, valueFor } from "./edits.ts";
+import { MilterError, MilterLink } from "./link.ts";
+import { BODY_BYTES, COMMAND, decodeTexts, encodeTexts, type Packet, REPLY, STEP } from "./protocol.ts";
+import type { MilterSettings } from "./settings.ts";
+
+/** `name` without braces; undefined: it has no value now. */
+export type MacroLookup = (name: string) => string | undefined;
+
+/** A stage with macros of its own; the numbers are libmilter's SMFIM_*. */
+export type MacroStage = "connect" | "helo" | "mail" | "rcpt" | "data" | "endOfMessage" | "endOfHeader" | "unknown";
+const STAGE_NUMBER: Readonly<Record<MacroStage, number>> = {
+  ...{ connect: 0, helo: 1, mail: 2, rcpt: 3, data: 4, endOfMessage: 5, endOfHeader: 6, unknown: -1 },
+};
+
+export interface FilterDeps {
+  readonly deadlines: Deadlines;
+  readonly log: Log;
+  /** milter_*_macros: names as they are written there. */
+  readonly macroNames: Readonly<Record<MacroStage, readonly string[]>>;
+}
+
+/** The body of a message, and a new one in its place. */
+export interface MilterBody {
+  chunks(): AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+  /** The first call begins a new body; chunks() gives it when the message has ended. */
+  replace(chunk: Uint8Array): Promise<void>;
+  /** A Milter is done: what it replaced is the body from now on. */
+  settled(): Promise<void>;
+}
+
+export interface Step {
+  readonly command: string;
+  readonly stage?: MacroStage;
+  readonly data?: Uint8Array;
+  /** The filter does without the step. */
+  readonly unwanted?: number;
+  /** The filter says nothing to it. */
+  readonly silent?: number;
+}
+
+/** What an answer holds for: all that follows, the message, or this one command. */
+export type Where = "session" | "message" | "command";
+
+export class Filter {
+  readonly #settings: MilterSettings;
+  readonly #deps: FilterDeps;
+  readonly #macros: MacroLookup;
+  #link: MilterLink | undefined;
+  /** Nothing is asked any more: since this answer. */
+  #over: Answer | undefined;
+  /** The same for this message. */
+  #messageOver = false;
+  #messageBegun = false;
+
+  constructor(settings: MilterSettings, deps: FilterDeps, macros: MacroLookup) {
+    this.#settings = settings;
+    this.#deps = deps;
+    this.#macros = macros;
+  }
+
+  /** Connects, at the first step of the session. */
+  async open(): Promise<void> {
+    try {
+      this.#link = await MilterLink.open(this.#settings, this.#deps.deadlines);
+    } catch (error) {
+      this.#failed(error, "connect to Milter service");
+    }
+  }
+
+  /** A step of the session. */
+  async step(step: Step, where: Where): Promise<Answer> {
+    if (this.#over) return this.#over.kind === "accept" ? CONTINUE : this.#over;
+    if (where === "message" && this.#messageOver) return CONTINUE;
+    const link = this.#link;
+    if (!link || (link.steps & (step.unwanted ?? 0)) !== 0) return CONTINUE;
+    if (where === "message") this.#messageBegun = true;
+    try {
+      this.#sendMacros(link, step);
+      link.send(step.command, step.data);
+      if ((link.steps & (step.silent ?? 0)) !== 0) return CONTINUE;
+      return this.#take(this.#understood(await link.read(this.#settings.commandMs)), where);
+    } catch (error) {
+      return this.#failed(error, "milter");
+    }
+  }
+
+  /** Header, body and end of a message; changes go into `edits` and `body`. */
+  async content(edits: MessageEdits, body: MilterBody): Promise<Answer> {
+    const before = await this.#header(edits);
+    const read = before.kind === "continue" ? await this.#body(body) : before;
+    const wanted = read.kind === "continue" || read.kind === "skip";
+    if (!wanted || this.#messageOver || this.#over || !this.#link) return read.kind === "skip" ? CONTINUE : read;
+    try {
+      return await this.#endOfMessage(this.#link, edits, body);
+    } catch (error) {
+      return this.#failed(error, "milter");
+    }
+  }
+
+  /** The message is over without its end (RSET, refused elsewhere). */
+  abort(): void {
+    if (this.#messageBegun && this.#link && !this.#over) {
+      try {
+        this.#link.send(COMMAND.abort);
+      } catch (error) {
+        this.#failed(error, "milter");
+      }
+    }
+    this.#messageBegun = false;
+    this.#messageOver = false;
+  }
+
+  quit(): void {
+    this.#link?.quit();
+    this.#link = undefined;
+  }
+
+  async #header(edits: MessageEdits): Promise<Answer> {
+    const leading = ((this.#link?.steps ?? 0) & STEP.leadingSpace) !== 0;
+    for (const field of edits.visible) {
+      const data = Buffer.concat([encodeTexts([nameOf(field)]), valueFor(field, leading), Buffer.alloc(1)]);
+      const bits = { unwanted: STEP.noHeaders, silent: STEP.noReplyToHeaders };
+      const answer = await this.step({ command: COMMAND.header, data, ...bits }, "message");
+      if (answer.kind !== "continue" || this.#messageOver) return answer;
+    }
+    const bits = { unwanted: STEP.noEndOfHeader, silent: STEP.noReplyToEndOfHeader };
+    return this.step({ command: COMMAND.endOfHeader, stage: "endOfHeader", ...bits }, "message");
+  }
+
+  async #body(body: MilterBody): Promise<Answer> {
+    if (this.#messageOver || ((this.#link?.steps ?? 0) & STEP.noBody) !== 0) return CONTINUE;
+    for await (const chunk of body.chunks()) {
+      for (let at = 0; at < chunk.length; at += BODY_BYTES) {
+        const data = chunk.subarray(at, at + BODY_BYTES);
+        const answer = await this.step({ command: COMMAND.body, data }, "message");
+        if (answer.kind !== "continue" || this.#messageOver) return answer;
+      }
+    }
+    return CONTINUE;
+  }
+
+  async #endOfMessage(link: MilterLink, edits: MessageEdits, body: MilterBody): Promise<Answer> {
+    this.#sendMacros(link, { command: COMMAND.endOfBody, stage: "endOfMessage" });
+    link.send(COMMAND.endOfBody);
+    for (;;) {
+      const packet = await link.read(this.#settings.contentMs);
+      if (packet.kind === REPLY.replaceBody) await body.replace(packet.data);
+      else if (!applyChange(packet, edits)) {
+        const answer = this.#understood(packet);
+        this.#messageBegun = false;
+        return answer.kind === "accept" ? CONTINUE : answer;
+      }
+    }
+  }
+
+  #understood(packet: Packet): Answer {
+    const answer = answerOf(packet);
+    if (!answer) throw new MilterError(`unexpected answer ${JSON.stringify(packet.kind)}`);
+    return answer;
+  }
+
+  #take(answer: Answer, where: Where): Answer {
+    if (answer.kind === "continue" || answer.kind === "skip" || where === "command") return answer;
+    // There is no message yet: as in Postfix that means nothing.
+    if (where === "session" && answer.kind === "discard") return CONTINUE;
+    if (where === "session") this.#over = answer;
+    // A refused recipient is only that: the message goes on.
+    else if (answer.kind === "accept" || answer.kind === "discard") this.#messageOver = true;
+    return answer.kind === "accept" ? CONTINUE : answer;
+  }
+
+  #sendMacros(link: MilterLink, { command, stage }: Step): void {
+    if (stage === undefined) return;
+    const names = link.macros.get(STAGE_NUMBER[stage]) ?? this.#deps.macroNames[stage];
+    const texts = names.flatMap((name) => {
+      const value = this.#macros(name.replace(/^\{(.*)\}$/, "$1"));
+      return value === undefined ? [] : [name, value];
+    });
+    link.send(COMMAND.macro, Buffer.concat([Buffer.from(command, "latin1"), encodeTexts(texts)]));
+  }
+
+  #failed(error: unknown, what: string): Answer {
+    if (!(error instanceof MilterError)) throw error;
+    this.#deps.log.warning(printableUtf8(`${what} ${this.#settings.name}: ${error.message}`));
+    this.#link?.close();
+    this.#link = undefined;
+    this.#over = defaultAnswer(this.#settings.defaultAction);
+    return this.#over.kind === "accept" ? CONTINUE : this.#over;
+  }
+}
+
+/** False: the packet is no change. Throws MilterError for one that cannot be made. */
+function applyChange({ kind, data }: Packet, edits: MessageEdits): boolean {
+  switch (kind) {
+    case REPLY.addHeader: {
+      const [name = "", value = ""] = decodeTexts(data);
+      edits.add(checkedName(name), value);
+      return true;
+    }
+    case REPLY.insertHeader:
+    case REPLY.changeHeader: {
+      if (data.length < 5) throw new MilterError("a header change without its position");
+      const [name = "", value = ""] = decodeTexts(data.subarray(4));
+      const position = data.readUInt32BE(0);
+      if (kind === REPLY.insertHeader) edits.insert(position, checkedName(name), value);
+      else edits.change(position, checkedName(name), value);
+      return true;
+    }
+    case REPLY.addRecipient:
+    case REPLY.addRecipientWithParameters:
+      edits.added.push(bare(decodeTexts(data)[0] ?? ""));
+      return true;
+    case REPLY.deleteRecipient:
+      edits.deleted.push(bare(decodeTexts(data)[0] ?? ""));
+      return true;
+    case REPLY.changeSender:
+      edits.sender = bare(decodeTexts(data)[0] ?? "");
+      return true;
+    case REPLY.quarantine:
+      edits.quarantine = decodeTexts(data)[0] ?? "";
+      return true;
+    default:
+      return false;
+  }
+}
+
+function checkedName(name: string): string {
+  if (/^[\x21-\x39\x3b-\x7e]+$/.test(name)) return name;
+  throw new MilterError(`bad header name ${JSON.stringify(name.slice(0, 100))}`);
+}
+
+function bare(address: string): string {
+  return address.replace(/^<(.*)>$/, "$1");
+}

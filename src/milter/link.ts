@@ -1,0 +1,178 @@
+/** milter/link.ts: one connection to one Milter: connect, negotiate, commands and their replies, each within its time.
+ *  Knows packets, not what they mean for mail. */
+import type { Deadline, Deadlines } from "../base/deadlines.ts";
+import { type ByteSocket, openByteSocket } from "../net/byte-socket.ts";
+import {
+  ACTIONS,
+  COMMAND,
+  decodeTexts,
+  encodePacket,
+  type Packet,
+  PacketReader,
+  PROTOCOL_VERSION,
+  REPLY,
+  STEPS,
+} from "./protocol.ts";
+import type { MilterSettings } from "./settings.ts";
+
+/** Bytes that may wait for a Milter that does not read; more than the header of any message. */
+const SEND_LIMIT = 16 * 1024 * 1024;
+
+/** The Milter cannot be used any more. */
+export class MilterError extends Error {
+  override readonly name = "MilterError";
+}
+
+interface Waiter {
+  resolve(packet: Packet): void;
+  reject(error: MilterError): void;
+}
+
+export class MilterLink {
+  readonly #settings: MilterSettings;
+  readonly #deadline: Deadline;
+  readonly #reader = new PacketReader();
+  #socket: ByteSocket | undefined;
+  #packets: Packet[] = [];
+  #waiter: Waiter | undefined;
+  #error: MilterError | undefined;
+  #timeoutMs = 0;
+  #opened: (() => void) | undefined;
+  /** Steps that the filter does without. */
+  steps = 0;
+  /** Macros that it asked for, by the number of the stage (SMFIM_*). */
+  readonly macros = new Map<number, readonly string[]>();
+
+  private constructor(settings: MilterSettings, deadlines: Deadlines) {
+    this.#settings = settings;
+    this.#deadline = deadlines.open(() => this.#fail("timed out"));
+  }
+
+  /** Connected and negotiated. Rejects MilterError. */
+  static async open(settings: MilterSettings, deadlines: Deadlines): Promise<MilterLink> {
+    const link = new MilterLink(settings, deadlines);
+    try {
+      await link.#connect();
+      await link.#negotiate();
+      return link;
+    } catch (error) {
+      link.close();
+      throw error;
+    }
+  }
+
+  /** Sends a command that is not answered. Throws MilterError. */
+  send(kind: string, data?: Uint8Array): void {
+    if (this.#error) throw this.#error;
+    this.#socket?.send(encodePacket(kind, data));
+  }
+
+  /** The next packet that is no progress report; each of those begins the time anew. Rejects MilterError. */
+  async read(timeoutMs: number): Promise<Packet> {
+    for (;;) {
+      const packet = await this.#next(timeoutMs);
+      if (packet.kind !== REPLY.progress) return packet;
+    }
+  }
+
+  /** Ends the connection at once. */
+  close(): void {
+    this.#deadline.close();
+    this.#socket?.close();
+    this.#socket = undefined;
+    this.#error ??= new MilterError("connection closed");
+  }
+
+  /** Says goodbye first. */
+  quit(): void {
+    if (!this.#error) this.#socket?.send(encodePacket(COMMAND.quit));
+    this.close();
+  }
+
+  #connect(): Promise<void> {
+    const { target, connectMs } = this.#settings;
+    this.#timeoutMs = connectMs;
+    this.#deadline.arm(connectMs);
+    return new Promise((resolve, reject) => {
+      this.#opened = () => {
+        this.#opened = undefined;
+        this.#deadline.disarm();
+        resolve();
+      };
+      this.#waiter = { resolve: () => undefined, reject };
+      this.#socket = openByteSocket({
+        target,
+        sendLimitBytes: SEND_LIMIT,
+        onOpen: () => {
+          this.#waiter = undefined;
+          this.#opened?.();
+        },
+        onBytes: (chunk) => this.#receive(chunk),
+        onClose: (reason) => this.#fail(reason),
+      });
+    });
+  }
+
+  async #negotiate(): Promise<void> {
+    const offer = Buffer.alloc(12);
+    for (const [i, word] of [PROTOCOL_VERSION, ACTIONS, STEPS].entries()) offer.writeUInt32BE(word, i * 4);
+    this.send(COMMAND.options, offer);
+    const { kind, data } = await this.read(this.#settings.commandMs);
+    if (kind !== COMMAND.options || data.length < 12) throw new MilterError("no option negotiation");
+    const [version, actions, steps] = [data.readUInt32BE(0), data.readUInt32BE(4), data.readUInt32BE(8)];
+    if (version < 2 || version > PROTOCOL_VERSION) throw new MilterError(`protocol version ${version}`);
+    if ((actions & ~ACTIONS) !== 0) throw new MilterError(`unknown actions 0x${(actions & ~ACTIONS).toString(16)}`);
+    if ((steps & ~STEPS) !== 0) throw new MilterError(`unknown protocol steps 0x${(steps & ~STEPS).toString(16)}`);
+    this.steps = steps;
+    this.#readMacros(data.subarray(12));
+  }
+
+  /** SMFIF_SETSYMLIST: number of the stage, names with blanks between them. */
+  #readMacros(data: Buffer): void {
+    for (let at = 0; at + 4 <= data.length; ) {
+      const stage = data.readUInt32BE(at);
+      const end = data.indexOf(0, at + 4);
+      const stop = end < 0 ? data.length : end;
+      const [names = ""] = decodeTexts(data.subarray(at + 4, stop));
+      this.macros.set(stage, names.split(/[\s,]+/).filter(Boolean));
+      at = stop + 1;
+    }
+  }
+
+  #next(timeoutMs: number): Promise<Packet> {
+    const packet = this.#packets.shift();
+    if (packet) return Promise.resolve(packet);
+    if (this.#error) return Promise.reject(this.#error);
+    this.#timeoutMs = timeoutMs;
+    this.#deadline.arm(timeoutMs);
+    return new Promise((resolve, reject) => {
+      this.#waiter = { resolve, reject };
+    });
+  }
+
+  #receive(chunk: Buffer): void {
+    const packets = this.#reader.push(chunk);
+    if (packets === "bad") {
+      this.#fail("what it says is no Milter protocol");
+      return;
+    }
+    this.#packets.push(...packets);
+    const waiter = this.#waiter;
+    const first = waiter && this.#packets.shift();
+    if (!waiter || !first) return;
+    this.#waiter = undefined;
+    this.#deadline.disarm();
+    waiter.resolve(first);
+  }
+
+  #fail(reason: string): void {
+    const text = reason === "timed out" ? `no answer within ${this.#timeoutMs / 1000} s` : reason;
+    this.#error ??= new MilterError(text);
+    this.#deadline.disarm();
+    this.#socket?.close();
+    this.#socket = undefined;
+    const waiter = this.#waiter;
+    this.#waiter = undefined;
+    waiter?.reject(this.#error);
+  }
+}

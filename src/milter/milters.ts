@@ -1,0 +1,154 @@
+/** milter/milters.ts: the Milters of one service, asked one after the other (MILTER_README). The first that does not say "continue"
+ *  decides a step; at the end of a message each sees what the one before it has made of it. */
+import type { Deadlines } from "../base/deadlines.ts";
+import { splitList } from "../config/declare.ts";
+import type { Parameters } from "../config/parameters.ts";
+import type { Log } from "../log/log.ts";
+import { type Answer, CONTINUE } from "./answer.ts";
+import type { MessageEdits } from "./edits.ts";
+import { Filter, type FilterDeps, type MacroLookup, type MilterBody, type Step, type Where } from "./filter.ts";
+import { COMMAND, encodeTexts, STEP } from "./protocol.ts";
+import { parseMilters } from "./settings.ts";
+
+export interface MilterClient {
+  readonly name: string;
+  /** IP address; "" for a client that has none. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** The Milters in one SMTP session. No method rejects but for bugs. */
+export interface MilterSession {
+  connect(client: MilterClient): Promise<Answer>;
+  helo(name: string): Promise<Answer>;
+  /** `<address>` and the parameters. */
+  mail(words: readonly string[]): Promise<Answer>;
+  rcpt(words: readonly string[]): Promise<Answer>;
+  data(): Promise<Answer>;
+  unknown(line: string): Promise<Answer>;
+  /** The whole message, when it has come. "hold": continue, and hold. */
+  message(edits: MessageEdits, body: MilterBody): Promise<Answer>;
+  /** The message is over without its end. */
+  abort(): void;
+  quit(): void;
+}
+
+export interface Milters {
+  newSession(macros: MacroLookup, log: Log): MilterSession;
+}
+
+const MACRO_PARAMETERS = {
+  connect: "milter_connect_macros",
+  helo: "milter_helo_macros",
+  mail: "milter_mail_macros",
+  rcpt: "milter_rcpt_macros",
+  data: "milter_data_macros",
+  endOfHeader: "milter_end_of_header_macros",
+  endOfMessage: "milter_end_of_data_macros",
+  unknown: "milter_unknown_command_macros",
+} as const;
+
+/** undefined: there are none. Throws ParameterError. */
+export function createMilters(
+  params: Parameters,
+  { deadlines }: { readonly deadlines: Deadlines },
+): Milters | undefined {
+  if (params.get("receive_override_options").includes("no_milters")) return undefined;
+  const settings = parseMilters(params.get("smtpd_milters"), params);
+  if (settings.length === 0) return undefined;
+  const macroNames = Object.fromEntries(
+    Object.entries(MACRO_PARAMETERS).map(([stage, name]) => [stage, params.get(name)]),
+  ) as FilterDeps["macroNames"];
+  const defaults = macroDefaults(params);
+  return {
+    newSession(macros, log) {
+      const lookup: MacroLookup = (name) => macros(name) ?? defaults.get(name);
+      return new Session(settings.map((one) => new Filter(one, { deadlines, log, macroNames }, lookup)));
+    },
+  };
+}
+
+/** milter_macro_defaults: name=value, `{name}=value`, `{ name = value }`. */
+function macroDefaults(params: Parameters): ReadonlyMap<string, string> {
+  const items = splitList(params.text("milter_macro_defaults"), "milter_macro_defaults");
+  return new Map(
+    items.flatMap((item) => {
+      const m = /^\{?\s*\{?(\w+)\}?\s*=\s*(.*?)\s*\}?$/.exec(item);
+      return m ? [[m[1] ?? "", m[2] ?? ""] as const] : [];
+    }),
+  );
+}
+
+class Session implements MilterSession {
+  readonly #filters: readonly Filter[];
+  /** "hold" of a Milter that failed, for each message of the session. */
+  #hold: Extract<Answer, { kind: "hold" }> | undefined;
+
+  constructor(filters: readonly Filter[]) {
+    this.#filters = filters;
+  }
+
+  async connect({ name, address, port }: MilterClient): Promise<Answer> {
+    for (const filter of this.#filters) await filter.open();
+    const family = address === "" ? "U" : address.includes(":") ? "6" : "4";
+    const where = Buffer.alloc(2);
+    where.writeUInt16BE(port);
+    const text = family === "6" ? `IPv6:${address}` : address;
+    const tail = address === "" ? [] : [where, encodeTexts([text])];
+    const data = Buffer.concat([encodeTexts([name]), Buffer.from(family), ...tail]);
+    const bits = { unwanted: STEP.noConnect, silent: STEP.noReplyToConnect };
+    return this.#each({ command: COMMAND.connect, stage: "connect", data, ...bits }, "session");
+  }
+
+  helo(name: string): Promise<Answer> {
+    const bits = { unwanted: STEP.noHelo, silent: STEP.noReplyToHelo };
+    return this.#each({ command: COMMAND.helo, stage: "helo", data: encodeTexts([name]), ...bits }, "session");
+  }
+
+  mail(words: readonly string[]): Promise<Answer> {
+    const bits = { unwanted: STEP.noMail, silent: STEP.noReplyToMail };
+    return this.#each({ command: COMMAND.mail, stage: "mail", data: encodeTexts(words), ...bits }, "message");
+  }
+
+  rcpt(words: readonly string[]): Promise<Answer> {
+    const bits = { unwanted: STEP.noRcpt, silent: STEP.noReplyToRcpt };
+    return this.#each({ command: COMMAND.rcpt, stage: "rcpt", data: encodeTexts(words), ...bits }, "message");
+  }
+
+  data(): Promise<Answer> {
+    const bits = { unwanted: STEP.noData, silent: STEP.noReplyToData };
+    return this.#each({ command: COMMAND.data, stage: "data", ...bits }, "message");
+  }
+
+  unknown(line: string): Promise<Answer> {
+    const bits = { unwanted: STEP.noUnknown, silent: STEP.noReplyToUnknown };
+    return this.#each({ command: COMMAND.unknown, stage: "unknown", data: encodeTexts([line]), ...bits }, "command");
+  }
+
+  async message(edits: MessageEdits, body: MilterBody): Promise<Answer> {
+    for (const filter of this.#filters) {
+      const answer = await filter.content(edits, body);
+      await body.settled();
+      if (answer.kind === "hold") this.#hold ??= answer;
+      else if (answer.kind !== "continue") return answer;
+    }
+    return edits.quarantine === undefined ? (this.#hold ?? CONTINUE) : { kind: "hold", reason: edits.quarantine };
+  }
+
+  abort(): void {
+    for (const filter of this.#filters) filter.abort();
+  }
+
+  quit(): void {
+    for (const filter of this.#filters) filter.quit();
+  }
+
+  async #each(step: Step, where: Where): Promise<Answer> {
+    for (const filter of this.#filters) {
+      const answer = await filter.step(step, where);
+      if (answer.kind === "hold") this.#hold ??= answer;
+      else if (answer.kind !== "continue") return answer;
+    }
+    return CONTINUE;
+  }
+}
