@@ -20,9 +20,10 @@ export async function authenticate(
   const offered = session.features.get("AUTH");
   if (offered === undefined) return undefined; // as Postfix: the server's own policy decides what we may send
   const names = new Set(offered.toUpperCase().split(/\s+/).filter(Boolean));
-  const { mechanisms, options, tlsOptions } = settings.sasl;
+  const { mechanisms, options, tlsOptions, verifiedOptions } = settings.sasl;
+  const allowed = session.verified ? verifiedOptions : session.tls ? tlsOptions : options;
   if (![...names].some((name) => isAllowed(name, mechanisms))) return incompatible(session);
-  const mechanism = chooseMechanism(names, mechanisms, session.tls === undefined ? options : tlsOptions);
+  const mechanism = chooseMechanism(names, mechanisms, allowed);
   if (!mechanism) return failed(`cannot authenticate to server ${session.host}: no mechanism available`);
   try {
     const reply = await new Exchange(session, mechanism, settings).run(credentials);

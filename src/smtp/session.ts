@@ -66,6 +66,8 @@ export class Session {
   /** Extensions by upper-case keyword, parameters behind it; empty after HELO. */
   features: ReadonlyMap<string, string> = new Map();
   tls: TlsSession | undefined;
+  /** The certificate is what was demanded, and something was. */
+  verified = false;
   /** How TLS went, for reports; undefined: it was not tried. */
   tlsResult: TlsResult | undefined;
   /** connection_reuse= of the TLS policy; undefined: as other settings say. */

@@ -81,6 +81,7 @@ export interface Settings {
     readonly mechanisms: readonly string[];
     readonly options: ReadonlySet<string>;
     readonly tlsOptions: ReadonlySet<string>;
+    readonly verifiedOptions: ReadonlySet<string>;
     readonly bySender: boolean;
   };
   /** How long mail waits at least between two tries. */
@@ -170,6 +171,7 @@ function saslOf(params: Parameters, protocol: Protocol): Settings["sasl"] {
     mechanisms: [...upper(params.get(`${protocol}_sasl_mechanism_filter`))],
     options: lower(params.get(`${protocol}_sasl_security_options`)),
     tlsOptions: lower(params.get(`${protocol}_sasl_tls_security_options`)),
+    verifiedOptions: lower(params.get(`${protocol}_sasl_tls_verified_security_options`)),
     bySender: params.get(`${protocol}_sender_dependent_authentication`),
   };
 }

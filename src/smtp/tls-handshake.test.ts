@@ -25,6 +25,7 @@ interface Setup {
   /** Parameters without their "smtp_" (or "lmtp_"). */
   readonly settings: Readonly<Record<string, string>>;
   readonly policies?: Readonly<Record<string, string>>;
+  readonly tables?: Readonly<Record<string, string>>;
   readonly protocol?: "smtp" | "lmtp";
   /** The host that the next hop names; "$" stands for the port. */
   readonly nexthop?: string;
@@ -50,7 +51,7 @@ async function withServer(setup: Setup, run: (setting: Setting) => Promise<void>
   const world = createWorld({
     nexthop: (setup.nexthop ?? "[mx.example.test]:$").replace("$", String(peer.port)),
     settings: { ...settings, ...(setup.policies && { [`${prefix}_tls_policy_maps`]: "inline:policy" }) },
-    tables: { "inline:policy": Object.fromEntries(policies) },
+    tables: { "inline:policy": { ...setup.tables, ...Object.fromEntries(policies) } },
     zone: { "mx.example.test": { a: ["127.0.0.1"] }, "cn.example.test": { a: ["127.0.0.1"] } },
     protocol: prefix,
     tlsFiles: TLS_FILES,
@@ -405,5 +406,25 @@ for (const row of SOCKETS) {
       await peer.stop();
       rmSync(directory, { recursive: true });
     }
+  });
+}
+
+for (const [level, want] of [
+  ["encrypt", "deferred 4.7.0 SASL authentication failed; cannot authenticate to server"],
+  ["secure", "sent"],
+] as const) {
+  test(`smtp_sasl_tls_verified_security_options counts where the certificate is verified: ${level}`, () => {
+    const settings = {
+      ...SECURE,
+      tls_security_level: level,
+      sasl_auth_enable: "yes",
+      sasl_password_maps: "inline:policy",
+      sasl_tls_security_options: "noanonymous, noplaintext",
+      sasl_tls_verified_security_options: "noanonymous",
+    };
+    const features = ["STARTTLS", "AUTH PLAIN"];
+    return withServer({ settings, script: { features }, tables: { "mx.example.test": "u:p" } }, async (setting) => {
+      assert.ok((await outcome(setting)).startsWith(want));
+    });
   });
 }

@@ -82,6 +82,7 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   const word = tls.dane?.half && judgement.word === "Verified" ? "Trusted" : judgement.word;
   report(session, { established, judgement: { ...judgement, word }, demand }, parts);
   session.tlsResult = resultOf(judgement, demand);
+  session.verified = judgement.word === "Verified";
   if (resumed && settings.tls.report?.skipResumed) session.tlsResult = "skipped";
   const kept = demand.kind === "none" || tls.policy.sts?.enforced === false || judgement.word === "Verified";
   if (!kept) {

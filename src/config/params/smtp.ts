@@ -112,6 +112,10 @@ function logins(p: Protocol) {
       "Mechanisms not to use: noplaintext, noactive, nodictionary, noanonymous; mutual_auth: only those where the server proves itself.",
     ),
     sasl_tls_security_options: list(`$${p}_sasl_security_options`, `${p}_sasl_security_options for TLS sessions.`),
+    sasl_tls_verified_security_options: list(
+      `$${p}_sasl_tls_security_options`,
+      `${p}_sasl_security_options for TLS sessions in which the certificate was verified (levels fingerprint and above).`,
+    ),
     sender_dependent_authentication: bool("no", "Look passwords up by sender first."),
   };
 }
