@@ -121,6 +121,36 @@ discard unix - - n - - discard
     assert.match(got.at(-1) ?? "", /^Received: /);
   });
 
+  const nested = (i: number) => `Content-Type: multipart/mixed; boundary=b${i}\r\n\r\n--b${i}\r\n`;
+  for (const { why, content, want } of [
+    {
+      why: "10,000 levels",
+      content: Array.from({ length: 10_000 }, (_, i) => nested(i)).join(""),
+      want: /^550 5\.6\.0 MIME nesting exceeds safety limit$/,
+    },
+    { why: "100,000 fields of a part", content: `${nested(0)}${"X: y\r\n".repeat(100_000)}`, want: /^250 / },
+    {
+      why: "100,000 fields",
+      content: `${"X-Field: y\r\n".repeat(100_000)}\r\nb`,
+      want: /^552 5\.3\.4 .* header too big$/,
+    },
+    {
+      why: "a field without end",
+      content: `X: ${"y".repeat(2_000_000)}\r\n\r\nb`,
+      want: /^552 5\.3\.4 .* header too big$/,
+    },
+    {
+      why: "a field of a part without end",
+      content: `${nested(0)}X: ${"y".repeat(2_000_000)}\r\n\r\nb`,
+      want: /^250 /,
+    },
+    { why: "a line of 8 MB", content: `S: x\r\n\r\n${"y".repeat(8_000_000)}`, want: /^250 / },
+    { why: "no field at all", content: "no colon\r\nA: REJECT\r\n", want: /^550 / },
+    { why: "controls", content: "S: \0\r\r\n\x01\r\n\r\n\0\r\0", want: /^250 / },
+  ]) {
+    test(`hostile content: ${why}`, async () => assert.match(await send(content), want));
+  }
+
   test("an edit of the rules counts without reload", async () => {
     server.write("rules", "/^B:/ REJECT new rule\n");
     await eventually(async () => assert.equal(await send("B: x\r\n\r\nb"), "550 5.7.1 new rule"));

@@ -65,6 +65,18 @@ const cases: readonly (Input & { readonly why: string; readonly want: readonly s
     want: ["N Subject: n", "L 0 ", "L 1 A: x"],
   },
   {
+    why: "a second Content-Type does not hide an enclosed message",
+    header: ["Content-Type: message/rfc822", "Content-Type: application/x"],
+    body: "Subject: n\r\n",
+    want: ["N Subject: n"],
+  },
+  {
+    why: "but one that says nothing does, as in Postfix",
+    header: ["Content-Type: message/rfc822", "Content-Type:"],
+    body: "Subject: n\r\n",
+    want: ["L 1 Subject: n"],
+  },
+  {
     why: "other messages have no header (message/partial)",
     header: ["Content-Type: message/partial"],
     body: "Subject: n\r\n",
@@ -138,6 +150,24 @@ const cases: readonly (Input & { readonly why: string; readonly want: readonly s
     header: [MULTIPART, "Content-Transfer-Encoding: base64"],
     body: "x\r\n",
     want: ["! encoding base64", "L 1 x"],
+  },
+  {
+    why: "a transformed message, RFC 2046 §5.2.1",
+    header: ["Content-Type: message/rfc822", "Content-Transfer-Encoding: quoted-printable"],
+    body: "x\r\n",
+    want: ["! encoding quoted-printable", "L 0 x"],
+  },
+  {
+    why: "a fragment must be 7bit, RFC 2046 §5.2.2",
+    header: ["Content-Type: message/partial", "Content-Transfer-Encoding: 8bit"],
+    body: "x\r\n",
+    want: ["! encoding 8bit", "L 1 x"],
+  },
+  {
+    why: "message/global may be transformed, RFC 6532 §3.5",
+    header: ["Content-Type: message/global", "Content-Transfer-Encoding: base64"],
+    body: "x\r\n",
+    want: ["L 1 x"],
   },
   {
     why: "disabled: nothing is looked at",

@@ -200,6 +200,8 @@ export class MimeStructure {
 
   #contentType(value: string, text: string): void {
     const parsed = parseContentType(value);
+    // A second Content-Type of no interest does not hide what the first one said.
+    if (parsed?.type === "other" && this.#type !== "text") return;
     this.#type = parsed?.type ?? "other";
     this.#subtype = parsed?.subtype ?? "";
     if (parsed?.type !== "multipart") return;
@@ -229,7 +231,8 @@ export class MimeStructure {
   #checkDomain(): void {
     const domain = DOMAINS[this.#encoding];
     const partial = this.#type === "message" && (this.#subtype === "partial" || this.#subtype === "external-body");
-    const composite = this.#type === "message" || this.#type === "multipart";
+    // Others, such as message/global, may be transformed (RFC 6532 §3.5).
+    const composite = this.#type === "multipart" || (this.#type === "message" && this.#subtype === "rfc822");
     if (partial ? domain !== "7bit" : composite && domain !== this.#encoding) this.#fault("encoding", this.#encoding);
   }
 

@@ -230,6 +230,32 @@ export const STRICT: readonly CheckedMessage[] = [
   { why: "several faults", content: lines("Subject: a\xe9", "", "b\xe9") },
 ];
 
+/** Lines that make and unmake structure, thrown together. */
+const WORDS: readonly string[] = [
+  ...["--b", "--b--", "--c", "--c--", "--bc", "--", "--b  x", "-- b", "", "", "", " ", "\t", " folded", "\tfolded"],
+  ...["A: WARN x", "A: IGNORE", "A: REPLACE X: y", "A:PREPEND X: z", "!WARN y", "!IGNORE", "!REPLACE z"],
+  ...["text", ": no name", "no colon", "X-Y: z", "Subject: n", "Mime-Version: 1.0", "Content-Id: <x>"],
+  ...["Content-Type: text/plain", "Content-Type: message/rfc822", "Content-Type: message/delivery-status"],
+  ...["Content-Type: multipart/mixed; boundary=b", 'Content-Type: multipart/digest; boundary="c"', "Content-Type:"],
+  ...["Content-Type: multipart/mixed;\r\n boundary=c", "Content-Type: multipart/mixed; boundary=", "content-type: x"],
+  ...['CONTENT-TYPE: MULTIPART/MIXED; BOUNDARY="b"; boundary=c', "Content-Type: (x) multipart/(y)mixed;boundary=(z)b"],
+  ...["Content-Transfer-Encoding: base64", "Content-Transfer-Encoding: 8bit", "Content-Transfer-Encoding: x", "\xe9"],
+  ...[`%${"y".repeat(2045)}`, `%${"y".repeat(4100)}`, `X-Long: ${"z".repeat(3000)}`],
+];
+
+/** The same at each run, so that a difference can be looked at again. */
+export function randomMessages(count: number, seed: number): readonly CheckedMessage[] {
+  let state = seed;
+  const next = (below: number) => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return (state >>> 8) % below;
+  };
+  return Array.from({ length: count }, (_, i) => {
+    const content = Array.from({ length: 5 + next(40) }, () => WORDS[next(WORDS.length)]);
+    return { why: `message ${i} of seed ${seed}`, content: ["Subject: a", ...content].join("\r\n") };
+  });
+}
+
 /** For the rules of the client. */
 export const OUTGOING: readonly CheckedMessage[] = [
   {

@@ -49,7 +49,8 @@ export const CLEANUP_PARAMETERS = {
   strict_8bitmime: bool("no", "strict_7bit_headers and strict_8bitmime_body."),
   strict_mime_encoding_domain: bool(
     "no",
-    "Refuse message/* and multipart/* that say they are base64 or quoted-printable, with 550 5.6.0.",
+    "Refuse message/rfc822 and multipart/* that say they are base64 or quoted-printable, and message/partial and message/external-body " +
+      "that are not 7bit, with 550 5.6.0.",
   ),
   header_size_limit: int(
     "102400",
