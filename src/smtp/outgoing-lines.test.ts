@@ -43,6 +43,10 @@ test("OutgoingLines breaks no line where the limit is 0", () => {
   assert.equal(outgoing([Buffer.from(`${"x".repeat(5000)}\r\n`)], 0), `${"x".repeat(5000)}\r\n.\r\n`);
 });
 
+test("OutgoingLines takes a limit of 1 for 2: a break must get on", () => {
+  assert.equal(outgoing([Buffer.from("abc\r\n")], 1), "ab\r\n c\r\n.\r\n");
+});
+
 const cuttings = fc.array(fc.nat(60), { maxLength: 5 });
 
 function cut(bytes: Buffer, cuts: readonly number[]): readonly Buffer[] {

@@ -5,6 +5,9 @@
  *  A bare LF becomes CRLF and a bare CR a blank (RFC 5321 §2.3.8), so that no receiver sees an end of data that is none
  *  (SMTP smuggling, CVE-2023-51764 and its kin). A bare CR must not become a line end: it could make a header field. */
 
+const CR = 13;
+const LF = 10;
+const FULL_STOP = 0x2e;
 const DOT = Buffer.from(".");
 const BLANK = Buffer.from(" ");
 const CRLF = Buffer.from("\r\n");
@@ -20,9 +23,9 @@ export class OutgoingLines {
   #cr = false;
   #broken = false;
 
-  /** `lineLimit`: bytes without CRLF; 0: no limit. */
+  /** `lineLimit`: bytes without CRLF; 0: no limit. Less than 2 would leave no room behind the blank of a break. */
   constructor(lineLimit: number) {
-    this.#limit = lineLimit === 0 ? Number.POSITIVE_INFINITY : lineLimit;
+    this.#limit = lineLimit === 0 ? Number.MAX_SAFE_INTEGER : Math.max(2, lineLimit);
   }
 
   /** Whether a line was too long. */
@@ -37,32 +40,49 @@ export class OutgoingLines {
     let at = 0;
     if (this.#cr) {
       this.#cr = false;
-      const whole = chunk[0] === 10;
+      const whole = chunk[0] === LF;
       yield this.#insert(whole ? CRLF : BLANK);
       start = at = whole ? 1 : 0;
     }
-    for (; at < chunk.length; at++) {
-      const byte = chunk[at] ?? 0;
-      if (byte === 13 && chunk[at + 1] === 10) {
-        at++;
-        this.#column = 0;
-      } else if (byte === 13 || byte === 10) {
-        if (at > start) yield chunk.subarray(start, at);
-        start = at + 1;
-        this.#cr = byte === 13 && start === chunk.length;
-        if (!this.#cr) yield this.#insert(byte === 13 ? BLANK : CRLF);
+    for (at = this.#clean(chunk, at); at < chunk.length; at = this.#clean(chunk, at)) {
+      if (at > start) yield chunk.subarray(start, at);
+      start = at;
+      const byte = chunk[at];
+      if (byte === CR || byte === LF) {
+        start = ++at;
+        this.#cr = byte === CR && at === chunk.length;
+        if (!this.#cr) yield this.#insert(byte === CR ? BLANK : CRLF);
+      } else if (this.#column > 0) {
+        this.#fold();
+        yield FOLD;
       } else {
-        const before = this.#column === 0 && byte === 0x2e ? DOT : this.#column >= this.#limit ? FOLD : undefined;
-        if (before !== undefined) {
-          if (at > start) yield chunk.subarray(start, at);
-          start = at;
-          yield before;
-          if (before === FOLD) this.#fold();
-        }
-        this.#column++;
+        yield DOT;
+        at++;
+        this.#column = 1;
       }
     }
     if (start < chunk.length) yield chunk.subarray(start);
+  }
+
+  /** Where the bytes from `at` on first need a change, or their end. All bytes of all mail pass here, one by one. */
+  #clean(chunk: Uint8Array, at: number): number {
+    const { length } = chunk;
+    const limit = this.#limit;
+    let column = this.#column;
+    let i = at;
+    for (; i < length; i++) {
+      const byte = chunk[i];
+      if (byte === CR) {
+        if (chunk[i + 1] !== LF) break;
+        i++;
+        column = 0;
+        continue;
+      }
+      if (byte === LF || column >= limit || (column === 0 && byte === FULL_STOP)) break;
+      column++;
+    }
+    this.#column = column;
+    return i;
   }
 
   /** What ends the data. */
