@@ -11,7 +11,7 @@ import { freePort, TestServer } from "./testbed/server.ts";
 
 const PAGE = 8192;
 
-describe("a damaged shard", { concurrency: false, timeout: 90_000 }, () => {
+describe("a damaged shard", { concurrency: false, timeout: 240_000 }, () => {
   const taken: string[] = [];
   let server: TestServer;
   let sink: NextHop | undefined;

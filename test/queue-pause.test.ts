@@ -10,7 +10,7 @@ import { eventually } from "./testbed/eventually.ts";
 import { type NextHop, startNextHop } from "./testbed/next-hop.ts";
 import { freePort, TestServer } from "./testbed/server.ts";
 
-describe("paused destinations", { concurrency: false, timeout: 90_000 }, () => {
+describe("paused destinations", { concurrency: false, timeout: 240_000 }, () => {
   const taken: string[] = [];
   let server: TestServer;
   let sink: NextHop;

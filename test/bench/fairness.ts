@@ -69,6 +69,7 @@ while (!over) {
   await Promise.all([sent, sleep(500)]);
 }
 await mailing;
+for (const end = Date.now() + 60_000; delays.length < sentAt.size && Date.now() < end; ) await sleep(100);
 delays.sort((a, b) => a - b);
 const at = (share: number) =>
   ((delays[Math.min(delays.length - 1, Math.floor(share * delays.length))] ?? Number.NaN) / 1000).toFixed(1);

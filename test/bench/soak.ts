@@ -70,6 +70,8 @@ await server.start();
 const rate = values.rate === undefined ? Math.floor((await mostPerSecond()) / 2) : Number(values.rate);
 say(`${rate} messages/s for ${values.minutes} min`);
 const samples: number[] = [];
+/** The last sample, process by process. */
+let each: readonly number[] = [];
 const worst = await run(Number(values.minutes) * 60);
 await drained();
 verdict();
@@ -98,9 +100,19 @@ async function run(seconds: number): Promise<number> {
     behind = Math.max(behind, late / 1000);
     if (late < 0) await sleep(-late);
     await send(rate);
-    if (second % 5 === 0) samples.push(pssMib([server.pid, ...(await server.workerPids())]));
+    if (second % 5 === 0) await sample();
+    if (second % 60 === 0) say(`after ${second} s: PSS ${shown(each)} MiB of master and workers`);
   }
   return behind;
+}
+
+async function sample(): Promise<void> {
+  each = [server.pid, ...(await server.workerPids())].map((pid) => pssMib([pid]));
+  samples.push(each.reduce((sum, n) => sum + n, 0));
+}
+
+function shown(mib: readonly number[]): string {
+  return mib.map((n) => n.toFixed(0)).join(" + ");
 }
 
 function send(messages: number): ReturnType<typeof generateLoad> {
