@@ -157,6 +157,11 @@ test("PREPEND stands above Received in order; a field that it brings is not adde
   assert.equal(text.match(/^message-id:/gim)?.length, 1);
 });
 
+test("our own lines are UTF-8, the client's bytes stay", async () => {
+  const { text } = await receive("X: \xff\r\n\r\nb", { options: options({ prepend: ["X-One: \u00e9"] }) });
+  assert.match(text, /^X-One: \xc3\xa9\r\nReceived: [\s\S]*\r\nX: \xff\r\n/);
+});
+
 test("Received names the recipient that the client named, not who was added", async () => {
   const [b, c] = ["b@x.test", "c@x.test"].map((text) => ({ address: asAddress(text), original: asAddress(text) }));
   assert.ok(b && c);

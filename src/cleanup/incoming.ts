@@ -340,7 +340,7 @@ export class Incoming implements IncomingMessage {
     const received = receivedField(this.#options, this.#deps.params);
     return [...this.#options.prepend, received].map((text) => ({
       name: text.slice(0, text.indexOf(":")).trim().toLowerCase(),
-      text: Buffer.from(text, "utf8").toString("latin1"),
+      text: /[^\x00-\x7f]/.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text,
     }));
   }
 
