@@ -30,6 +30,7 @@ const bounds = { limit: share ?? Number.POSITIVE_INFINITY, jobs: Number(values.j
 if (parts.includes("matrix")) await runMatrix(tally, bounds);
 if (parts.includes("starts")) await runStarts(tally, bounds);
 if (parts.includes("faults")) await runFaults(tally, bounds);
+delete process.env.UV_THREADPOOL_SIZE;
 if (parts.includes("random")) await runRandom(tally, share ?? RANDOM_KILLS);
 say(tally.summary);
 process.exit(tally.isGood ? 0 : 1);
