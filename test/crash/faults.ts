@@ -23,7 +23,8 @@ const CALLS: readonly Series[] = [
   { thread: "pool", call: "rename", stride: 1 },
   { thread: "main", call: "pwrite64", stride: 8 },
 ];
-/** Calls on files of the queue and of the maildir; those on sockets and between threads are no disk's fault. */
+/** Calls on files of the queue and of the maildir; those on sockets and between threads are no disk's fault. Where a run makes
+ *  other calls than the recorded one, such a call may be hit: libuv aborts, and the master must start the next worker. */
 const ON_FILES = /\/(?:spool\/queue|boxes)\//;
 /** How long a disk that stays broken is met with mail. */
 const BROKEN_MS = 4000;
