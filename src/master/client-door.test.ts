@@ -31,7 +31,7 @@ function doorWith(change: { open?: boolean; allowed?: boolean; trusted?: readonl
       asked.push(args);
       return "answer";
     },
-    pickup: () => void asked.push({ op: "read", ids: [] }),
+    pickup: async () => void asked.push({ op: "read", ids: [] }),
   });
 }
 
@@ -67,6 +67,26 @@ for (const { op, args, want } of requests) {
 test("everybody may say that there is mail in the maildrop directory", async () => {
   await doorWith({ allowed: false }).answer({ op: "pickup", args: {} });
   assert.equal(asked.length, 1);
+});
+
+test("however often that is said, one look follows the one that runs", async () => {
+  let looks = 0;
+  let end: () => void = () => undefined;
+  const slow = new ClientDoor({
+    ...{ maildrop, clock: systemClock, trusted: new Set<number>(), isOpen: () => true },
+    userWith: (uid) => ({ uid, name: undefined }),
+    allows: async () => false,
+    queue: async () => undefined,
+    pickup: () => {
+      looks++;
+      return looks > 1 ? Promise.resolve() : new Promise((resolve) => (end = resolve));
+    },
+  });
+  for (let i = 0; i < 100; i++) await slow.answer({ op: "pickup", args: {} });
+  assert.equal(looks, 1);
+  end();
+  await systemClock.sleep(0);
+  assert.equal(looks, 2);
 });
 
 const bad = [

@@ -28,7 +28,8 @@ export interface ClientDoorDeps {
   /** Rejects if the list cannot be asked. */
   readonly allows: (right: UserRight, user: LocalUser) => Promise<boolean>;
   readonly queue: (args: QueueArgs) => Promise<unknown>;
-  readonly pickup: () => void;
+  /** Never rejects. */
+  readonly pickup: () => Promise<void>;
 }
 
 /** Answer to a request that needs a proof. */
@@ -49,6 +50,8 @@ const MAX_PAGE = 200;
 export class ClientDoor {
   readonly #deps: ClientDoorDeps;
   readonly #tickets = new Map<string, Ticket>();
+  #looking = false;
+  #lookAgain = false;
 
   constructor(deps: ClientDoorDeps) {
     this.#deps = deps;
@@ -58,7 +61,8 @@ export class ClientDoor {
   async answer({ op, args }: ControlRequest): Promise<unknown> {
     switch (op) {
       case "pickup":
-        this.#deps.pickup();
+        // Nobody waits for it: should a worker not hear, it looks by itself.
+        void this.#lookIntoMaildrop();
         return undefined;
       case "list": {
         const { after, limit } = args;
@@ -78,6 +82,18 @@ export class ClientDoor {
       default:
         throw new DeniedError(`"${op}" is not for every user`);
     }
+  }
+
+  /** One look at a time, and one more for all who ask meanwhile. */
+  async #lookIntoMaildrop(): Promise<void> {
+    this.#lookAgain = true;
+    if (this.#looking) return;
+    this.#looking = true;
+    while (this.#lookAgain) {
+      this.#lookAgain = false;
+      await this.#deps.pickup();
+    }
+    this.#looking = false;
   }
 
   async #ifAllowed(right: UserRight, proof: unknown, args: QueueArgs): Promise<unknown> {

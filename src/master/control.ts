@@ -102,8 +102,11 @@ export function makeClientDoor(
       return answers.every((answer) => answer === true);
     },
     queue: (args) => answerQueue(args, fleet),
-    // Nobody waits for it: should a worker not hear, it looks by itself.
-    pickup: () => void fleet.callAll("pickup", {}, QUEUE_TIMEOUT_MS).catch(() => undefined),
+    pickup: () =>
+      fleet.callAll("pickup", {}, QUEUE_TIMEOUT_MS).then(
+        () => undefined,
+        () => undefined,
+      ),
   });
 }
 

@@ -83,7 +83,11 @@ export class Maildrop {
 
   /** What an earlier life has claimed and not removed. */
   async claimed(): Promise<readonly ClaimedFile[]> {
-    const names = await readdir(this.#directories.claimed);
+    const names = await readdir(this.#directories.claimed).catch((error: unknown) => {
+      // Somebody has tidied up: then nothing is there, and that must not keep a server from starting.
+      if (isMissing(error)) return [];
+      throw error;
+    });
     const files = names.map(async (name) => {
       const stats = await lstatIfThere(this.#pathOf(name));
       return stats?.isDirectory() ? [] : [{ queueId: name as QueueId, arrivalMs: stats?.ctimeMs ?? 0 }];

@@ -368,6 +368,20 @@ test("a crash before the commit loses nothing: the message is taken under the id
   assert.deepEqual(await queued(), ["000006B05A73000"]);
 });
 
+test("without its directories it takes nothing, says so, and goes on when they are back", async () => {
+  rmSync(claimed, { recursive: true });
+  renameSync(maildrop, `${maildrop}.away`);
+  const pickup = pickupWith();
+  await pickup.recover();
+  await pickup.wake();
+  assert.match(lines.join("\n"), /^maildrop: ENOENT/m);
+  mkdirSync(claimed);
+  renameSync(`${maildrop}.away`, maildrop);
+  drop("back");
+  await pickup.wake();
+  assert.equal(delivered.length, 1);
+});
+
 test("more files than one batch, and those that come meanwhile", async () => {
   for (let i = 0; i < 30; i++) drop(`batch ${i}`);
   const pickup = pickupWith();
