@@ -147,7 +147,12 @@ transport_retry_time = 300s`,
     { args: ["a@b@"], input: "x\n", code: 65, said: /: bad recipient address syntax: "a@b@"\n$/ },
     { args: ["-bQ"], input: "", code: 64, said: /^sendmail: fatal: unsupported: -bQ\n$/ },
     { args: ["-C", "/nonexistent", "b@x.test"], input: "x\n", code: 75, said: /fatal: open \/nonexistent\/main\.cf: / },
-    { args: ["b@x.test"], input: "0123456789abcde\n".repeat(640_001), code: 65, said: /: message file too big\n$/ },
+    {
+      args: ["-f", "al@x.test", "b@x.test"],
+      input: "0123456789abcde\n".repeat(640_001),
+      code: 65,
+      said: /: message file too big\n$/,
+    },
   ];
   for (const { args, input, code, said } of refused) {
     test(`exit ${code}: sendmail ${args.join(" ")}`, async () => {
@@ -180,7 +185,7 @@ transport_retry_time = 300s`,
 
   test("mail that is sent while the server is down waits for it", async () => {
     await server.stop();
-    assert.equal((await sendmail(["b@x.test"], "Subject: down\n\n", { uid: OTHER_UID })).code, 0);
+    assert.equal((await sendmail(["-f", "al@x.test", "b@x.test"], "Subject: down\n\n", { uid: OTHER_UID })).code, 0);
     assert.equal(readdirSync(maildrop()).length, 1);
     await server.start();
     await arrived("down");

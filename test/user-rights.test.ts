@@ -44,8 +44,8 @@ fast_flush_domains = x.test`,
   };
   /** For somebody else 77 and the text; who started the server may do all. */
   const denied = async (command: string, args: readonly string[], text: RegExp) => {
+    if (OTHER_UID === undefined) return; // it would be done
     const { code, err } = await as(command, args);
-    if (OTHER_UID === undefined) return;
     assert.equal(code, 77, err);
     assert.match(err, text);
   };
@@ -88,7 +88,9 @@ fast_flush_domains = x.test`,
 
   test("members of postern_operators_group operate it", async () => {
     await server.stop();
-    server.append("main.cf", `postern_operators_group = ${OTHER.group}\nauthorized_mailq_users = static:anyone\n`);
+    server.append("main.cf", "authorized_mailq_users = static:anyone\n");
+    // Who runs the test may be of a group without name.
+    if (OTHER.group !== "unknown") server.append("main.cf", `postern_operators_group = ${OTHER.group}\n`);
     await server.start();
     assert.equal((await as("queue", ["hold", id])).code, 0);
     assert.match((await as("mailq", [])).out, new RegExp(`${id}!`));
