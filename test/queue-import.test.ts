@@ -111,6 +111,26 @@ test("what cannot be read is named and left, and the rest comes over: exit 1", {
   assert.match((await server.run(args())).stdout, /^C000002: imported as /m);
 });
 
+test("killed between commit and note: the queue knows; if it has gone meanwhile, nobody guesses", {
+  timeout: 60_000,
+}, async () => {
+  postfix.add("F000001");
+  await server.run(args());
+  const journal = join(server.directory, "spool/queue/imported");
+  const begun = readFileSync(journal, "latin1").replace(/^done .*\n/m, "");
+  writeFileSync(journal, begun);
+  assert.match((await server.run(args())).stdout, /^F000001: was imported before /m);
+  assert.equal((await list()).length, 1);
+  await server.run(["postsuper", "-d", "ALL"]);
+  writeFileSync(journal, begun);
+  const { code, stdout } = await server.run(args());
+  assert.equal(code, 1);
+  assert.match(
+    stdout,
+    /^F000001: NOT imported \(.*\): it may have been imported before, as \w+: look for that id in the log; /m,
+  );
+});
+
 test("killed at any moment and run again: everything once", { timeout: 120_000 }, async () => {
   const ids = Array.from({ length: 12 }, (_, i) => `D${String(i).padStart(6, "0")}`);
   for (const id of ids) postfix.add(id, { records: [`recipient: ${id}@x.test`] });
