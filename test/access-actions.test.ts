@@ -84,7 +84,7 @@ gone@ 521 go away
   test("FILTER sends the whole message to its transport, whatever the recipients' own routes are", async () => {
     const id = await send("filter", ["x@far.test", "filter@example.net", "bob@example.org"]);
     await arrived(filtered, "filter");
-    await server.logged(new RegExp(`scan\\[.*${id}: to=<bob@example\\.org>, relay=.*:${filter.port}, .*status=sent`));
+    await server.logged(new RegExp(`smtp\\[.*${id}: to=<bob@example\\.org>, relay=.*:${filter.port}, .*status=sent`));
     assert.match(server.log(), new RegExp(`${id}: from=<sender@example\\.net>, size=\\d+, nrcpt=3 \\(queue active\\)`));
     assert.ok(!relayed.some((content) => content.includes("Subject: filter\r\n")));
   });

@@ -127,7 +127,7 @@ transport_retry_time = 300s`,
     );
     const id = /queued as (\w+)/.exec(said)?.[1];
     await arrived("over smtp");
-    assert.match(server.log(), new RegExp(`: uid=${OTHER.uid} from=<al@x\\.test> orig_id=${id}\n`));
+    await server.logged(new RegExp(`: uid=${OTHER.uid} from=<al@x\\.test> orig_id=${id}\n`));
     const content = taken.find((text) => text.includes("Subject: over smtp\r\n")) ?? "";
     assert.match(
       content,
