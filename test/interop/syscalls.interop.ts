@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { Conversation } from "../testbed/conversation.ts";
+import { eventually } from "../testbed/eventually.ts";
 import { hasStrace, traceProcess } from "../testbed/strace.ts";
 import { type Site, startSite } from "../testbed/submission-site.ts";
 import { checkSyncOrder, type SyncReport } from "../testbed/sync-order.ts";
@@ -50,6 +51,8 @@ describe("a real worker's system calls", {
     assert.equal(others.length, 0, "one worker");
     const following = await traceProcess(pid, CALLS);
     const ids = await run();
+    const isWhole = () => checkSyncOrder(following.lines()).ids.length >= ids.length;
+    await eventually(async () => assert.ok(isWhole(), "the trace has every reply that clients got"));
     trace = await following.stop();
     report = checkSyncOrder(trace);
     assert.deepEqual(report.ids.toSorted(), ids.toSorted(), "the trace has every reply that clients got");

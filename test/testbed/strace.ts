@@ -10,6 +10,8 @@ const ATTACH_TIMEOUT_MS = 10_000;
 const STRING_LIMIT_BYTES = 9000;
 
 export interface Trace {
+  /** What is written so far: strace is behind the process that it follows. */
+  lines(): string;
   /** Lets go of the process; resolves to strace's lines. */
   stop(): Promise<string>;
 }
@@ -22,12 +24,13 @@ export function traceProcess(pid: number, calls: readonly string[]): Promise<Tra
   const args = ["-f", "-ttt", "-y", "-s", String(STRING_LIMIT_BYTES), "-e", only, "-o", output, "-p", String(pid)];
   const child = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const lines = () => (existsSync(output) ? readFileSync(output, "latin1") : "");
   const stop = async () => {
     child.kill("SIGINT");
     await ended;
-    const lines = existsSync(output) ? readFileSync(output, "latin1") : "";
+    const all = lines();
     rmSync(directory, { recursive: true, force: true });
-    return lines;
+    return all;
   };
   return new Promise((resolve, reject) => {
     let told = "";
@@ -37,7 +40,7 @@ export function traceProcess(pid: number, calls: readonly string[]): Promise<Tra
       told += chunk.toString("latin1");
       if (!/Process \d+ attached/.test(told)) return;
       clearTimeout(late);
-      resolve({ stop });
+      resolve({ lines, stop });
     });
     child.once("exit", (code) => {
       clearTimeout(late);
