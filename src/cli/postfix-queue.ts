@@ -92,7 +92,10 @@ function lockHolders(path: string): readonly number[] {
   return lines.filter((line) => line.includes(`:${ino} `)).map((line) => Number(line.trim().split(/\s+/)[4]));
 }
 
+/** One that has ended and that nobody has waited for yet (state Z) runs no more. */
 function isMaster(pid: number): boolean {
-  const name = `/proc/${pid}/comm`;
-  return Number.isInteger(pid) && pid > 0 && existsSync(name) && readFileSync(name, "latin1").trim() === "master";
+  const stat = `/proc/${pid}/stat`;
+  return (
+    Number.isInteger(pid) && pid > 0 && existsSync(stat) && /^\d+ \(master\) [^ZX] /.test(readFileSync(stat, "latin1"))
+  );
 }
