@@ -29,7 +29,8 @@ methods.set("start", (args: StartArgs) => {
 });
 
 const rpc: Rpc = new Rpc((message, handle) => {
-  if (process.connected) process.send?.(message, handle as never);
+  // A master that has just ended cannot be told: "disconnect" follows, and with it the end.
+  if (process.connected) process.send?.(message, handle as never, undefined, () => undefined);
 }, methods);
 process.on("message", (message, handle) => rpc.receive(message, handle));
 process.on("disconnect", () => {
