@@ -35,12 +35,36 @@ export interface Origin {
   readonly forwarded?: ForwardedOrigin | undefined;
 }
 
+/** BY= of MAIL (RFC 2852 §4): by when it is to be delivered, and what happens if it is not. */
+export interface DeliverBy {
+  readonly untilMs: number;
+  /** "R": give up and report failure. "N": report the delay, go on. */
+  readonly mode: "N" | "R";
+  /** The modifier T: each relay is reported. */
+  readonly trace: boolean;
+}
+
+/** HOLDFOR= or HOLDUNTIL= of MAIL (RFC 4865 §4). */
+export interface FutureRelease {
+  readonly untilMs: number;
+  /** As reports quote it in Future-Release-Request: "for;3600" or "until;2026-12-24T18:00:00Z". */
+  readonly request: string;
+}
+
 export interface Envelope {
   readonly queueId: QueueId;
   readonly sender: Address;
   readonly arrivalMs: number;
   readonly smtputf8: boolean;
-  readonly body: "7BIT" | "8BITMIME";
+  readonly body: "7BIT" | "8BITMIME" | "BINARYMIME";
+  /** REQUIRETLS (RFC 8689 §2): only over TLS to servers that prove who they are and promise the same. */
+  readonly requireTls?: boolean | undefined;
+  /** The header field "TLS-Required: No" (RFC 8689 §3): policies that demand TLS do not count. */
+  readonly tlsOptional?: boolean | undefined;
+  /** MT-PRIORITY (RFC 6710), -9 to 9; undefined: 0. */
+  readonly priority?: number | undefined;
+  readonly deliverBy?: DeliverBy | undefined;
+  readonly futureRelease?: FutureRelease | undefined;
   readonly origin: Origin;
   /** `transport:nexthop` that gets the whole message instead of its recipients' own (FILTER, content_filter). */
   readonly filter?: string | undefined;

@@ -93,7 +93,9 @@ function headOf({ envelope, recipients, role }: MessageOptions): Buffer | undefi
   const { sender, dsn, body, queueId } = envelope;
   const each = recipients.map((recipient): RecipientDsn => recipient.dsn ?? {});
   return formatSubmission({
-    ...{ sender, recipients: recipients.map(({ original }) => original), dsn: each, body, originalId: queueId },
+    ...{ sender, recipients: recipients.map(({ original }) => original), dsn: each, originalId: queueId },
+    // A maildrop file has lines: BINARYMIME is not offered to who writes one.
+    body: body === "7BIT" ? body : "8BITMIME",
     ...{ ret: dsn?.ret, envid: dsn?.envid, gateway: role === "mx" || undefined },
   });
 }
