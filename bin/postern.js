@@ -8,6 +8,8 @@ import childProcess from "child_process";
 // biome-ignore lint/style/useNodejsImportProtocol: as above
 import fs from "fs";
 // biome-ignore lint/style/useNodejsImportProtocol: as above
+import module from "module";
+// biome-ignore lint/style/useNodejsImportProtocol: as above
 import os from "os";
 // biome-ignore lint/style/useNodejsImportProtocol: as above
 import path from "path";
@@ -69,7 +71,34 @@ function entry() {
   return refuse(`installation incomplete: neither ${source} nor ${compiled} exists`);
 }
 
+/** Where Node.js keeps what it made of the source files: a start then takes half the time and a third less memory. A
+ *  directory for each user, because what lies in it is run: nobody runs what another user could have put there. Undefined where
+ *  there is none to be had, as in a package that root installed and a user runs. */
+function cacheDirectory() {
+  const modules = path.join(ROOT, "node_modules");
+  const own = path.join(modules, ".cache", "postern", String(process.getuid ? process.getuid() : "all"));
+  try {
+    if (!fs.existsSync(modules)) return undefined;
+    fs.mkdirSync(own, { recursive: true, mode: 0o755 });
+    const found = fs.lstatSync(own);
+    const safe = found.isDirectory() && (!process.getuid || found.uid === process.getuid()) && !(found.mode & 0o022);
+    return safe ? own : undefined;
+  } catch (_error) {
+    // Read-only, or not ours: no cache, and nothing else changes.
+    return undefined;
+  }
+}
+
+/** For this process, and by the environment for the server's processes and threads. */
+function useCache() {
+  const directory = process.env.NODE_COMPILE_CACHE || cacheDirectory();
+  if (!directory || process.env.NODE_DISABLE_COMPILE_CACHE) return;
+  module.enableCompileCache(directory);
+  process.env.NODE_COMPILE_CACHE = directory;
+}
+
 function run() {
+  useCache();
   const programName = path.basename(process.argv[1]).replace(/\.js$/, "");
   import(url.pathToFileURL(entry()).href)
     .then((cli) => cli.main(process.argv.slice(2), programName))

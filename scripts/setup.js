@@ -49,7 +49,12 @@ function environment(pinned) {
   const kept = Object.entries(process.env).filter(([name]) => !NPM_RUN_VARIABLES.test(name));
   const bins = [path.join(ROOT, "node_modules", ".bin")];
   if (pinned) bins.unshift(path.join(RUNTIME, "node_modules", ".bin"));
-  return { ...Object.fromEntries(kept), PATH: [...bins, process.env.PATH ?? ""].join(path.delimiter) };
+  return {
+    // What Node.js made of a source file is kept: most of the time of a test would else go into that. As in bin/postern.js.
+    NODE_COMPILE_CACHE: path.join(ROOT, "node_modules", ".cache", "postern", String(process.getuid?.() ?? "all")),
+    ...Object.fromEntries(kept),
+    PATH: [...bins, process.env.PATH ?? ""].join(path.delimiter),
+  };
 }
 
 function lockHash(dir) {

@@ -1,5 +1,6 @@
 /** master/worker-entry.ts: the program of a forked worker. Root is given up before anything else is done. */
 import { readFileSync } from "node:fs";
+import { flushCompileCache } from "node:module";
 import { pipeWriter } from "../net/pipe-writer.ts";
 import type { StartArgs } from "./protocol.ts";
 import { Rpc } from "./rpc.ts";
@@ -24,6 +25,8 @@ const worker = new Worker({
 const methods = new Map(worker.methods());
 const start = methods.get("start");
 methods.set("start", (args: StartArgs) => {
+  // What was loaded was loaded as root, and only root may write it down for the next start.
+  flushCompileCache();
   dropPrivileges(args);
   return start?.(args as never, undefined);
 });
