@@ -1,12 +1,12 @@
 /** scripts/generate-docs.ts: writes docs/postconf.md from the parameter registry, the one place where parameters are
- *  declared. `--check` writes nothing and fails when the file is not what would be written. */
+ *  declared, and docs/rfc-compliance.md from the names of the tests. `--check` writes nothing and fails when the first
+ *  is not what would be written. Both fail when a test cites a requirement that does not exist. */
 import { readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import type { Declaration } from "../src/config/declare.ts";
 import { REGISTRY } from "../src/config/registry.ts";
+import { composeRfcPage } from "./rfc-page.ts";
 import { ROOT } from "./source-tree.ts";
-
-const PAGE = "docs/postconf.md";
 
 type Registry = Readonly<Record<string, Declaration<unknown>>>;
 
@@ -56,22 +56,32 @@ function firstDifference(a: string, b: string): number {
   return (index < 0 ? left.length : index) + 1;
 }
 
-function readPage(): string {
+function readPage(page: string): string {
   try {
-    return readFileSync(path.join(ROOT, PAGE), "utf8");
+    return readFileSync(path.join(ROOT, page), "utf8");
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") return "";
     throw cause;
   }
 }
 
+function complain(finding: string): void {
+  console.log(finding);
+  process.exitCode = 1;
+}
+
 if (import.meta.main) {
-  const page = formatPage(REGISTRY);
-  const present = readPage();
-  if (!process.argv.includes("--check")) {
-    writeFileSync(path.join(ROOT, PAGE), page);
-  } else if (present !== page) {
-    console.log(`${PAGE}:${firstDifference(present, page)}: error: differs from src/config/params/; run: npm run docs`);
-    process.exitCode = 1;
+  const rfc = composeRfcPage();
+  const pages = [
+    { file: "docs/postconf.md", from: "src/config/params/", text: formatPage(REGISTRY), mayLag: false },
+    { file: "docs/rfc-compliance.md", from: "the names of the tests", text: rfc.page, mayLag: true },
+  ];
+  for (const finding of rfc.findings) complain(finding);
+  for (const { file, from, text, mayLag } of pages) {
+    const present = readPage(file);
+    if (!process.argv.includes("--check")) writeFileSync(path.join(ROOT, file), text);
+    else if (!mayLag && present !== text) {
+      complain(`${file}:${firstDifference(present, text)}: error: differs from ${from}; run: npm run docs`);
+    }
   }
 }
