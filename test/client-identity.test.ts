@@ -82,7 +82,7 @@ ${ports.access} inet n - n - - smtpd -o smtpd_tls_ask_ccert=yes -o smtpd_client_
     return delivered(subject);
   }
 
-  test("XCLIENT: the new client decides, and stands in the Received header", async () => {
+  test("XCLIENT: the new client decides, and stands in the Received header (OTH-05)", async () => {
     const client = await Conversation.open(ports.xclient);
     await client.say("EHLO proxy.example");
     assert.equal(await relay(client), DENIED);
@@ -154,7 +154,7 @@ ${ports.access} inet n - n - - smtpd -o smtpd_tls_ask_ccert=yes -o smtpd_client_
     ["device-2", DENIED],
     [undefined, DENIED],
   ] as const) {
-    test(`relay_clientcerts: ${name ?? "no certificate"}`, async () => {
+    test(`relay_clientcerts (SUB-14): ${name ?? "no certificate"}`, async () => {
       const client = await shown("certificate", name);
       assert.equal(await relay(client), want);
       if (name === "device-1") {

@@ -23,7 +23,7 @@ async function startData(client: Client): Promise<void> {
 
 const SMUGGLES = ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\r\n.\r\r\n", "\r\n.\r", "\r\n\0.\r\n"];
 
-test("smuggled ends of data give one message, cut anywhere", async () => {
+test("smuggled ends of data give one message, cut anywhere (SMUG-01, SMUG-02, SMUG-03, SMUG-04, SMUG-05, SMUG-10, DAT-03)", async () => {
   const service = await startService({ smtpd_hard_error_limit: "1000" });
   const client = await Client.connect(service.port);
   await expectLines(client, /^220 /);
@@ -87,7 +87,7 @@ test("garbage of every byte value ends in an error, never in a crash", async () 
   await service.close();
 });
 
-test("a client that vanishes in DATA leaves nothing behind", async () => {
+test("a client that vanishes in DATA leaves nothing behind (SMTP-42)", async () => {
   const service = await startService({});
   const client = await Client.connect(service.port);
   await expectLines(client, /^220 /);
@@ -114,7 +114,7 @@ test("a client that closes its side early still gets all replies", async () => {
   await service.close();
 });
 
-test("drain() says 421 between messages, and lets one that has begun end", async () => {
+test("drain() says 421 between messages, and lets one that has begun end (SMTP-27)", async () => {
   const service = await startService({});
   const idle = await Client.connect(service.port);
   const busy = await Client.connect(service.port);

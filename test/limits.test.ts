@@ -111,7 +111,7 @@ smtpd_error_sleep_time = 0`,
     return all.filter(({ greeting }) => greeting === BANNER);
   }
 
-  test("connections at a time: the fourth is refused, and each place that becomes free is given once", async () => {
+  test("connections at a time: the fourth is refused, and each place that becomes free is given once (LIM-19)", async () => {
     const held = await fill();
     const values = await warned("Connection concurrency limit exceeded", "count", MANY - 3);
     assert.deepEqual([values.length, values[0]], [MANY - 3, 4]);
@@ -145,7 +145,7 @@ smtpd_error_sleep_time = 0`,
     for (const client of held) client.close();
   });
 
-  test("connections within the time unit", async () => {
+  test("connections within the time unit (LIM-20)", async () => {
     const all = await openOnBoth("rate");
     const greetings = tally(all.map(({ greeting }) => greeting));
     assert.deepEqual(greetings, { [BANNER]: 4, [TOO_MANY]: all.length - 4 });
@@ -154,7 +154,7 @@ smtpd_error_sleep_time = 0`,
     for (const client of all) client.close();
   });
 
-  test("MAIL commands within the time unit, accepted or not", async () => {
+  test("MAIL commands within the time unit, accepted or not (LIM-20)", async () => {
     const all = await openOnBoth("mail");
     const replies = await Promise.all(all.map((client) => client.say("MAIL FROM:<a@example.net>")));
     const refusal = "450 4.7.1 Error: too much mail from 127.0.0.1";
@@ -175,7 +175,7 @@ smtpd_error_sleep_time = 0`,
     for (const client of all) client.close();
   });
 
-  test("AUTH commands within the time unit, the right password included", async () => {
+  test("AUTH commands within the time unit, the right password included (AUTH-28)", async () => {
     const all = await openOnBoth("auth");
     const login = async (client: Conversation) => {
       await client.say("EHLO client.example");

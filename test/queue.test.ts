@@ -227,7 +227,7 @@ transport_retry_time = 300s`,
     assert.equal((await server.run(["mailq"])).stdout, "Mail queue is empty\n");
   });
 
-  test("a refusal for good becomes a bounce that the sender can read", async () => {
+  test("a refusal for good becomes a bounce that the sender can read (TRC-09)", async () => {
     const id = await send("refused", "nobody@refused.test");
     await server.logged(
       new RegExp(`${id}: .*status=bounced \\(host 127\\.0\\.0\\.1\\[127\\.0\\.0\\.1\\]:?\\d* said: 550`),

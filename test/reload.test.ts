@@ -217,7 +217,7 @@ postern_workers = 2`,
     assert.equal(await within(SEEN_MS, "535", () => login("bob", "hunter2")), "535");
   });
 
-  test("a replaced certificate is shown to new connections, without a reload; a broken one is not", async () => {
+  test("a replaced certificate is shown to new connections, without a reload; a broken one is not (TLS-27)", async () => {
     assert.equal(await shownCertificate(wrapper), first.fingerprint);
     const open = await Conversation.open(wrapper, { tls: true });
     const second = pem("second.example.org");

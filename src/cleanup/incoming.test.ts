@@ -85,7 +85,7 @@ async function receive(
   return { result, text };
 }
 
-test("a submitted message gets Received, Message-Id, Date and From; Bcc goes", async () => {
+test("a submitted message gets Received, Message-Id, Date and From; Bcc goes (MOD-05, MOD-06, MOD-15, SUB-02, TRC-02)", async () => {
   const { text } = await receive("Subject: hi\r\nBcc: secret@x.test\r\n\r\nbody\r\n");
   const [header = "", body] = text.split("\r\n\r\n");
   assert.match(
@@ -100,7 +100,7 @@ test("a submitted message gets Received, Message-Id, Date and From; Bcc goes", a
   assert.equal(body, "body\r\n");
 });
 
-test("mail that passes through gets Received only (MOD-14)", async () => {
+test("mail that passes through gets Received only, and is taken without them (MOD-14, SUB-02, DAT-14)", async () => {
   const { text } = await receive("Subject: hi\r\n\r\nb", { options: options({ role: "mx" }) });
   assert.deepEqual(text.match(/^[A-Z][\w-]*(?=:)/gm), ["Received", "Subject"]);
 });
@@ -117,18 +117,23 @@ test("any chunking gives the same message", async () => {
 });
 
 const refusals = [
-  { content: "Received: x\r\n".repeat(51), settings: {}, want: "554 5.4.0 Error: too many hops", why: "mail loop" },
+  {
+    content: "Received: x\r\n".repeat(51),
+    settings: {},
+    want: "554 5.4.0 Error: too many hops",
+    why: "mail loop (TRC-08, LIM-14)",
+  },
   {
     content: `A: b\r\n\r\n${"x".repeat(3000)}`,
     settings: { message_size_limit: "2000" },
     want: "552 5.3.4 Error: message file too big",
-    why: "size counted, not believed",
+    why: "size counted, not believed (DAT-12)",
   },
   {
     content: `A: ${"x".repeat(70_000)}`,
     settings: { postern_header_block_limit: "65536" },
     want: "552 5.3.4 Error: message header too big",
-    why: "header memory is bounded",
+    why: "header memory is bounded (LIM-12)",
   },
 ];
 for (const c of refusals) {
@@ -162,7 +167,7 @@ test("our own lines are UTF-8, the client's bytes stay", async () => {
   assert.match(text, /^X-One: \xc3\xa9\r\nReceived: [\s\S]*\r\nX: \xff\r\n/);
 });
 
-test("Received names the recipient that the client named, not who was added", async () => {
+test("Received names the recipient that the client named, not who was added (TRC-03)", async () => {
   const [b, c] = ["b@x.test", "c@x.test"].map((text) => ({ address: asAddress(text), original: asAddress(text) }));
   assert.ok(b && c);
   const one = await receive("\r\n", { options: options({ recipients: [b, c], accepted: [b] }) });

@@ -125,7 +125,7 @@ const cases: readonly (Input & { readonly why: string; readonly want: readonly s
     want: ["L 1 --b", `F A: ${"x".repeat(97)}`, "F B: z", "L 0 "],
   },
   {
-    why: "nested too deep: told once, no part is opened",
+    why: "nested too deep: told once, no part is opened (MSG-15, LIM-13)",
     header: ["Content-Type: multipart/mixed; boundary=1; boundary=2; boundary=3; boundary=4; boundary=5; boundary=6"],
     body: "--6\r\nA: x\r\n",
     want: [

@@ -80,7 +80,7 @@ const FAILURES = [
     to: "loop@here.test",
     set: { postern_local_maildir: `${root}/b/$user/` },
     want: ["bounced", "5.4.6", "mail forwarding loop for loop@here.test"],
-    why: "loop",
+    why: "loop (TRC-11)",
   },
   {
     to: "alice",

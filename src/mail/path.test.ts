@@ -64,7 +64,7 @@ const cases: readonly { in: string; options: PathOptions; want: string | undefin
   { in: "<\u00e9@b.test>", options: LAX, want: undefined, why: "UTF-8 not allowed" },
   { in: "<\u00e9@b\u00fccher.test>", options: UTF8, want: "\u00e9@b\u00fccher.test|", why: "EAI-03" },
   { in: "<\ud800@b.test>", options: UTF8, want: undefined, why: "lone surrogate" },
-  { in: `<${"l".repeat(64)}@b.test>`, options: STRICT, want: `${"l".repeat(64)}@b.test|`, why: "DAT-05" },
+  { in: `<${"l".repeat(64)}@b.test>`, options: STRICT, want: `${"l".repeat(64)}@b.test|`, why: "DAT-05, LIM-04" },
   { in: `<a@${"x".repeat(64)}.test>`, options: LAX, want: undefined, why: "label above 63" },
   { in: `<${"l".repeat(1000)}@b.test>`, options: LAX, want: undefined, why: "above 1000" },
 ];

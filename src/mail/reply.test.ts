@@ -9,7 +9,7 @@ const cases = [
     in: { code: 550, dsn: "5.7.1", lines: ["a", "b"] },
     wire: "550-5.7.1 a\r\n550 5.7.1 b\r\n",
     log: "550 5.7.1 a b",
-    why: "the status stands on each line",
+    why: "the status stands on each line (ESC-02)",
   },
 ];
 for (const c of cases) {

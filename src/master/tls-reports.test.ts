@@ -78,7 +78,7 @@ const found = (...records: string[]): DnsAnswer<string> => ({ kind: "found", rec
 const ABSENT: DnsAnswer<string> = { kind: "notFound", text: "Host not found" };
 const NOT_NOW = (): DnsAnswer<string> => ({ kind: "temporary", text: "Host not found, try again" });
 
-test("TlsReports sends a day when it is over, once, to those who want it", async () => {
+test("TlsReports sends a day when it is over, once, to those who want it (RPT-02)", async () => {
   const s = scene((name) => (name === "_smtp._tls.a.test" ? found("v=TLSRPTv1; rua=mailto:r%2Bx@a.test") : ABSENT));
   await s.count("a.test");
   await s.count("a.test");
@@ -129,7 +129,7 @@ test("TlsReports tries again what could not be looked up, and gives up after day
   assert.match(s.lines.join("\n"), /TLS report to never\.test on 2026-11-24: given up/);
 });
 
-test("TlsReports posts to HTTPS, and keeps what was not taken", async () => {
+test("TlsReports posts to HTTPS, and keeps what was not taken (RPT-03)", async () => {
   const taken: string[] = [];
   let status = 503;
   const server = createServer({ key: pem("sts.pem"), cert: pem("sts.pem") }, (request, response) => {

@@ -10,7 +10,7 @@ function clockAt(at: number) {
   return clock;
 }
 
-test("keys last their time, then others come, and the old ones never again", () => {
+test("keys last their time, then others come, and the old ones never again (TLS-25)", () => {
   const clock = clockAt(TICKET_KEY_LIFE_MS * 1000);
   const keys = TicketKeys.fresh(clock);
   const seen = new Set<string>();
@@ -46,7 +46,7 @@ test("a clock that steps back, or far ahead, does no harm", () => {
   assert.notDeepEqual(keys.current(), now);
 });
 
-test("a ticket is good for the keys it was made with only", async () => {
+test("a ticket is good for the keys it was made with only (TLS-25)", async () => {
   const clock = clockAt(0);
   const keys = TicketKeys.fresh(clock);
   const made = makeSelfSigned(["mail.example.org"], Date.now());

@@ -14,9 +14,9 @@ const times = retryTimesOf(
 );
 
 for (const { ageMs, random, want, why } of [
-  { ageMs: 0, random: 0.5, want: 100_000, why: "minimal_backoff_time" },
+  { ageMs: 0, random: 0.5, want: 100_000, why: "minimal_backoff_time (OUT-06, LIM-24)" },
   { ageMs: 400_000, random: 0.5, want: 400_000, why: "as long as the message is old" },
-  { ageMs: 9_000_000, random: 0.5, want: 1_000_000, why: "maximal_backoff_time" },
+  { ageMs: 9_000_000, random: 0.5, want: 1_000_000, why: "maximal_backoff_time (OUT-06, LIM-24)" },
   { ageMs: 400_000, random: 0, want: 360_000, why: "10 % less at random" },
   { ageMs: 400_000, random: 1, want: 440_000, why: "10 % more at random" },
 ]) {
@@ -25,9 +25,9 @@ for (const { ageMs, random, want, why } of [
 
 for (const { sender, ageMs, want, why } of [
   { sender: "a@example.org", ageMs: 3_599_999, want: false, why: "not yet" },
-  { sender: "a@example.org", ageMs: 3_600_000, want: true, why: "maximal_queue_lifetime" },
+  { sender: "a@example.org", ageMs: 3_600_000, want: true, why: "maximal_queue_lifetime (OUT-06, LIM-23)" },
   { sender: "", ageMs: 1_799_999, want: false, why: "a bounce, not yet" },
-  { sender: "", ageMs: 1_800_000, want: true, why: "bounce_queue_lifetime" },
+  { sender: "", ageMs: 1_800_000, want: true, why: "bounce_queue_lifetime (LIM-23)" },
 ]) {
   test(`isExpired() ${why}`, () => assert.equal(isExpired(times, { sender: asAddress(sender) }, ageMs), want));
 }

@@ -43,7 +43,7 @@ async function checkKept(queue: OfflineQueue, lines: readonly string[]): Promise
 }
 
 for (const chain of [1, 2]) {
-  test(`kill -9 loses no acknowledged message: chain ${chain} of five kills at random moments`, async (t) => {
+  test(`SMTP-41: kill -9 loses no acknowledged message: chain ${chain} of five kills at random moments`, async (t) => {
     const directory = temporaryDirectory(t);
     const all: string[] = [];
     for (let kill = 0; kill < 5; kill++) {

@@ -98,7 +98,7 @@ for (const c of logins) {
   });
 }
 
-test("parseUsers() names the line of each complaint and never quotes a secret", () => {
+test("parseUsers() names the line of each complaint, 1 SCRAM iteration is one (LIM-21), and never quotes a secret", () => {
   const good = done(addUser("", "alice", plain)).trimEnd();
   const bad = [
     { line: "bob", why: "no fields" },

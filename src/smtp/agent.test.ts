@@ -107,9 +107,9 @@ const ROWS: readonly Row[] = [
     script: { features: ["SIZE 10"] },
     want: [`bounced 5.3.4 message size 22 exceeds size limit 10 of server ${HOST}`],
   },
-  { why: "SIZE, 8BITMIME are used", script: {}, want: [SENT], commands: /SIZE=22 BODY=8BITMIME$/m },
+  { why: "SIZE, 8BITMIME are used (OUT-13)", script: {}, want: [SENT], commands: /SIZE=22 BODY=8BITMIME$/m },
   {
-    why: "UTF-8 address without SMTPUTF8",
+    why: "UTF-8 address without SMTPUTF8 (EAI-06)",
     script: {},
     words: { recipients: ["jürgen@dest.test"], smtputf8: true },
     want: [`bounced 5.6.7 SMTPUTF8 is required, but was not offered by host ${HOST}`],
@@ -121,7 +121,7 @@ const ROWS: readonly Row[] = [
     want: [`bounced 5.6.7 SMTPUTF8 is required, but was not offered by host ${HOST}`],
   },
   {
-    why: "SMTPUTF8 asked but not needed",
+    why: "SMTPUTF8 asked but not needed (EAI-07)",
     script: {},
     words: { smtputf8: true, content: "A: b\r\n\r\nü\r\n" },
     want: [SENT],

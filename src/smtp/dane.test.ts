@@ -53,7 +53,7 @@ const TEMPORARY = { kind: "temporary", text: "again" } as const;
 const records = (base: string, mxSecure: boolean) => ({ kind: "records", records: [EE], base, mxSecure });
 
 const CASES = [
-  { why: "all signed", target: target({ mx: MX, host: host(true) }), want: records("mx.test", true) },
+  { why: "all signed (DANE-03)", target: target({ mx: MX, host: host(true) }), want: records("mx.test", true) },
   { why: "the next hop itself", target: target({ host: host(true) }), want: records("mx.test", true) },
   {
     why: "exchangers not signed, policy dane",
@@ -67,7 +67,7 @@ const CASES = [
     want: { kind: "none", why: "non DNSSEC destination" },
   },
   {
-    why: "addresses not signed: no lookup at all",
+    why: "addresses not signed: no lookup at all (DANE-06)",
     target: target({ mx: MX, host: host(false) }),
     dns: dnsWith({ "mx.test:25": TEMPORARY }),
     want: { kind: "none", why: "no TLSA records found" },
@@ -80,18 +80,18 @@ const CASES = [
     want: { kind: "none", why: "no TLSA records found" },
   },
   {
-    why: "bogus records",
+    why: "bogus records (DANE-01)",
     target: target({ host: host(true) }),
     dns: dnsWith({ "mx.test:25": TEMPORARY }),
     want: { kind: "failed" },
   },
   {
-    why: "another port",
+    why: "another port (DANE-03)",
     target: target({ host: host(true) }, { port: 26 }),
     want: { kind: "none", why: "no TLSA records found" },
   },
   {
-    why: "behind an alias",
+    why: "behind an alias (DANE-03)",
     target: target({ host: host(true, "real.test") }),
     dns: dnsWith({ "real.test:25": found(true, EE), "mx.test:25": found(true, WRONG) }),
     want: records("real.test", true),
@@ -134,7 +134,7 @@ const CASES = [
     want: { kind: "failed" },
   },
   {
-    why: "nothing usable",
+    why: "nothing usable (DANE-02)",
     target: target({ host: host(true) }),
     dns: dnsWith({ "mx.test:25": found(true, { ...EE, usage: 1 }) }),
     want: { kind: "unusable" },
@@ -160,7 +160,7 @@ const USABLE = [
       { ...EE, usage: 255 },
     ],
     want: [],
-    why: "PKIX usages mean nothing for SMTP",
+    why: "PKIX usages mean nothing for SMTP (DANE-04)",
   },
   { in: [{ ...EE, selector: 2 }], want: [], why: "unknown selector" },
   { in: [{ ...EE, matchingType: 3 }], want: [], why: "unknown matching type" },
@@ -216,12 +216,17 @@ const UNVERIFIED = "deferred 4.7.5 Server certificate not verified";
 const CLEAR = { features: [] };
 const ONLY = { smtp_tls_security_level: "dane-only" };
 const SCENES: readonly Scene[] = [
-  { why: "3 1 1 matches", records: found(true, EE), want: "sent", word: "Verified" },
+  {
+    why: "3 1 1 matches, SNI is the base (DANE-02, DANE-04, DANE-05)",
+    records: found(true, EE),
+    want: "sent",
+    word: "Verified",
+  },
   { why: "one of several matches", records: found(true, WRONG, tlsa(3, 0, 2, LEAF)), want: "sent", word: "Verified" },
   { why: "3 0 0, the whole certificate", records: found(true, tlsa(3, 0, 0, LEAF)), want: "sent", word: "Verified" },
   { why: "none matches", records: found(true, WRONG), want: UNVERIFIED, word: "Untrusted" },
   {
-    why: "TLS is not offered",
+    why: "TLS is not offered (DANE-02)",
     records: found(true, EE),
     script: CLEAR,
     want: "deferred 4.7.4 TLS is required, but was not offered by host",
@@ -233,7 +238,7 @@ const SCENES: readonly Scene[] = [
     want: "deferred 4.7.5 Cannot start TLS: handshake failure",
   },
   {
-    why: "usage 3 needs no valid name or date",
+    why: "usage 3 needs no valid name or date (DANE-04)",
     records: found(true, tlsa(3, 1, 1, LEAF)),
     script: { certificate: expired() },
     want: "sent",
@@ -280,22 +285,31 @@ const SCENES: readonly Scene[] = [
     word: "Untrusted",
   },
   {
-    why: "usage 2 for another name",
+    why: "usage 2 for another name (DANE-04)",
     records: found(true, tlsa(2, 0, 1, INTERMEDIATE)),
     script: { certificate: cnOnly() },
     want: UNVERIFIED,
     word: "Untrusted",
   },
   { why: "no records: as may", records: NONE, want: "sent", word: "Untrusted" },
-  { why: "no records: clear, as may", records: NONE, script: CLEAR, want: "sent" },
-  { why: "nothing usable: encrypted", records: found(true, { ...EE, usage: 1 }), want: "sent", word: "Untrusted" },
+  { why: "no records: clear, as may (DANE-02)", records: NONE, script: CLEAR, want: "sent" },
   {
-    why: "nothing usable, and no TLS",
+    why: "nothing usable: encrypted (DANE-02)",
+    records: found(true, { ...EE, usage: 1 }),
+    want: "sent",
+    word: "Untrusted",
+  },
+  {
+    why: "nothing usable, and no TLS (DANE-02)",
     records: found(true, { ...EE, usage: 1 }),
     script: CLEAR,
     want: "deferred 4.7.4 TLS is required, but was not offered by host",
   },
-  { why: "bogus", records: TEMPORARY, want: "deferred 4.7.5 TLSA lookup error for mx.example.test:PORT" },
+  {
+    why: "bogus: the mail waits (DANE-01)",
+    records: TEMPORARY,
+    want: "deferred 4.7.5 TLSA lookup error for mx.example.test:PORT",
+  },
   {
     why: "exchangers not signed, policy dane",
     records: found(true, EE),

@@ -31,28 +31,28 @@ const ZONE: Zone = {
 };
 
 const CASES = [
-  { in: "two.test", want: ["192.0.2.1:25", "192.0.2.2:25", "192.0.2.3:25"], why: "MX in order of preference" },
-  { in: "a.test", want: ["192.0.2.1:25", "192.0.2.2:25"], why: "no MX: the address, RFC 5321 §5.1" },
+  { in: "two.test", want: ["192.0.2.1:25", "192.0.2.2:25", "192.0.2.3:25"], why: "MX in order of preference (OUT-01)" },
+  { in: "a.test", want: ["192.0.2.1:25", "192.0.2.2:25"], why: "no MX: the address, RFC 5321 §5.1 (OUT-02)" },
   { in: "[b.test]:26", want: ["192.0.2.3:26"], why: "brackets: no MX" },
   { in: "[192.0.2.7]", want: ["192.0.2.7:25"], why: "address literal" },
-  { in: "backup.test", want: ["192.0.2.1:25", "192.0.2.2:25"], why: "we are the backup: only better ones" },
-  { in: "best.test", want: "5.4.6 mail for best.test loops back to myself", why: "we are the best" },
+  { in: "backup.test", want: ["192.0.2.1:25", "192.0.2.2:25"], why: "we are the backup: only better ones (OUT-04)" },
+  { in: "best.test", want: "5.4.6 mail for best.test loops back to myself", why: "we are the best (OUT-04)" },
   { in: "me.test:26", want: ["192.0.2.99:26"], why: "another port of ours is a filter, no loop" },
   { in: "null.test", want: "5.1.0 Domain null.test does not accept mail (nullMX)", why: "RFC 7505" },
   {
     in: "none.test",
     want: "5.4.4 Host or domain name not found. Name service error for name=none.test type=AAAA: Host not found",
-    why: "no such domain",
+    why: "no such domain (OUT-03)",
   },
   {
     in: "dead.test",
     want: "5.4.4 Host or domain name not found. Name service error for name=gone.test type=AAAA: Host not found",
-    why: "exchanger without address",
+    why: "exchanger without address (OUT-02)",
   },
   {
     in: "flaky.test",
     want: "4.4.3 Host or domain name not found. Name service error for name=flaky.test type=MX: Host not found, try again",
-    why: "temporary failure defers",
+    why: "temporary failure defers (OUT-03)",
   },
   { in: "a.test:nonsense", want: "4.3.5 unknown port in next hop: a.test:nonsense", why: "bad port is ours to mend" },
 ];

@@ -15,7 +15,7 @@ const IDS = [
   { in: ["v=STSv2; id=a"], want: undefined, why: "another version" },
   { in: [], want: undefined, why: "nothing" },
 ];
-for (const c of IDS) test(`policyId() ${c.why}`, () => assert.equal(policyId(c.in), c.want));
+for (const c of IDS) test(`policyId() STS-01: ${c.why}`, () => assert.equal(policyId(c.in), c.want));
 
 const GOOD = { mode: "enforce", maxAgeS: 604800, mx: ["mail.example.com", "*.example.net"] };
 const TEXT = "version: STSv1\r\nmode: enforce\r\nmx: mail.example.com\r\nmx: *.example.net\r\nmax_age: 604800\r\n";

@@ -101,7 +101,7 @@ const MODE = async (sts: MtaSts) => {
   return "policy" in answer ? `${answer.policy.mode} ${answer.policy.id}` : (answer.failure ?? "nothing");
 };
 
-test("MtaSts fetches a policy once, from the right place", () =>
+test("MtaSts fetches a policy once, from the right place (STS-02)", () =>
   withSite("sts.pem", async (site, dns, port) => {
     const { sts } = open(dns, port);
     assert.deepEqual(await Promise.all([MODE(sts), MODE(sts)]), ["enforce 1", "enforce 1"]);
@@ -120,21 +120,26 @@ const FAILURES: readonly {
 }[] = [
   { why: "not found", change: (s) => (s.status = 404), want: "sts-policy-fetch-error", log: /answered 404/ },
   {
-    why: "a redirect is not followed",
+    why: "a redirect is not followed (STS-02)",
     change: (s) => (s.status = 301),
     want: "sts-policy-fetch-error",
     log: /answered 301/,
   },
-  { why: "another media type", change: (s) => (s.type = "text/html"), want: "sts-policy-invalid", log: /text\/html/ },
+  {
+    why: "another media type (STS-02)",
+    change: (s) => (s.type = "text/html"),
+    want: "sts-policy-invalid",
+    log: /text\/html/,
+  },
   { why: "no policy", change: (s) => (s.body = "hello"), want: "sts-policy-invalid", log: /no version/ },
   {
-    why: "more than 64 KiB",
+    why: "more than 64 KiB (STS-02, LIM-25)",
     change: (s) => (s.body = POLICY + "#".repeat(65_536)),
     want: "sts-policy-fetch-error",
     log: /larger/,
   },
   {
-    why: "a certificate for another name",
+    why: "a certificate for another name (STS-02)",
     change: () => {},
     certificate: "mx.pem",
     want: "sts-webpki-invalid",
@@ -168,7 +173,7 @@ for (const row of FAILURES) {
     }));
 }
 
-test("MtaSts keeps a policy while DNS and the web server are silenced, and not longer than max_age", () =>
+test("MtaSts keeps a policy while DNS and the web server are silenced, and not longer than max_age (STS-03)", () =>
   withSite("sts.pem", async (site, dns, port) => {
     const times = { nowMs: 1_000_000 };
     const { sts } = open(dns, port, { times });
@@ -185,7 +190,7 @@ test("MtaSts keeps a policy while DNS and the web server are silenced, and not l
     assert.equal(await MODE(sts), "sts-policy-fetch-error");
   }));
 
-test("MtaSts takes a new id at once, the same one after a day", () =>
+test("MtaSts takes a new id at once, the same one after a day (STS-03)", () =>
   withSite("sts.pem", async (site, dns, port) => {
     const times = { nowMs: 1_000_000 };
     const { sts } = open(dns, port, { times });
@@ -254,7 +259,7 @@ const SCENES: readonly {
   readonly word?: string;
 }[] = [
   { why: "enforce, a good certificate", want: "sent", word: "Verified" },
-  { why: "enforce, another name", certificate: "sts.pem", want: UNVERIFIED, word: "Untrusted" },
+  { why: "enforce, another name (STS-04)", certificate: "sts.pem", want: UNVERIFIED, word: "Untrusted" },
   { why: "enforce, an expired certificate", certificate: "expired.pem", want: UNVERIFIED, word: "Untrusted" },
   {
     why: "enforce, the common name does not count alone",
@@ -268,18 +273,18 @@ const SCENES: readonly {
     want: "deferred 4.7.4 TLS is required, but was not offered by host mx.example.test[127.0.0.1]",
   },
   {
-    why: "enforce, an exchanger that the policy does not know",
+    why: "enforce, an exchanger that the policy does not know (STS-04)",
     body: POLICY.replace("mx.example.test", "mx.other.test"),
     want: "deferred 4.7.5 host mx.example.test[127.0.0.1] is not in the MTA-STS policy of sts.test",
   },
   {
-    why: "enforce, a wildcard",
+    why: "enforce, a wildcard (STS-04)",
     body: POLICY.replace("mx.example.test", "*.example.test"),
     want: "sent",
     word: "Verified",
   },
   {
-    why: "testing, a bad certificate: sent",
+    why: "testing, a bad certificate: sent (STS-04)",
     body: POLICY.replace("enforce", "testing"),
     certificate: "sts.pem",
     want: "sent",

@@ -29,7 +29,7 @@ const RECORDS = [
   { in: ["v=TLSRPTv1; rua=mailto:a@b.test\r\nBcc: c@d.test"], want: [], why: "a second line" },
   { in: [], want: [], why: "nothing" },
 ];
-for (const c of RECORDS) test(`reportTargets() ${c.why}`, () => assert.deepEqual(reportTargets(c.in), c.want));
+for (const c of RECORDS) test(`reportTargets() RPT-01: ${c.why}`, () => assert.deepEqual(reportTargets(c.in), c.want));
 
 const HEAD = {
   organization: "example.org",
@@ -61,7 +61,7 @@ const COUNTS: readonly PolicyCount[] = [
   },
 ];
 
-test("formatReport() gives the members of RFC 8460 §4.4", () => {
+test("formatReport() gives the members of RFC 8460 §4.4 (RPT-02)", () => {
   assert.deepEqual(JSON.parse(formatReport(HEAD, COUNTS)), {
     "organization-name": "example.org",
     "date-range": { "start-datetime": "2026-11-24T00:00:00Z", "end-datetime": "2026-11-24T23:59:59Z" },
@@ -96,7 +96,7 @@ test("formatReport() gives the members of RFC 8460 §4.4", () => {
   });
 });
 
-test("formatReportMail() is a multipart/report that a MIME parser takes apart", async () => {
+test("formatReportMail() is a multipart/report that a MIME parser takes apart (RPT-03)", async () => {
   const report = formatReport(HEAD, COUNTS);
   const mail = formatReportMail(HEAD, {
     from: "tls@example.org",

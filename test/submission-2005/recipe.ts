@@ -190,12 +190,15 @@ async function offersNoPlaintext(site: Site): Promise<void> {
 
 /** In this order: each step goes on from the one before. */
 const STEPS: readonly (readonly [string, Step])[] = [
-  ["1. submission resolves to 587/tcp", resolves],
+  ["1. submission resolves to 587/tcp (SUB-01)", resolves],
   ["2. after a reload the new service listens, and nothing else was interrupted", reloads],
   ["3. a plain TCP client gets the operator's banner, and quit gets 221", greets],
-  ["4. on 587 whoever logged in sends anywhere, and it arrives at the next hop", submits],
-  ["5. on 587 nobody sends without login, not to anywhere, not even from mynetworks", refusesStrangers],
-  ["6. afterwards nobody relays on 25, logged in or not, but mail for the site is taken", relaysForNobody],
+  ["4. on 587 whoever logged in sends anywhere, and it arrives at the next hop (SUB-07)", submits],
+  ["5. on 587 nobody sends without login, not to anywhere, not even from mynetworks (SUB-15)", refusesStrangers],
+  [
+    "6. afterwards nobody relays on 25, logged in or not, but mail for the site is taken (SUB-07, SUB-16)",
+    relaysForNobody,
+  ],
   ["7. a restriction added to the submission service with -o means what it means on 25", takesRestrictions],
   ["postern check names the recipe's faults with file and line", isChecked],
   ["with smtpd_sasl_security_options as it was meant, PLAIN and LOGIN are not offered in clear", offersNoPlaintext],

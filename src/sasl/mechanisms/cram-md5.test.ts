@@ -11,7 +11,7 @@ const passwords = memoryPasswords(new Map([["tim", "tanstaaftanstaaf"]]));
 const mechanism = cramMd5(CHALLENGE);
 
 const cases = [
-  { in: `tim ${DIGEST}`, want: "235 CRAM-MD5 tim", why: "vector of RFC 2195 §2" },
+  { in: `tim ${DIGEST}`, want: "235 CRAM-MD5 tim", why: "vector of RFC 2195 §2 (SASL-20)" },
   { in: `tim ${DIGEST.replace("b", "c")}`, want: `${DENIED} [tim]`, why: "wrong digest" },
   { in: `tom ${DIGEST}`, want: `${DENIED} [tom]`, why: "unknown user" },
   { in: `tim ${DIGEST.toUpperCase()}`, want: DENIED, why: "digits are lower case" },

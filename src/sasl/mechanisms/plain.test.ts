@@ -27,7 +27,7 @@ const cases = [
   { in: "alice\0pencil", want: DENIED, why: "SASL-02: one NUL" },
   { in: "\0alice\0pencil\0", want: DENIED, why: "SASL-02: three NULs" },
   { in: "", want: DENIED, why: "AUTH-06: present but empty" },
-  { in: `\0${long}\0${long}`, want: `235 PLAIN ${long}`, why: "SASL-01: 255 octets" },
+  { in: `\0${long}\0${long}`, want: `235 PLAIN ${long}`, why: "SASL-01, LIM-16: 255 octets" },
   { in: `\0${long}\0${long}x`, want: `${DENIED} [${long}]`, why: "SASL-01: no truncation" },
   { in: "\0bob\0pa\u0308", want: "235 PLAIN bob", why: "SASLprep: composed and decomposed are the same" },
   { in: "\0I\u00adX\0pass\u00a0word", want: "235 PLAIN IX", why: "SASL-70: soft hyphen, no-break space" },
