@@ -21,6 +21,8 @@ export interface WorkerLink {
 /** Starts a worker process, which may call `methods`; `onLog` gets whole chunks of its log pipe. */
 export function forkWorker(methods: Methods, onLog: (chunk: Uint8Array) => void): WorkerLink {
   const child: ChildProcess = fork(ENTRY, [], {
+    // For base/garbage.ts.
+    execArgv: [...process.execArgv, "--expose-gc"],
     serialization: "advanced",
     stdio: ["ignore", "inherit", "inherit", "pipe", "ipc"],
   });

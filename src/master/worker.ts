@@ -3,6 +3,7 @@
 
 import { resolve as resolvePath } from "node:path";
 import { systemClock } from "../base/clock.ts";
+import { collectAfterStart } from "../base/garbage.ts";
 import { scopeOf } from "../config/load.ts";
 import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
@@ -68,6 +69,9 @@ interface Running {
   /** The same one sends the TLS reports of all. */
   readonly reports: TlsReports | undefined;
 }
+
+/** Behind the first burst of connections, which must not wait for it. */
+const START_GARBAGE_MS = 2000;
 
 export class Worker {
   readonly #host: WorkerHost;
@@ -139,6 +143,7 @@ export class Worker {
     qmgr.start();
     pickup?.start(() => pickupIntervalMs(current().snapshot));
     reports?.start();
+    clock.after(START_GARBAGE_MS, collectAfterStart, { ref: false });
   }
 
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {

@@ -4,6 +4,7 @@ import { open, unlink } from "node:fs/promises";
 import { join } from "node:path";
 import type { Awaitable } from "../base/awaitable.ts";
 import { DirectorySync } from "../base/durable.ts";
+import { BufferMeter } from "../base/garbage.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { asQueueError } from "./faults.ts";
 import type { BodyWriter, QueueError, StoredBody } from "./store.ts";
@@ -53,6 +54,7 @@ export class SpillingBody implements BodyWriter {
   #chunks: Uint8Array[] = [];
   #file: { readonly name: string; readonly handle: ContentHandle } | undefined;
   #spilling = false;
+  readonly #meter = new BufferMeter();
   #tail: Promise<void> | undefined;
   #error: QueueError | undefined;
   #closed = false;
@@ -122,7 +124,10 @@ export class SpillingBody implements BodyWriter {
     if (this.#error) return;
     await this.#attempt(async () => {
       this.#file ??= await this.#create();
-      for (const chunk of chunks) await writeAll(this.#file.handle, chunk);
+      for (const chunk of chunks) {
+        await writeAll(this.#file.handle, chunk);
+        this.#meter.count(chunk.length);
+      }
     });
   }
 

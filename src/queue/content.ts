@@ -1,6 +1,7 @@
 /** queue/content.ts: stored content as a byte stream, header block first. What is at hand is given by reference; the rest is
  *  read when somebody iterates, 64 KiB at a time, so a claimed message costs no memory. */
 import { open } from "node:fs/promises";
+import { BufferMeter } from "../base/garbage.ts";
 import type { MessageContent } from "../mail/delivery.ts";
 import { asQueueError } from "./faults.ts";
 import { QueueError } from "./store.ts";
@@ -31,6 +32,7 @@ export function contentBehind(sizeBytes: number, fetch: () => Promise<ContentPar
 }
 
 export async function* readChunks(path: string, sizeBytes: number): AsyncGenerator<Uint8Array> {
+  const meter = new BufferMeter();
   try {
     await using handle = await open(path, "r");
     for (let left = sizeBytes; left > 0; ) {
@@ -39,6 +41,7 @@ export async function* readChunks(path: string, sizeBytes: number): AsyncGenerat
       if (bytesRead === 0) throw new QueueError(`Content file "${path}" is ${left} bytes short`, {});
       left -= bytesRead;
       yield chunk.subarray(0, bytesRead);
+      meter.count(chunk.length);
     }
   } catch (error) {
     throw asQueueError(`Cannot read content "${path}"`, error);

@@ -1,7 +1,9 @@
 /** queue/store-thread.ts: entry of the store thread: takes posts from its port, commits what has gathered, answers all of
- *  it in one post. No timers: a lone request is committed at once, and while a commit runs the next batch gathers.
+ *  it in one post. No timer waits for more: a lone request is committed at once, and while a commit runs the next batch gathers.
  *  The group commit itself is engine.ts; the other end of the port is store-client.ts. */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
+import { systemClock } from "../base/clock.ts";
+import { collectAfterStart } from "../base/garbage.ts";
 import { Engine, type Reply, type Request } from "./engine.ts";
 import { asQueueError } from "./faults.ts";
 import type { Note } from "./recovery.ts";
@@ -21,6 +23,9 @@ export type FromThread =
   | { readonly kind: "refused"; readonly id: number; readonly error: string; readonly full: boolean }
   | { readonly kind: "note"; readonly note: Note }
   | { readonly kind: "drained"; readonly shard: number };
+
+/** After the worker's own collection (master/worker.ts): not both at once. */
+const START_GARBAGE_MS = 3000;
 
 function serve(port: MessagePort): void {
   const post = (message: FromThread) => port.postMessage(message);
@@ -60,6 +65,7 @@ function serve(port: MessagePort): void {
     commit(batch);
     setImmediate(() => engine.checkpoint("idle"));
   });
+  systemClock.after(START_GARBAGE_MS, collectAfterStart, { ref: false });
 }
 
 function receive(port: MessagePort): ToThread | undefined {

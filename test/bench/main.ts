@@ -5,6 +5,7 @@ const MODES: ReadonlyMap<string, () => Promise<unknown>> = new Map([
   ["queue", () => import("./queue.ts")],
   ["fairness", () => import("./fairness.ts")],
   ["soak", () => import("./soak.ts")],
+  ["memory", () => import("./memory.ts")],
 ]);
 
 const named = MODES.get(process.argv[2] ?? "");

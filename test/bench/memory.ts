@@ -1,5 +1,6 @@
-/** test/bench/memory.ts: memory of the workers: three 50 MiB messages in a row, and many idle sessions,
- *  in clear and with TLS. Linux only: reads VmRSS and PSS from /proc. Usage: memory.ts [--idle N] [--tls N] */
+/** test/bench/memory.ts: `npm run bench -- memory`: memory of two workers under 50 MiB messages, three in a row, and under many
+ *  idle sessions, in clear and with TLS; each on a server of its own. Linux only: reads VmRSS and PSS from /proc.
+ *  Usage: memory [--idle N] [--tls N] [--only large|idle|tls] */
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,68 +8,101 @@ import { connect as connectTls } from "node:tls";
 import { parseArgs } from "node:util";
 import { makeSelfSigned } from "../../src/net/self-signed.ts";
 import { generateLoad } from "../load/generator.ts";
-import { startSink } from "../load/sink.ts";
+import { type Sink, startSink } from "../load/sink.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
 
 const { values } = parseArgs({
-  options: { idle: { type: "string", default: "10000" }, tls: { type: "string", default: "2000" } },
+  options: {
+    idle: { type: "string", default: "10000" },
+    tls: { type: "string", default: "2000" },
+    only: { type: "string" },
+  },
 });
 const MIB = 1024 * 1024;
 
-const sink = await startSink();
-const [port, tlsPort] = [await freePort(), await freePort()];
-const made = makeSelfSigned(["mail.example.org"], Date.now());
-const server = new TestServer({
-  mainCf: `compatibility_level = 3.10\nrelayhost = [127.0.0.1]:${sink.port}\nmynetworks = 127.0.0.0/8\npostern_workers = 2
-message_size_limit = 104857600\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination`,
-  masterCf: `${port} inet n - n - - smtpd\n${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n`,
-  files: { "site.pem": made.keyPem + made.certificatePem },
-});
-server.append("main.cf", `smtpd_tls_security_level = may\nsmtpd_tls_chain_files = ${server.directory}/site.pem\n`);
-await server.start();
-const pids = await server.workerPids();
-process.stdout.write(`50 MiB message, third in a row, peak minus before: ${(await largeMessages()).toFixed(1)} MiB\n`);
-const idle = await idleSessions(Number(values.idle), (from) => net.connect({ port, ...from }));
-process.stdout.write(
-  `${idle.count} idle sessions, 2 workers, PSS: ${idle.pssMib.toFixed(0)} MiB in all, ${idle.before.toFixed(0)} MiB without\n`,
-);
-const secured = await idleSessions(Number(values.tls), (from) =>
-  connectTls({ port: tlsPort, ...from, rejectUnauthorized: false }),
-);
-const each = ((secured.pssMib - secured.before) * 1024) / secured.count;
-process.stdout.write(`${secured.count} idle TLS sessions: ${each.toFixed(0)} KiB each\n`);
-await server[Symbol.asyncDispose]();
-await sink.close();
+interface Site {
+  readonly sink: Sink;
+  readonly port: number;
+  readonly tlsPort: number;
+  readonly pids: readonly number[];
+}
+
+const MEASURES: ReadonlyMap<string, (site: Site) => Promise<string>> = new Map([
+  ["idle", idleInClear],
+  ["tls", idleWithTls],
+  ["large", largeMessages],
+]);
+
+for (const [name, measure] of MEASURES) {
+  if (values.only === undefined || values.only === name) process.stdout.write(`${await onOwnServer(measure)}\n`);
+}
 process.exit(0);
 
-async function largeMessages(): Promise<number> {
-  let peak = 0;
+async function onOwnServer(measure: (site: Site) => Promise<string>): Promise<string> {
+  const sink = await startSink();
+  const [port, tlsPort] = [await freePort(), await freePort()];
+  const made = makeSelfSigned(["mail.example.org"], Date.now());
+  const server = new TestServer({
+    mainCf: `compatibility_level = 3.10\nrelayhost = [127.0.0.1]:${sink.port}\nmynetworks = 127.0.0.0/8\npostern_workers = 2
+message_size_limit = 104857600\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination`,
+    masterCf: `${port} inet n - n - - smtpd\n${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n`,
+    files: { "site.pem": made.keyPem + made.certificatePem },
+  });
+  server.append("main.cf", `smtpd_tls_security_level = may\nsmtpd_tls_chain_files = ${server.directory}/site.pem\n`);
+  await server.start();
+  try {
+    return await measure({ sink, port, tlsPort, pids: await server.workerPids() });
+  } finally {
+    await server[Symbol.asyncDispose]();
+    await sink.close();
+  }
+}
+
+async function largeMessages({ sink, port, pids }: Site): Promise<string> {
+  const peaks: number[] = [];
   for (let n = 0; n < 3; n++) {
     await sleep(1500);
-    const before = sum("status", /VmRSS:\s+(\d+)/);
-    peak = 0;
+    const before = sum(pids, "status", /VmRSS:\s+(\d+)/);
+    let peak = 0;
     let done = false;
     const sent = generateLoad({ port, messages: 1, sizeBytes: 50 * MIB, retry: true }).then(() => {
       done = true;
     });
     const arrived = sink.counts.messages + 1;
     while (!done || sink.counts.messages < arrived) {
-      peak = Math.max(peak, sum("status", /VmRSS:\s+(\d+)/) - before);
+      peak = Math.max(peak, sum(pids, "status", /VmRSS:\s+(\d+)/) - before);
       await sleep(10);
     }
     await sent;
+    peaks.push(peak);
   }
-  return peak;
+  const shown = peaks.map((peak) => peak.toFixed(1));
+  return `50 MiB message, third in a row, peak minus before: ${shown[2]} MiB (first and second: ${shown[0]}, ${shown[1]})`;
+}
+
+async function idleInClear({ port, pids }: Site): Promise<string> {
+  const count = Number(values.idle);
+  const { pssMib, before } = await idleSessions(pids, count, (from) => net.connect({ port, ...from }));
+  return `${count} idle sessions, 2 workers, PSS: ${pssMib.toFixed(0)} MiB in all, ${before.toFixed(0)} MiB without`;
+}
+
+async function idleWithTls({ tlsPort, pids }: Site): Promise<string> {
+  const count = Number(values.tls);
+  const { pssMib, before } = await idleSessions(pids, count, (from) =>
+    connectTls({ port: tlsPort, ...from, rejectUnauthorized: false }),
+  );
+  return `${count} idle TLS sessions: ${(((pssMib - before) * 1024) / count).toFixed(0)} KiB each`;
 }
 
 type Connect = (from: { readonly host: string; readonly localAddress: string }) => net.Socket;
 
 async function idleSessions(
+  pids: readonly number[],
   count: number,
   connect: Connect,
-): Promise<{ count: number; pssMib: number; before: number }> {
+): Promise<{ pssMib: number; before: number }> {
   await sleep(3000);
-  const before = sum("smaps_rollup", /^Pss:\s+(\d+)/m);
+  const before = sum(pids, "smaps_rollup", /^Pss:\s+(\d+)/m);
   const sockets: net.Socket[] = [];
   for (let n = 0; n < count; n++) {
     // Loopback has enough addresses for more connections than one has ports.
@@ -80,13 +114,13 @@ async function idleSessions(
     });
   }
   await sleep(3000);
-  const pssMib = sum("smaps_rollup", /^Pss:\s+(\d+)/m);
+  const pssMib = sum(pids, "smaps_rollup", /^Pss:\s+(\d+)/m);
   for (const socket of sockets) socket.destroy();
-  return { count, pssMib, before };
+  return { pssMib, before };
 }
 
-/** MiB over both workers. */
-function sum(file: string, field: RegExp): number {
+/** MiB over the workers. */
+function sum(pids: readonly number[], file: string, field: RegExp): number {
   return (
     pids.reduce(
       (total, pid) => total + Number(field.exec(readFileSync(`/proc/${pid}/${file}`, "latin1"))?.[1] ?? 0),
