@@ -3,6 +3,7 @@ import type { Declaration } from "./declare.ts";
 import { ACCESS_PARAMETERS } from "./params/access.ts";
 import { ACCESS_DNS_PARAMETERS } from "./params/access-dns.ts";
 import { ANVIL_PARAMETERS } from "./params/anvil.ts";
+import { AUTOCONFIG_PARAMETERS } from "./params/autoconfig.ts";
 import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
 import { DKIM_PARAMETERS } from "./params/dkim.ts";
@@ -31,6 +32,7 @@ export const REGISTRY = {
   ...SMTPD_PARAMETERS,
   ...TLS_PARAMETERS,
   ...SASL_PARAMETERS,
+  ...AUTOCONFIG_PARAMETERS,
   ...ACCESS_PARAMETERS,
   ...ANVIL_PARAMETERS,
   ...POLICY_PARAMETERS,

@@ -1,0 +1,136 @@
+/** cli/autoconfig.ts: `postern autoconfig`: the documents by which mail programs set up an account, made from the configuration
+ *  (admin/account-documents.ts), and with --live compared with what the running services do. */
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { parseArgs } from "node:util";
+import { type AccountServer, accountDomain, type MailAccount, readAccount } from "../admin/account.ts";
+import { accountDocuments, DOCUMENT_FORMATS, type DocumentFormat } from "../admin/account-documents.ts";
+import { askListener, type LiveFinding } from "../admin/live-listener.ts";
+import { systemClock } from "../base/clock.ts";
+import { Deadlines } from "../base/deadlines.ts";
+import { formatProblem } from "../config/check.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { liveTargets } from "../master/live-targets.ts";
+import { openSnapshotTables, silentLog } from "../master/prove.ts";
+import { readConfiguration } from "./config-commands.ts";
+import { saslMechanisms } from "./sasl-mechanisms.ts";
+import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
+
+const USAGE = `Usage: postern [-c DIR] autoconfig DOMAIN [--format FORMAT] [--user ADDRESS] [--out DIR] [--live]
+
+Prints what mail programs ask for when a user sets up an account, made from main.cf and master.cf.
+  --format FORMAT   thunderbird | autodiscover | mobileconfig | pacc | srv | all (all)
+  --user ADDRESS    for this user; only autodiscover and mobileconfig differ
+  --out DIR         writes files there instead
+  --live            asks the running services whether they are so; exit 1 if not
+`;
+
+const OPTIONS = {
+  format: { type: "string" },
+  user: { type: "string" },
+  out: { type: "string" },
+  live: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+interface Wanted {
+  readonly domain: string;
+  readonly formats: readonly DocumentFormat[];
+  readonly user: string | undefined;
+  readonly out: string | undefined;
+  readonly live: boolean;
+}
+
+export const autoconfig: Command = async (args, terminal) => {
+  const wanted = parse(args);
+  if ("problem" in wanted) return failed(terminal, "autoconfig", `${wanted.problem}\n${USAGE.trimEnd()}`, EXIT.usage);
+  if ("help" in wanted) {
+    terminal.stdout(USAGE);
+    return EXIT.done;
+  }
+  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
+  if (snapshot === undefined) {
+    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
+    return failed(terminal, "autoconfig", "the configuration cannot be read", EXIT.configuration);
+  }
+  const found = readAccount(snapshot, wanted.domain, { mechanisms: (params) => saslMechanisms(snapshot, params) });
+  for (const problem of found.problems) terminal.stderr(`${formatProblem(problem)}\n`);
+  const { account } = found;
+  if (account.outgoing.length === 0) {
+    const text = "no service of master.cf takes submissions with AUTH and TLS; see postern_service_role";
+    return failed(terminal, "autoconfig", text, EXIT.configuration);
+  }
+  if (wanted.live) return checkLive(snapshot, account, terminal);
+  return write(account, wanted, terminal);
+};
+
+function parse(args: readonly string[]): Wanted | { readonly problem: string } | { readonly help: true } {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+    if (values.help) return { help: true };
+    const [given] = positionals;
+    if (given === undefined || positionals.length > 1) return { problem: "expected one DOMAIN" };
+    const domain = accountDomain(given);
+    if (domain === undefined) return { problem: `"${given}" is no domain name` };
+    const { format = "all", user, out, live = false } = values;
+    const formats = format === "all" ? DOCUMENT_FORMATS : DOCUMENT_FORMATS.filter((one) => one === format);
+    if (formats.length === 0) return { problem: `unknown format "${format}"` };
+    if (user !== undefined && !/^[^\x00-\x20\x7f@]+@[^\x00-\x20\x7f@]+$/.test(user)) {
+      return { problem: `--user: no mail address: "${user}"` };
+    }
+    return { domain, formats, user, out, live };
+  } catch (error) {
+    return { problem: (error as Error).message.split(". ")[0] ?? "" };
+  }
+}
+
+function write(account: MailAccount, { formats, user, out }: Wanted, terminal: Terminal): number {
+  const results = formats.map((format) => accountDocuments(format, account, user));
+  const documents = results.flatMap((result) => result.documents);
+  if (out !== undefined) mkdirSync(out, { recursive: true });
+  for (const [i, { fileName, text }] of documents.entries()) {
+    if (out !== undefined) {
+      writeFileSync(join(out, fileName), text);
+      terminal.stdout(`${join(out, fileName)}\n`);
+      continue;
+    }
+    // One document alone comes bare, to be redirected into a file.
+    if (documents.length > 1) terminal.stdout(`${i === 0 ? "" : "\n"}==> ${fileName} <==\n`);
+    terminal.stdout(text);
+  }
+  for (const note of results.flatMap(({ notes }) => notes)) terminal.stderr(`postern: autoconfig: ${note}\n`);
+  return documents.length === 0 ? EXIT.problems : EXIT.done;
+}
+
+async function checkLive(snapshot: ConfigSnapshot, { outgoing }: MailAccount, terminal: Terminal): Promise<number> {
+  const tables = openSnapshotTables(snapshot, silentLog());
+  const deadlines = new Deadlines(systemClock);
+  let errors = 0;
+  try {
+    const targets = liveTargets(snapshot, tables);
+    for (const server of outgoing) {
+      for (const { address, proxied } of targets.filter(({ service }) => service === server.service)) {
+        const findings: readonly LiveFinding[] = proxied
+          ? [{ severity: "warning", text: "waits for a PROXY header, so it is not asked" }]
+          : await askListener({ server, address, deadlines, clock: systemClock });
+        errors += findings.filter(({ severity }) => severity === "error").length;
+        terminal.stdout(formatListener(server, address, findings));
+      }
+    }
+  } finally {
+    await tables.close?.();
+  }
+  if (errors === 0) return EXIT.done;
+  return failed(terminal, "autoconfig", "the running services are not what the documents say", EXIT.problems);
+}
+
+function formatListener(server: AccountServer, address: string, findings: readonly LiveFinding[]): string {
+  const at = `${address.includes(":") ? `[${address}]` : address}:${server.port}`;
+  const how = server.security === "tls" ? "TLS" : "STARTTLS";
+  const auth = server.mechanisms.length > 0 ? `, AUTH ${server.mechanisms.join(" ")}` : "";
+  const name = `${server.service?.name} as ${server.host} (${at}, ${how}${auth})`;
+  if (findings.length === 0) return `ok       ${name}\n`;
+  const lines = findings.map(({ severity, text }) => `         ${severity}: ${text}\n`);
+  const isWrong = findings.some(({ severity }) => severity === "error");
+  return `${isWrong ? "wrong   " : "ok      "} ${name}\n${lines.join("")}`;
+}

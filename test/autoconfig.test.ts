@@ -1,0 +1,93 @@
+/** `postern autoconfig` beside a running server: what it prints, and where the server is not what the documents say. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { autoconfig } from "../src/cli/autoconfig.ts";
+import { runCommand } from "./testbed/captured-terminal.ts";
+import { type Site, startSite } from "./testbed/submission-site.ts";
+
+let site: Site;
+let out: string;
+const run = (...args: string[]) => runCommand(autoconfig, args, { configDirectory: site.server.directory });
+
+before(async () => {
+  site = await startSite({ mainCf: "postern_autoconfig_imap = imap.example.org\n" });
+  out = mkdtempSync(join(tmpdir(), "postern-autoconfig-"));
+});
+after(async () => {
+  await site?.stop();
+  rmSync(out, { recursive: true });
+});
+
+test("DISC-01: --live finds a server that is what the documents say", async () => {
+  const { code, out: text } = await run("example.org", "--live");
+  assert.equal(code, 0, text);
+  const lines = text.split("\n").filter((line) => line.startsWith("ok "));
+  assert.equal(lines.length, 2);
+  assert.match(lines[0] ?? "", new RegExp(`${site.submissions}, TLS, AUTH SCRAM-SHA-256 CRAM-MD5 PLAIN LOGIN\\)$`));
+  assert.match(lines[1] ?? "", new RegExp(`${site.submission}, STARTTLS, AUTH `));
+  assert.match(text, /self-signed certificate .*: programs will warn/);
+});
+
+test("DISC-01: SRV records carry the ports of master.cf; one document alone comes bare", async () => {
+  const { code, out: text } = await run("example.org", "--format", "srv");
+  assert.equal(code, 0);
+  assert.match(text, new RegExp(`^_submissions\\._tcp\\.example\\.org\\. IN SRV 0 1 ${site.submissions} mail`, "m"));
+  assert.doesNotMatch(text, /==>/);
+});
+
+test("--out writes all documents; the PACC record is not printed twice", async () => {
+  const { code, out: text, err } = await run("Example.ORG.", "--user", "alice@example.org", "--out", out);
+  assert.equal(code, 0);
+  assert.match(err, /no PACC document: PACC knows only submission on port 465/);
+  const names = ["autodiscover.json", "autodiscover.xml", "config-v1.1.xml", "example.org.mobileconfig", "srv.zone"];
+  assert.deepEqual(readdirSync(out).sort(), names);
+  assert.equal(text.trim().split("\n").length, names.length);
+  assert.match(readFileSync(join(out, "autodiscover.xml"), "utf8"), /<LoginName>alice@example\.org<\/LoginName>/);
+});
+
+const USAGE = [
+  { args: [], says: /expected one DOMAIN/ },
+  { args: ["localhost"], says: /"localhost" is no domain name/ },
+  { args: ["a.test", "b.test"], says: /expected one DOMAIN/ },
+  { args: ["a.test", "--format", "ispdb"], says: /unknown format "ispdb"/ },
+  { args: ["a.test", "--user", "alice"], says: /--user: no mail address/ },
+  { args: ["a.test", "--nonsense"], says: /Unknown option '--nonsense'/ },
+];
+for (const { args, says } of USAGE) {
+  test(`autoconfig ${args.join(" ")}: usage`, async () => {
+    const { code, err } = await run(...args);
+    assert.equal(code, 64);
+    assert.match(err, says);
+  });
+}
+
+test("a format that has no document is exit 1, a site without submission a fault of its configuration", async () => {
+  assert.equal((await run("example.org", "--format", "pacc")).code, 1);
+  const master = readFileSync(join(site.server.directory, "master.cf"), "utf8");
+  site.server.write("master.cf", `${site.smtp} inet n - n - - smtpd\n`);
+  const { code, err } = await run("example.org");
+  site.server.write("master.cf", master);
+  assert.equal(code, 78);
+  assert.match(err, /no service of master\.cf takes submissions with AUTH and TLS/);
+});
+
+test("DISC-01: --live tells where the server differs", async () => {
+  site.server.append(
+    "main.cf",
+    "postern_autoconfig_host = smtp.example.org\nsmtpd_sasl_mechanism_filter = !login, static:all\n",
+  );
+  const renamed = await run("example.org", "--live");
+  assert.equal(renamed.code, 1);
+  assert.match(renamed.out, /^wrong {4}\d+ as smtp\.example\.org/m);
+  assert.match(
+    renamed.out,
+    /error: has a certificate that is not for smtp\.example\.org but for DNS:mail\.example\.org/,
+  );
+  await site.server.stop();
+  const stopped = await run("example.org", "--live");
+  assert.equal(stopped.code, 1);
+  assert.match(stopped.out, /error: does not answer: Connection refused/);
+});
