@@ -15,45 +15,11 @@ import { test } from "node:test";
 import type { Recipient } from "../src/mail/envelope.ts";
 import { Client } from "./dialogues/client.ts";
 import { type KeptMessage, type Service, startService } from "./dialogues/edges.ts";
+import { matches, parseScripts, type Script, type Step } from "./dialogues/script.ts";
 
 const DIRECTORY = new URL("./dialogues/", import.meta.url);
 
-interface Step {
-  readonly kind: string;
-  readonly text: string;
-  readonly line: number;
-}
-
-interface Script {
-  readonly name: string;
-  readonly settings: Readonly<Record<string, string>>;
-  readonly steps: readonly Step[];
-}
-
-/** A file holds several dialogues, each begun by `## name`. */
-function parseScripts(text: string): Script[] {
-  const scripts: { name: string; settings: Record<string, string>; steps: Step[] }[] = [];
-  for (const [i, line] of text.split("\n").entries()) {
-    const begin = /^## (.*)$/.exec(line);
-    if (begin?.[1]) scripts.push({ name: begin[1], settings: {}, steps: [] });
-    if (line.startsWith("#") || line.trim() === "") continue;
-    const current = scripts.at(-1);
-    const setting = /^= (\w+) = (.*)$/.exec(line);
-    const step = /^(C|R|S|T|X|L|!L|M|E):(?: (.*))?$/.exec(line);
-    if (current && setting) current.settings[setting[1] ?? ""] = setting[2] ?? "";
-    else if (current && step) current.steps.push({ kind: step[1] ?? "", text: step[2] ?? "", line: i + 1 });
-    else throw new Error(`line ${i + 1}: neither a step nor a setting: ${line}`);
-  }
-  return scripts;
-}
-
-function matches(pattern: string, text: string, whole: boolean): boolean {
-  const source = pattern
-    .split("…")
-    .map((part) => part.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"))
-    .join(".*");
-  return new RegExp(whole ? `^${source}$` : source, "s").test(text);
-}
+const MARKS = ["C", "R", "S", "T", "X", "L", "!L", "M", "E"];
 
 async function run(script: Script, service: Service): Promise<void> {
   const client = await Client.connect(service.port);
@@ -128,7 +94,7 @@ function checkAfterwards(steps: readonly Step[], service: Service): void {
 }
 
 for (const file of readdirSync(DIRECTORY).filter((name) => name.endsWith(".smtp"))) {
-  for (const script of parseScripts(readFileSync(new URL(file, DIRECTORY), "utf8"))) {
+  for (const script of parseScripts(readFileSync(new URL(file, DIRECTORY), "utf8"), MARKS)) {
     test(`${file}: ${script.name}`, async () => run(script, await startService(script.settings)));
   }
 }
