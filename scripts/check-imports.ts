@@ -16,7 +16,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["dns"],
   ["tables"],
   ["rewrite", "sasl", "anvil", "policy", "milter", "dkim"],
-  ["queue", "access"],
+  ["queue", "access", "authentication"],
   ["cleanup", "proof"],
   ["smtp", "local", "bounce", "verify", "proxy"],
   ["smtpd", "qmgr", "pickup"],

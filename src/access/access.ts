@@ -3,6 +3,7 @@ import type { Awaitable } from "../base/awaitable.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
+import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import type { Reply } from "../mail/reply.ts";
 
 export type Stage = "client" | "helo" | "sender" | "relay" | "recipient" | "data" | "end_of_data" | "etrn";
@@ -32,6 +33,8 @@ export interface Facts {
   readonly etrnDomain?: string | undefined;
   /** One value for all policy requests of one message, another for the next (SMTPD_POLICY_README `instance`). */
   readonly instance?: string | undefined;
+  /** SPF, DKIM and DMARC of the message; undefined where nobody verifies mail, or before MAIL. */
+  readonly authentication?: MessageAuthentication | undefined;
   /** The service is under stress (`stress` = "yes"). */
   readonly stress?: boolean | undefined;
 }

@@ -14,6 +14,7 @@ import type { AddressClass, AddressResolver } from "../rewrite/resolve.ts";
 import { type LookupTable, TableError, type TableOpener } from "../tables/table.ts";
 import type { AccessSession, Facts, Verdict } from "./access.ts";
 import { type CompiledAccess, compileAccess } from "./compile.ts";
+import { parseAuthentication } from "./golden-authentication.ts";
 import { GoldenDns } from "./golden-dns.ts";
 import { formatLookup } from "./trace.ts";
 
@@ -152,6 +153,8 @@ function factsOf(verb: string, rest: string): Partial<Facts> | undefined {
       return { tls: rest === "off" ? undefined : tlsOf(rest) };
     case "recipients":
       return { recipientCount: Number(first) };
+    case "authentication":
+      return { authentication: rest === "" ? undefined : parseAuthentication(rest) };
     case "early":
       return { earlyTalker: rest === "on" };
     default:

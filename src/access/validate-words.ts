@@ -55,6 +55,14 @@ function allRules(lists: readonly (readonly Rule[])[]): ReadonlySet<Rule> {
   return rules;
 }
 
+/** Whether any list has a restriction that asks what SPF or DMARC say of a message. */
+export function asksAuthentication(lists: Readonly<Record<Stage, readonly Rule[]>>): boolean {
+  for (const { word } of allRules(Object.values(lists))) {
+    if (word === "reject_spf_fail" || word === "reject_dmarc_fail") return true;
+  }
+  return false;
+}
+
 type Finding = Pick<Problem, "text" | "hint">;
 
 function nameProblems({ word, ref }: Rule): readonly Finding[] {

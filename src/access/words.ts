@@ -24,6 +24,7 @@ import { permitMynetworks } from "./restrictions/permit-mynetworks.ts";
 import { permitSaslAuthenticated } from "./restrictions/permit-sasl-authenticated.ts";
 import { permitTlsAllClientcerts, permitTlsClientcerts } from "./restrictions/permit-tls-clientcerts.ts";
 import { reject } from "./restrictions/reject.ts";
+import { rejectDmarcFail } from "./restrictions/reject-dmarc-fail.ts";
 import { rejectInvalidHeloHostname, rejectNonFqdnHeloHostname } from "./restrictions/reject-helo-hostname.ts";
 import { rejectMultiRecipientBounce } from "./restrictions/reject-multi-recipient-bounce.ts";
 import { rejectNonFqdnRecipient, rejectNonFqdnSender } from "./restrictions/reject-non-fqdn-address.ts";
@@ -42,6 +43,7 @@ import {
   rejectSenderLoginMismatch,
   rejectUnauthenticatedSenderLoginMismatch,
 } from "./restrictions/reject-sender-login-mismatch.ts";
+import { rejectSpfFail } from "./restrictions/reject-spf-fail.ts";
 import { deferUnauthDestination, rejectUnauthDestination } from "./restrictions/reject-unauth-destination.ts";
 import { rejectUnauthPipelining } from "./restrictions/reject-unauth-pipelining.ts";
 import { rejectUnknownRecipientDomain, rejectUnknownSenderDomain } from "./restrictions/reject-unknown-address.ts";
@@ -96,6 +98,8 @@ export const WORDS: readonly Word[] = [
   rejectUnknownSenderDomain,
   rejectUnknownRecipientDomain,
   rejectMultiRecipientBounce,
+  rejectSpfFail,
+  rejectDmarcFail,
   permitMxBackup,
   permitTlsClientcerts,
   permitTlsAllClientcerts,

@@ -4,6 +4,7 @@ import type { Awaitable } from "../base/awaitable.ts";
 import type { Address } from "../mail/address.ts";
 import type { TlsSession } from "../mail/client.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
+import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import type { Reply } from "../mail/reply.ts";
 import type { MilterSession } from "../milter/milters.ts";
 
@@ -18,6 +19,8 @@ export interface IncomingMessage {
   /** Commits. Success only after stable storage holds everything (promise 1). */
   finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult>;
   abort(): Promise<void>;
+  /** All content has come: says so to who verifies it, for those who ask before finish(). */
+  endOfData?(): void | Promise<void>;
 }
 
 export type CleanupResult =
@@ -40,6 +43,8 @@ export interface MessageOptions {
   readonly role: "submission" | "mx";
   /** Asked at the end; undefined: there are none. */
   readonly milters?: MilterSession | undefined;
+  /** Who verifies it; undefined: nobody does. */
+  readonly authentication?: MessageAuthentication | undefined;
   /** The sender's name, for a From field that is missing (sendmail -F). */
   readonly fullName?: string | undefined;
 }

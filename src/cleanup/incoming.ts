@@ -46,6 +46,8 @@ export class Incoming implements IncomingMessage {
   #intake: HeaderIntake | undefined = new HeaderIntake();
   /** With our own on top. */
   #fields: readonly HeaderField[] = [];
+  /** Authentication-Results, above all others. */
+  #above: readonly HeaderField[] = [];
   #refusal: Refusal | undefined;
   sizeBytes = 0;
 
@@ -87,6 +89,11 @@ export class Incoming implements IncomingMessage {
     }
     const prepared = await this.#prepare(this.#fields, extra.hold || verdict?.hold === true);
     return prepared ? this.#commit(prepared) : this.finish(extra);
+  }
+
+  endOfData(): void | Promise<void> {
+    if (this.#intake && !this.#refusal) return this.#endHeader(this.#intake.end(), true);
+    return undefined;
   }
 
   abort(): Promise<void> {
@@ -145,7 +152,10 @@ export class Incoming implements IncomingMessage {
   }
 
   async #commit({ fields, mapped, hold }: Prepared): Promise<CleanupResult> {
-    const completed = this.#completeFields(fields, mapped.sender);
+    const { authentication } = this.#options;
+    const results = authentication && (await authentication.resultsField());
+    if (results !== undefined) this.#above = [ownField(results)];
+    const completed = [...this.#above, ...this.#completeFields(fields, mapped.sender)];
     try {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
@@ -174,7 +184,8 @@ export class Incoming implements IncomingMessage {
   ): Promise<(Prepared & { readonly body: StoredBody }) | undefined> {
     const { store, mapping, signer } = this.#deps;
     const holder = { writer: this.#body };
-    const input = { fields, prepended: this.#options.prepend.length, mapped, writer: this.#body, body };
+    const prepended = this.#above.length + this.#options.prepend.length;
+    const input = { fields, prepended, mapped, writer: this.#body, body };
     try {
       const { envelope } = this.#options;
       const out = await passMilters(
@@ -251,6 +262,13 @@ export class Incoming implements IncomingMessage {
   #endHeader(header: Buffer, blank: boolean): void | Promise<void> {
     this.#intake = undefined;
     const given = parseFields(header, this.#deps.params.get("header_size_limit"));
+    const { authentication } = this.#options;
+    const kept = authentication === undefined ? given : authentication.header(given);
+    if (kept instanceof Promise) return kept.then((fields) => this.#inspectHeader(fields, blank));
+    return this.#inspectHeader(kept, blank);
+  }
+
+  #inspectHeader(given: readonly HeaderField[], blank: boolean): void | Promise<void> {
     const fields = [...this.#ownFields(), ...given];
     if (!this.#inspection) {
       for (const field of fields) this.#logMessageId(field);
@@ -283,6 +301,7 @@ export class Incoming implements IncomingMessage {
   }
 
   #writeBody(chunk: Uint8Array): void | Promise<void> {
+    this.#options.authentication?.update(chunk);
     const inspection = this.#inspection;
     if (!inspection) return this.#store(chunk);
     return this.#storeInspected(inspection.body(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
@@ -338,10 +357,7 @@ export class Incoming implements IncomingMessage {
   /** What PREPEND puts on top, and Received. */
   #ownFields(): readonly HeaderField[] {
     const received = receivedField(this.#options, this.#deps.params);
-    return [...this.#options.prepend, received].map((text) => ({
-      name: text.slice(0, text.indexOf(":")).trim().toLowerCase(),
-      text: /[^\x00-\x7f]/.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text,
-    }));
+    return [...this.#options.prepend, received].map(ownField);
   }
 
   /** Fields are latin1 text of their bytes. */
@@ -380,4 +396,11 @@ export class Incoming implements IncomingMessage {
         : reply(451, "4.3.0", "Error: queue file write error"),
     );
   }
+}
+
+function ownField(text: string): HeaderField {
+  return {
+    name: text.slice(0, text.indexOf(":")).trim().toLowerCase(),
+    text: /[^\x00-\x7f]/.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text,
+  };
 }

@@ -3,6 +3,7 @@ import type { Declaration } from "./declare.ts";
 import { ACCESS_PARAMETERS } from "./params/access.ts";
 import { ACCESS_DNS_PARAMETERS } from "./params/access-dns.ts";
 import { ANVIL_PARAMETERS } from "./params/anvil.ts";
+import { AUTHENTICATION_PARAMETERS } from "./params/authentication.ts";
 import { AUTOCONFIG_PARAMETERS } from "./params/autoconfig.ts";
 import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
@@ -40,6 +41,7 @@ export const REGISTRY = {
   ...REWRITE_PARAMETERS,
   ...CLEANUP_PARAMETERS,
   ...DKIM_PARAMETERS,
+  ...AUTHENTICATION_PARAMETERS,
   ...MILTER_PARAMETERS,
   ...QUEUE_PARAMETERS,
   ...QMGR_PARAMETERS,

@@ -11,17 +11,27 @@ const TAB = 9;
 const OUT_BYTES = 16 * 1024;
 
 export class BodyHash {
-  readonly #hash: Hash = createHash("sha256");
+  readonly #hash: Hash;
+  /** Bytes that may still be hashed. */
+  #room: number;
   readonly #relaxed: boolean;
   readonly #out = Buffer.allocUnsafe(OUT_BYTES);
   #used = 0;
+  /** Of the canonical form, once it has been hashed. */
+  canonicalBytes = 0;
   /** Line ends that were read and not written. */
   #lineEnds = 0;
   #space = false;
   #cr = false;
   #empty = true;
 
-  constructor(canonicalization: Canonicalization) {
+  /** `limit`: only so many bytes of the canonical form count, as an `l=` of others says. */
+  constructor(
+    canonicalization: Canonicalization,
+    { algorithm = "sha256", limit = Number.POSITIVE_INFINITY }: { algorithm?: "sha1" | "sha256"; limit?: number } = {},
+  ) {
+    this.#hash = createHash(algorithm);
+    this.#room = limit;
     this.#relaxed = canonicalization === "relaxed";
   }
 
@@ -72,7 +82,10 @@ export class BodyHash {
   }
 
   #flush(): void {
-    this.#hash.update(this.#out.subarray(0, this.#used));
+    this.canonicalBytes += this.#used;
+    const counted = Math.min(this.#used, this.#room);
+    this.#hash.update(this.#out.subarray(0, counted));
+    this.#room -= counted;
     this.#used = 0;
   }
 }

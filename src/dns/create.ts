@@ -60,18 +60,24 @@ export function createDns(options: DnsOptions): Dns {
     ns: (domain) => cached("NS", domain),
     txt: (name) => cached("TXT", name),
     records: (name, family) => cached(family === 4 ? "A" : "AAAA", name),
+    names: (name, type) => cached(type, name),
     close: () => resolver.cancel(),
   };
 }
 
-type RecordType = "NS" | "TXT" | "A" | "AAAA";
+type RecordType = "NS" | "TXT" | "A" | "AAAA" | "PTR" | "CNAME";
 type FetchRecords = (name: string, resolver: Resolver) => Promise<Fetched<string>>;
 
 /** Records of one type as text. */
 const FETCH_BY_TYPE: Readonly<Record<RecordType, FetchRecords>> = {
   async NS(name, resolver) {
-    const answer = await attempt(resolver.resolveNs(name));
-    return { answer: mapped(answer, (host) => host.toLowerCase().replace(/\.$/, "")) };
+    return { answer: mapped(await attempt(resolver.resolveNs(name)), hostName) };
+  },
+  async PTR(name, resolver) {
+    return { answer: mapped(await attempt(resolver.resolvePtr(name)), hostName) };
+  },
+  async CNAME(name, resolver) {
+    return { answer: mapped(await attempt(resolver.resolveCname(name)), hostName) };
   },
   async TXT(name, resolver) {
     return { answer: mapped(await attempt(resolver.resolveTxt(name)), (strings) => strings.join("")) };
@@ -83,6 +89,10 @@ const FETCH_BY_TYPE: Readonly<Record<RecordType, FetchRecords>> = {
     return addressRecords(await attempt(resolver.resolve6(name, { ttl: true })));
   },
 };
+
+function hostName(name: string): string {
+  return name.toLowerCase().replace(/\.$/, "");
+}
 
 function addressRecords(answer: DnsAnswer<{ readonly address: string; readonly ttl: number }>): Fetched<string> {
   if (answer.kind !== "found") return { answer };

@@ -28,13 +28,15 @@ export interface Dns {
   addresses(host: string): Promise<DnsAnswer<{ readonly address: string; readonly family: 4 | 6 }>>;
   /** PTR name of an address, hosts file first; the name is lower case without final dot. Not yet verified. */
   reverse(address: string): Promise<DnsAnswer<string>>;
-  /** Optional for fakes only, as the two below: who asks takes a missing one for a temporary failure.
+  /** Optional for fakes only, as those below: who asks takes a missing one for a temporary failure.
    *  Name servers of a domain, lower case without final dot. */
   ns?(domain: string): Promise<DnsAnswer<string>>;
   /** TXT records, the strings of each joined. Remote text: not yet printable. */
   txt?(name: string): Promise<DnsAnswer<string>>;
   /** A (4) or AAAA (6) records from DNS alone: no hosts file, no literals. Addresses in canonical form. */
   records?(name: string, family: 4 | 6): Promise<DnsAnswer<string>>;
+  /** Names that a name of the reverse tree, or an alias, leads to: lower case without final dot. */
+  names?(name: string, type: "PTR" | "CNAME"): Promise<DnsAnswer<string>>;
   close(): void;
 }
 

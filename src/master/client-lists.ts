@@ -17,6 +17,7 @@ export interface ClientListInput {
 
 type ListName =
   | "debug_peer_list"
+  | "postern_authentication_trusted_clients"
   | "smtpd_authorized_xclient_hosts"
   | "smtpd_authorized_xforward_hosts"
   | "smtpd_client_event_limit_exceptions"
@@ -27,7 +28,13 @@ type ListName =
  *  are among them (XCLIENT). */
 export type ClientLists = Readonly<
   Record<
-    "bareNewlineExclusions" | "xclientHosts" | "xforwardHosts" | "debugPeers" | "saslExceptions" | "isUncounted",
+    | "bareNewlineExclusions"
+    | "xclientHosts"
+    | "xforwardHosts"
+    | "debugPeers"
+    | "saslExceptions"
+    | "authenticationTrusted"
+    | "isUncounted",
     ClientMatcher
   >
 >;
@@ -41,6 +48,7 @@ export function clientLists(input: ClientListInput): ClientLists {
     xforwardHosts: matcher(input, "smtpd_authorized_xforward_hosts"),
     debugPeers: matcher(input, "debug_peer_list"),
     saslExceptions: matcher(input, "smtpd_sasl_exceptions_networks"),
+    authenticationTrusted: matcher(input, "postern_authentication_trusted_clients"),
     isUncounted: async (client) => (await xclientHosts(client)) === true || (await exceptions(client)) === true,
   };
 }

@@ -66,7 +66,7 @@ export const silentProber: AddressProber = {
 /** A name service whose every answer is that nobody was asked. */
 export function silentDns(): Dns {
   const ask = () => Promise.reject(new NotAsked());
-  return { mx: ask, addresses: ask, reverse: ask, ns: ask, txt: ask, records: ask, close: () => undefined };
+  return { mx: ask, addresses: ask, reverse: ask, ns: ask, txt: ask, records: ask, names: ask, close: () => undefined };
 }
 
 /** The same for policy servers. */

@@ -1,6 +1,8 @@
 /** master/service.ts: wires one smtpd service of master.cf: its access lists, SASL backend, TLS, cleanup. */
 import { resolve as resolvePath } from "node:path";
 import { compileAccess } from "../access/compile.ts";
+import { asksAuthentication } from "../access/validate-words.ts";
+import { createAuthenticator } from "../authentication/create.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import { createContentChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
@@ -87,7 +89,7 @@ export function wireService(
   const resolver = createResolver(params, { tables, ownAddresses: kit.ownAddresses });
   const policyServers =
     input.policyServers ?? createPolicyServers({ params, clock: kit.clock, deadlines: kit.deadlines, log });
-  const { policy, problems } = compileAccess(params, {
+  const { policy, problems, lists } = compileAccess(params, {
     ...{ policy: policyServers, prober: input.prober, tables, resolver, log, dns: kit.dns, clock: kit.clock },
     mynetworks: compileAddressList(params.get("mynetworks"), { opener: tables, files }),
   });
@@ -107,6 +109,10 @@ export function wireService(
     }),
     ...sharedParts(kit, syslogName),
     resolver,
+    authenticator: createAuthenticator(params, {
+      ...{ dns: kit.dns, clock: kit.clock, log, role: serviceRole(params) },
+      asked: asksAuthentication(lists),
+    }),
     milters: createMilters(params, { deadlines: kit.deadlines }),
     // On a submission service nobody has to be let in for that: no other server calls there.
     probeSender: serviceRole(params) === "mx" ? probeSender(params, resolver) : undefined,

@@ -18,9 +18,9 @@ import { canSee, tableOf, unseenAmong } from "./sight.ts";
 const NEXT: Answer = { next: true };
 
 /** Words that somebody who wants to get through can pass: he has a PTR record, is on no block list, writes to addresses
- *  that exist, and asks for nothing early. Words that look at foreign name servers never permit. */
+ *  that exist, asks for nothing early, and has a domain whose records let him through. Words that look at foreign name servers never permit. */
 const PASSABLE =
-  /^(?:reject_unknown_\w+|reject_(?:rbl|rhsbl)_\w+|reject_unlisted_\w+|reject_unverified_\w+|reject_unauth_pipelining|reject_multi_recipient_bounce|sleep|check_\w+_(?:a|mx|ns)_access|check_reverse_client_hostname_access|check_etrn_access)$/;
+  /^(?:reject_unknown_\w+|reject_(?:rbl|rhsbl)_\w+|reject_unlisted_\w+|reject_unverified_\w+|reject_unauth_pipelining|reject_spf_fail|reject_dmarc_fail|reject_multi_recipient_bounce|sleep|check_\w+_(?:a|mx|ns)_access|check_reverse_client_hostname_access|check_etrn_access)$/;
 
 /** What each of these looks at, so that equal parts give equal answers (lists.ts). */
 export type Part = "host" | "helo" | "sender" | "recipient" | "peer";

@@ -109,6 +109,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
     tls: session.tls,
     prepend: transaction.prepend,
     role,
+    authentication: session.authentication,
     milters: transaction.filtered ? undefined : session.milters,
   };
 }
@@ -155,6 +156,8 @@ export async function finishContent(
     return bareNewline(session);
   }
   const { sizeBytes } = message;
+  const ended = session.authentication && message.endOfData?.();
+  if (ended) await ended;
   const only = transaction?.onlyRecipient?.original;
   const facts = session.facts("END-OF-MESSAGE", { sizeBytes, ...(only !== undefined && { recipient: only }) });
   const decided = session.access.atEndOfData(facts);

@@ -8,6 +8,7 @@ import type { Parameters } from "../config/parameters.ts";
 import type { DecisionKeeper } from "../decisions/decision.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
+import type { MessageAuthenticator } from "../mail/message-authentication.ts";
 import type { ProbeSender } from "../mail/probe-sender.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { Milters } from "../milter/milters.ts";
@@ -42,6 +43,10 @@ export interface SmtpdOptions {
   readonly filter?: BeforeQueueFilter | undefined;
   /** smtpd_milters; undefined: none. */
   readonly milters?: Milters | undefined;
+  /** Verifies mail from elsewhere; undefined: nobody does. */
+  readonly authenticator?: MessageAuthenticator | undefined;
+  /** postern_authentication_trusted_clients; asked only where there is an authenticator. */
+  readonly authenticationTrusted?: ClientMatcher | undefined;
   nextQueueId(): QueueId;
   readonly resolver: AddressResolver;
   /** Who sends our address probes: mail to it is taken from everybody. undefined: nobody. */

@@ -7,6 +7,7 @@ import type { Log } from "../log/log.ts";
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
 import type { ForwardedOrigin } from "../mail/envelope.ts";
+import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { formatReply, type Reply } from "../mail/reply.ts";
 import type { MilterSession } from "../milter/milters.ts";
@@ -75,6 +76,8 @@ export class Session {
   xforwardAllowed: ListAnswer = false;
   /** Whether AUTH is not announced to it. */
   saslExcepted: ListAnswer = false;
+  /** Its mail is not verified, and its word about that of others is believed. */
+  authenticationTrusted = false;
   /** What it said, until the end of the next transaction. */
   forwarded: ForwardedOrigin | undefined;
   helo: string | undefined;
@@ -291,7 +294,23 @@ export class Session {
       earlyTalker: this.earlyTalker,
       saslSender: transaction?.start.saslSender,
       instance: transaction && this.#instanceOf(transaction),
+      authentication: this.authentication,
     };
+  }
+
+  /** Of the message that is coming in; undefined where nobody verifies it. */
+  get authentication(): MessageAuthentication | undefined {
+    const { authenticator } = this.options;
+    const { transaction } = this;
+    if (authenticator === undefined || transaction === undefined) return undefined;
+    transaction.authentication ??= authenticator.begin({
+      clientAddress: this.client.address,
+      helo: this.helo,
+      sender: transaction.sender,
+      login: this.user?.username,
+      trusted: this.authenticationTrusted,
+    });
+    return transaction.authentication;
   }
 
   /** One value for all that is asked about a message, as Postfix makes it: `%x.%lx.%lx.%x` of pid, time and a count. */

@@ -3,6 +3,7 @@ import type { Effect } from "../access/access.ts";
 import { type Address, asAddress } from "../mail/address.ts";
 import type { MessageDsn } from "../mail/dsn.ts";
 import type { Recipient } from "../mail/envelope.ts";
+import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { FilteredMail } from "../proxy/filter.ts";
 
@@ -32,6 +33,8 @@ export class Transaction {
   instance: string | undefined;
   /** Set with the first accepted recipient; never where a before-queue filter takes the message. */
   queueId: QueueId | undefined;
+  /** Begun when first asked for. */
+  authentication: MessageAuthentication | undefined;
   /** As the client gave it, for a before-queue filter. */
   mailCommand = "";
   /** The transaction with the before-queue filter, from the first recipient on. */

@@ -1,0 +1,98 @@
+/** authentication/verdict.ts: what SPF, DKIM, ARC and DMARC say together (RFC 9989), and the field that tells it. */
+import type { SignatureResult } from "mailauth/lib/dkim/dkim-verifier.js";
+import type { AuthenticationVerdict, DmarcCheck, SpfCheck } from "../mail/message-authentication.ts";
+import type { Library } from "./library.ts";
+import type { Resolve } from "./questions.ts";
+import { formatResults } from "./results-field.ts";
+import type { Signatures } from "./signatures.ts";
+
+const NO_POLICY = { policy: "none", domain: "" } as const;
+
+export interface Asked {
+  readonly resolve: Resolve;
+  readonly serviceId: string;
+  readonly clientAddress: string;
+  /** MAIL FROM; "" for the null sender. */
+  readonly sender: string;
+  readonly spf: readonly SpfCheck[];
+}
+
+/** Ends the body. */
+export async function judge(signatures: Signatures, library: Library, asked: Asked): Promise<AuthenticationVerdict> {
+  const dkim = await signatures.results();
+  const arc = await judgeArc(signatures, library, asked);
+  const { dmarc, row } = await judgeDmarc(signatures, { dkim, library, asked });
+  const rows = [...dkim.map(({ info }) => info), ...asked.spf.map(({ field }) => field), ...arc.rows, row];
+  return { dmarc, arc: arc.result, field: formatResults(asked.serviceId, rows) };
+}
+
+/** What is said of a message that cannot be read. */
+export function unknownVerdict(spf: readonly SpfCheck[], serviceId: string): AuthenticationVerdict {
+  const rows = ["dkim=temperror", ...spf.map(({ field }) => field), "dmarc=temperror"];
+  return {
+    dmarc: { result: "temperror", ...NO_POLICY },
+    arc: "fail",
+    field: formatResults(serviceId, rows),
+  };
+}
+
+async function judgeArc(
+  { verifier }: Signatures,
+  { arc }: Library,
+  { resolve, clientAddress }: Asked,
+): Promise<{ readonly result: AuthenticationVerdict["arc"]; readonly rows: readonly string[] }> {
+  if (verifier.arc.chain === false && verifier.arc.error === undefined) return { result: "none", rows: [] };
+  const found = await arc(
+    verifier.arc as never,
+    {
+      resolver: resolve as never,
+      minBitLength: 1024,
+      strict: true,
+      ip: clientAddress,
+    } as never,
+  );
+  const result = found.status.result === "pass" ? "pass" : "fail";
+  return { result, rows: found.info ? [found.info] : [] };
+}
+
+interface DmarcInput {
+  readonly dkim: readonly SignatureResult[];
+  readonly library: Library;
+  readonly asked: Asked;
+}
+
+/** A signature that leaves a part of the body unsigned (`l=`) does not speak for the message. */
+async function judgeDmarc(
+  { verifier }: Signatures,
+  { dkim, library, asked: { resolve, spf, sender } }: DmarcInput,
+): Promise<{ readonly dmarc: DmarcCheck; readonly row: string }> {
+  const identity = sender === "" ? "helo" : "mailfrom";
+  const passed = spf.filter((check) => check.identity === identity && check.result === "pass");
+  const signed = dkim.filter(({ status }) => status.result === "pass" && !status.underSized);
+  const { response, reason } = await library.evaluateDmarc({
+    headerFrom: verifier.headerFrom,
+    fromFields: verifier.fromFields,
+    spfDomains: passed.map(({ domain }) => domain),
+    dkimDomains: signed.map(({ id, signingDomain }) => ({ id, domain: signingDomain })),
+    resolver: resolve,
+    strict: true,
+  } as never);
+  if (response === false) {
+    const noAuthor = (reason ?? "no-author-domain").replaceAll("-", " ");
+    return {
+      dmarc: { result: "permerror", ...NO_POLICY, noAuthor },
+      row: `dmarc=permerror (${noAuthor})`,
+    };
+  }
+  const { policy, status, info } = response as typeof response & { policy?: string };
+  const domain = verifier.headerFrom[0]?.split("@").at(-1) ?? "";
+  return { dmarc: { result: resultOf(status.result), policy: policyOf(policy), domain }, row: info ?? "dmarc=none" };
+}
+
+function resultOf(word: string): DmarcCheck["result"] {
+  return word === "pass" || word === "fail" || word === "none" || word === "permerror" ? word : "temperror";
+}
+
+function policyOf(word: string | undefined): DmarcCheck["policy"] {
+  return word === "reject" || word === "quarantine" ? word : "none";
+}
