@@ -46,3 +46,13 @@ export const systemClock: Clock = {
     });
   },
 };
+
+/** A meter of this thread's event loop: each call tells the share of the time since the last one that the loop was busy, 0 to 1. */
+export function loopMeter(): () => number {
+  let seen = performance.eventLoopUtilization();
+  return () => {
+    const { utilization } = performance.eventLoopUtilization(seen);
+    seen = performance.eventLoopUtilization();
+    return utilization;
+  };
+}

@@ -32,3 +32,27 @@ test("buffers of a long body that are counted do not gather", () => {
 test("without --expose-gc nothing is collected, and nothing fails", () => {
   assert.ok(peakOf([], true) > 0);
 });
+
+test("a process that has become quiet gives back what a burst has left", () => {
+  const script = `
+    const { collectWhenQuiet } = await import(${JSON.stringify(new URL("./garbage.ts", import.meta.url).href)});
+    const { getHeapStatistics } = await import("node:v8");
+    // The utilization counts from the first turn of the event loop.
+    await new Promise((resolve) => setTimeout(resolve, 1));
+    const looks = [];
+    collectWhenQuiet({ after: (ms, run) => looks.push(run) });
+    let kept = Array.from({ length: 300_000 }, (_, n) => ({ n }));
+    const full = getHeapStatistics().total_physical_size;
+    looks.shift()();
+    const busy = getHeapStatistics().total_physical_size;
+    kept = undefined;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    looks.shift()();
+    console.log(JSON.stringify([full, busy, getHeapStatistics().total_physical_size, looks.length]));`;
+  const child = spawnSync(process.execPath, ["--expose-gc", "--input-type=module", "-e", script], { encoding: "utf8" });
+  assert.equal(child.status, 0, child.stderr);
+  const [full, busy, quiet, looks] = JSON.parse(child.stdout);
+  assert.ok(busy > full - MIB, "a busy process is left alone");
+  assert.ok(quiet < full - 8 * MIB, `${full / MIB} MiB became ${quiet / MIB}`);
+  assert.equal(looks, 1, "the next look is planned");
+});

@@ -1,5 +1,12 @@
 /** base/garbage.ts: collects garbage where V8, left alone, would wait too long: it counts its own heap, and hardly the buffers
  *  behind it. Workers run with --expose-gc; where that is not so (tests, postern_workers = 0), nothing here has an effect. */
+import { getHeapStatistics } from "node:v8";
+import { type Clock, loopMeter } from "./clock.ts";
+
+const LOOK_MS = 5000;
+/** Quiet is a share of the time since the last look. */
+const QUIET_UTILIZATION = 0.1;
+const WORTHWHILE_BYTES = 3 * 1024 * 1024;
 
 /** So many bytes of buffers pass between two collections of young objects, each of which takes about a millisecond. */
 const METERED_BYTES = 2 * 1024 * 1024;
@@ -11,9 +18,21 @@ function collector(): Collect | undefined {
   return (globalThis as { gc?: Collect }).gc;
 }
 
-/** Gives back what starting has left: a fifth of a worker's memory. Takes some 50 ms. */
-export function collectAfterStart(): void {
-  collector()?.({ type: "major", execution: "sync", flavor: "last-resort" });
+/** Gives back, whenever there is nothing else to do, what a start or a burst of sessions has left: as long as a process is
+ *  idle V8 keeps it. A collection takes 50 to 200 ms. */
+export function collectWhenQuiet(clock: Clock): void {
+  const collect = collector();
+  if (!collect) return;
+  let keptBytes = 0;
+  const busy = loopMeter();
+  const look = () => {
+    if (busy() < QUIET_UTILIZATION && getHeapStatistics().total_physical_size > keptBytes + WORTHWHILE_BYTES) {
+      collect({ type: "major", execution: "sync", flavor: "last-resort" });
+      keptBytes = getHeapStatistics().total_physical_size;
+    }
+    clock.after(LOOK_MS, look, { ref: false });
+  };
+  clock.after(LOOK_MS, look, { ref: false });
 }
 
 /** Counts the buffers of one long body on its way, so that they do not gather by the dozen of MiB. */

@@ -3,7 +3,7 @@
 
 import { resolve as resolvePath } from "node:path";
 import { systemClock } from "../base/clock.ts";
-import { collectAfterStart } from "../base/garbage.ts";
+import { collectWhenQuiet } from "../base/garbage.ts";
 import { scopeOf } from "../config/load.ts";
 import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
@@ -69,9 +69,6 @@ interface Running {
   /** The same one sends the TLS reports of all. */
   readonly reports: TlsReports | undefined;
 }
-
-/** Behind the first burst of connections, which must not wait for it. */
-const START_GARBAGE_MS = 2000;
 
 export class Worker {
   readonly #host: WorkerHost;
@@ -143,7 +140,7 @@ export class Worker {
     qmgr.start();
     pickup?.start(() => pickupIntervalMs(current().snapshot));
     reports?.start();
-    clock.after(START_GARBAGE_MS, collectAfterStart, { ref: false });
+    collectWhenQuiet(clock);
   }
 
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {

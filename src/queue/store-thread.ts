@@ -3,7 +3,7 @@
  *  The group commit itself is engine.ts; the other end of the port is store-client.ts. */
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { systemClock } from "../base/clock.ts";
-import { collectAfterStart } from "../base/garbage.ts";
+import { collectWhenQuiet } from "../base/garbage.ts";
 import { Engine, type Reply, type Request } from "./engine.ts";
 import { asQueueError } from "./faults.ts";
 import type { Note } from "./recovery.ts";
@@ -23,9 +23,6 @@ export type FromThread =
   | { readonly kind: "refused"; readonly id: number; readonly error: string; readonly full: boolean }
   | { readonly kind: "note"; readonly note: Note }
   | { readonly kind: "drained"; readonly shard: number };
-
-/** After the worker's own collection (master/worker.ts): not both at once. */
-const START_GARBAGE_MS = 3000;
 
 function serve(port: MessagePort): void {
   const post = (message: FromThread) => port.postMessage(message);
@@ -65,7 +62,7 @@ function serve(port: MessagePort): void {
     commit(batch);
     setImmediate(() => engine.checkpoint("idle"));
   });
-  systemClock.after(START_GARBAGE_MS, collectAfterStart, { ref: false });
+  collectWhenQuiet(systemClock);
 }
 
 function receive(port: MessagePort): ToThread | undefined {
