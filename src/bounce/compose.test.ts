@@ -152,6 +152,36 @@ test("DSN-45: a delay report says until when, and returns headers only", async (
   assert.doesNotMatch(text, /Body line/);
 });
 
+test("FR-04: a report of a message that was held has Arrival-Date and what was asked", async () => {
+  const futureRelease = { untilMs: Date.UTC(2026, 2, 4, 6), request: "until;2026-03-04T06:00:00Z" };
+  const { part } = await readBack({ wishes: { futureRelease } });
+  assert.match(
+    part("message/delivery-status"),
+    /\nArrival-Date: Wed, 04 Mar 2026 05:05:07 \+0000 .*\r?\nFuture-Release-Request: until;2026-03-04T06:00:00Z\r?\n\r?\nFinal/,
+  );
+});
+
+test("FR-07: a delay report counts the lifetime from the release", async () => {
+  const { text } = await readBack({
+    kind: "delayed",
+    wishes: { futureRelease: { untilMs: Date.UTC(2026, 2, 4, 5, 6), request: "for;53" } },
+    recipients: [{ address: "x@far.test", outcome: { kind: "deferred", dsn: "4.4.1", text: "timed out" } }],
+    settings: { maximal_queue_lifetime: "1d" },
+  });
+  assert.match(text, /\r\nWill-Retry-Until: Thu, 05 Mar 2026 05:06:00 \+0000/);
+});
+
+test("BY-03: a report says by when the message was to be delivered", async () => {
+  const deliverBy = { untilMs: Date.UTC(2026, 2, 4, 5, 6), mode: "R", trace: false } as const;
+  const { part } = await readBack({ wishes: { deliverBy } });
+  assert.match(part("message/delivery-status"), /\nDeliver-By-Date: Wed, 04 Mar 2026 05:06:00 \+0000/);
+});
+
+test("DSN-49: a report has the priority of the message that it is about", async () => {
+  const { composed } = await readBack({ wishes: { priority: 4 } });
+  assert.equal(composed.envelope.priority, 4);
+});
+
 const ACTIONS = [
   { dsnAction: undefined, want: "delivered", why: "an agent that delivers for good (DSN-25)" },
   { dsnAction: "relayed", want: "relayed", why: "a hop without DSN (DSN-21)" },

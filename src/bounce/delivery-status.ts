@@ -46,6 +46,9 @@ export function deliveryStatusLines(options: StatusOptions): string[] {
     ...field("X-Postfix-Sender", typed("; ", formatAddress(sender), utf8), utf8),
     ...field("Arrival-Date", formatMailDate(envelope.arrivalMs), utf8),
   ];
+  // RFC 4865 §4.1.2, RFC 2852 §5.
+  if (envelope.futureRelease) lines.push(...field("Future-Release-Request", envelope.futureRelease.request, utf8));
+  if (envelope.deliverBy) lines.push(...field("Deliver-By-Date", formatMailDate(envelope.deliverBy.untilMs), utf8));
   for (const reported of options.recipients) lines.push("", ...recipientLines(reported, options, utf8));
   return lines;
 }

@@ -4,6 +4,7 @@ import { type Address, asAddress, formatAddress, NULL_ADDRESS } from "../mail/ad
 import { formatMailDate } from "../mail/date.ts";
 import type { ComposedMessage, MessageContent } from "../mail/delivery.ts";
 import type { Envelope } from "../mail/envelope.ts";
+import { sentMs } from "../mail/future-release.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { deliveryStatusLines, type ReportedRecipient, type ReportKind } from "./delivery-status.ts";
 import { fold, oneLine } from "./fold.ts";
@@ -143,7 +144,7 @@ function qualified(from: string, origin: string): string {
 
 function statusLines({ order, site }: Parts): string[] {
   const { kind, message, recipients } = order;
-  const retryUntilMs = kind === "delayed" ? message.envelope.arrivalMs + site.lifetimeMs : undefined;
+  const retryUntilMs = kind === "delayed" ? sentMs(message.envelope) + site.lifetimeMs : undefined;
   const sender = senderOf({ order, site });
   return deliveryStatusLines({
     kind,
@@ -209,6 +210,7 @@ function envelopeOf({ order, eightBit }: Parts): Envelope {
     arrivalMs: order.nowMs,
     smtputf8: order.message.envelope.smtputf8,
     body: eightBit ? "8BITMIME" : "7BIT",
+    ...(order.message.envelope.priority !== undefined && { priority: order.message.envelope.priority }),
     origin: {
       clientName: "localhost",
       clientAddress: "127.0.0.1",

@@ -31,4 +31,6 @@ export interface CleanupDeps {
   readonly arrived: (message: ClaimedMessage) => void;
   /** The message is committed but not claimed: the scheduler shall look for due lanes. */
   readonly poke: () => void;
+  /** The message is committed, and due only then: it is held at its sender's wish. */
+  readonly dueAt: (dueMs: number) => void;
 }

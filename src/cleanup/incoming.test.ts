@@ -17,7 +17,7 @@ import { createCleanup } from "./create.ts";
 /** The disk edge: keeps what was appended, or fails as told. */
 function memoryStore(fail?: QueueError) {
   const appended: NewMessage[] = [];
-  return {
+  const store = {
     appended,
     beginBody: () => {
       const parts: Uint8Array[] = [];
@@ -29,12 +29,15 @@ function memoryStore(fail?: QueueError) {
       };
     },
     readBody: (body: StoredBody) => (body.kind === "inline" ? [body.bytes] : []),
-    append: async (message: NewMessage) => {
+    claims: [] as boolean[],
+    append: async (message: NewMessage, { claim }: { readonly claim: boolean } = { claim: true }) => {
       if (fail) throw fail;
       appended.push(message);
+      store.claims.push(claim);
       return undefined;
     },
   };
+  return store;
 }
 
 const alice = asAddress("alice@example.org");
@@ -63,6 +66,7 @@ async function receive(
   setup: { settings?: Record<string, string>; options?: MessageOptions; fail?: QueueError; step?: number } = {},
 ) {
   const store = memoryStore(setup.fail);
+  const dueAt: number[] = [];
   const cleanup = createCleanup({
     params: parametersOf({ myhostname: "mail.example.org", ...setup.settings }),
     store,
@@ -70,6 +74,7 @@ async function receive(
     laneOf: async () => "smtp:x.test",
     arrived: () => undefined,
     poke: () => undefined,
+    dueAt: (dueMs) => dueAt.push(dueMs),
   });
   const message = cleanup.begin(setup.options ?? options());
   const bytes = Buffer.from(content, "latin1");
@@ -82,8 +87,38 @@ async function receive(
         "latin1",
       )
     : "";
-  return { result, text };
+  return { result, text, store, dueAt };
 }
+
+function asked(wishes: Partial<MessageOptions["envelope"]>): MessageOptions {
+  const { envelope, ...rest } = options();
+  return { ...rest, envelope: { ...envelope, ...wishes } };
+}
+
+test("FR-02, FR-07: a message that is held is due later and not claimed; its header tells when it came", async () => {
+  const plain = await receive("Subject: hi\r\n\r\nb");
+  const futureRelease = { untilMs: 1_795_500_060_123, request: "for;60" };
+  const { text, store, dueAt } = await receive("Subject: hi\r\n\r\nb", { options: asked({ futureRelease }) });
+  assert.equal(text, plain.text);
+  assert.deepEqual(
+    [store.appended[0]?.recipients[0]?.dueMs, store.claims, dueAt],
+    [1_795_500_060_123, [false], [1_795_500_060_123]],
+  );
+});
+
+test("FR-02: a time that has passed holds nothing", async () => {
+  const futureRelease = { untilMs: 1_795_500_000_000, request: "until;2026-11-24T00:00:00Z" };
+  const { store } = await receive("Subject: hi\r\n\r\nb", { options: asked({ futureRelease }) });
+  assert.deepEqual([store.appended[0]?.recipients[0]?.dueMs, store.claims], [1_795_500_000_123, [true]]);
+});
+
+test("PRI-03: Received has a PRIORITY clause behind all others", async () => {
+  const one = await receive("Subject: hi\r\n\r\nb", { options: asked({ priority: -3 }) });
+  assert.match(one.text, /\r\n\tfor <b@x\.test> PRIORITY -3; \w+, /);
+  const recipients = ["b@x.test", "c@x.test"].map((a) => ({ address: asAddress(a), original: asAddress(a) }));
+  const two = await receive("Subject: hi\r\n\r\nb", { options: { ...asked({ priority: 0 }), recipients } });
+  assert.match(two.text, / with ESMTP id [0-9A-F]+ PRIORITY 0;\r\n\t\w+, /);
+});
 
 test("a submitted message gets Received, Message-Id, Date and From; Bcc goes (MOD-05, MOD-06, MOD-15, SUB-02, TRC-02)", async () => {
   const { text } = await receive("Subject: hi\r\nBcc: secret@x.test\r\n\r\nbody\r\n");
@@ -195,6 +230,7 @@ for (const [filter, settings, want, why] of [
       },
       arrived: () => undefined,
       poke: () => undefined,
+      dueAt: () => undefined,
     });
     const { envelope } = options();
     const message = cleanup.begin(options({ envelope: { ...envelope, ...(filter !== undefined && { filter }) } }));
@@ -235,6 +271,7 @@ for (const [settings, want, line] of [
       laneOf: async () => "x:",
       arrived: () => undefined,
       poke: () => undefined,
+      dueAt: () => undefined,
     });
     const given = options();
     const result = await cleanup.begin(given).finish({ hold: false, discard: false });

@@ -6,6 +6,7 @@ import type { Signing } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
+import { sentMs } from "../mail/future-release.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import type { MilterSession } from "../milter/milters.ts";
@@ -167,6 +168,7 @@ export class Incoming implements IncomingMessage {
       if (signed === undefined) return this.finish({ hold, discard: false });
       const { claimed, message } = await this.#append(signed, passed.body, passed);
       if (claimed) this.#deps.arrived(claimed);
+      else if (message.envelope.futureRelease) this.#deps.dueAt(message.envelope.futureRelease.untilMs);
       else if (!message.hold) this.#deps.poke();
       return { kind: "queued" };
     } catch (error) {
@@ -224,14 +226,15 @@ export class Incoming implements IncomingMessage {
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {
     const { recipients, sender } = mapped;
     const envelope = { ...this.#filteredEnvelope(), sender };
+    const dueMs = sentMs(envelope);
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
       const routed = this.#deps.laneOf(recipient.address, envelope.sender, envelope.filter);
       const lane = typeof routed === "string" ? routed : await routed;
-      rows.push({ ...recipient, lane, dueMs: envelope.arrivalMs });
+      rows.push({ ...recipient, lane, dueMs });
     }
     const message: NewMessage = { envelope, header: this.#headerBlock(fields), body, recipients: rows, hold };
-    const claimed = await this.#deps.store.append(message, { claim: !hold });
+    const claimed = await this.#deps.store.append(message, { claim: !hold && dueMs <= envelope.arrivalMs });
     return { claimed, message };
   }
 

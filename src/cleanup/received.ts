@@ -27,8 +27,10 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
   const named = accepted ?? recipients;
   const only = named.length === 1 ? named[0] : undefined;
   const date = formatMailDate(envelope.arrivalMs);
-  if (only) lines.push(by, `for <${safe(formatAddress(only.original))}>; ${date}`);
-  else lines.push(`${by};`, date);
+  // RFC 6710 §4.1; such a clause stands last (RFC 5321 §4.4).
+  const priority = envelope.priority === undefined ? "" : ` PRIORITY ${envelope.priority}`;
+  if (only) lines.push(by, `for <${safe(formatAddress(only.original))}>${priority}; ${date}`);
+  else lines.push(`${by}${priority};`, date);
   return lines.join("\r\n\t");
 }
 

@@ -19,6 +19,8 @@ export interface Change {
   readonly done: string;
   /** Queues whose messages it can touch. */
   readonly queues: readonly QueueName[];
+  /** Takes --at TIME. */
+  readonly timed?: true;
 }
 
 export const CHANGES: ReadonlyMap<string, Change> = new Map([
@@ -26,6 +28,7 @@ export const CHANGES: ReadonlyMap<string, Change> = new Map([
   ["release", { op: "release", done: "released from hold", queues: ["hold"] }],
   ["requeue", { op: "requeue", done: "requeued", queues: QUEUE_NAMES }],
   ["delete", { op: "delete", done: "deleted", queues: QUEUE_NAMES }],
+  ["advance", { op: "advance", done: "given another time", queues: QUEUE_NAMES, timed: true }],
   ["flush", { op: "flush", done: "due now", queues: ["deferred"] }],
 ]);
 
@@ -36,11 +39,12 @@ export async function changeQueue(verb: string, args: readonly string[], termina
   if (options.ids.length === 0 && !options.filtered && !options.all) {
     throw new UsageError(`${verb}: say which: ids, conditions such as --to or --older, or ALL`);
   }
+  if (options.atMs !== undefined && !change.timed) throw new UsageError(`${verb}: --at is for: postern queue advance`);
   return withQueue(terminal, async (queue) => {
     if (options.dryRun) return dryRun(queue, options, { verb, terminal });
     if (!(await isConfirmed(queue, options, { verb, terminal }))) return EXIT.problems;
     const touched =
-      options.ids.length > 0 ? await apply(queue, change, options.ids) : await sweep(queue, change, options);
+      options.ids.length > 0 ? await apply(queue, change, options, options.ids) : await sweep(queue, change, options);
     terminal.stderr(`postern: queue: ${counted(touched.length)} ${change.done}\n`);
     if (options.json) for (const id of touched) terminal.stdout(`${JSON.stringify({ queue_id: id })}\n`);
     return EXIT.done;
@@ -93,7 +97,7 @@ async function sweep(queue: QueueDoor, change: Change, options: QueueOptions): P
   const touched: string[] = [];
   let batch: string[] = [];
   const flush = async () => {
-    for (const id of await apply(queue, change, batch)) touched.push(id);
+    for (const id of await apply(queue, change, options, batch)) touched.push(id);
     batch = [];
   };
   for await (const { queueId } of selected(queue, options)) {
@@ -104,8 +108,13 @@ async function sweep(queue: QueueDoor, change: Change, options: QueueOptions): P
   return touched;
 }
 
-async function apply(queue: QueueDoor, { op }: Change, ids: readonly string[]): Promise<readonly string[]> {
-  return (await queue.ask({ op, ids })) as string[];
+async function apply(
+  queue: QueueDoor,
+  { op }: Change,
+  { atMs }: Pick<QueueOptions, "atMs">,
+  ids: readonly string[],
+): Promise<readonly string[]> {
+  return (await queue.ask({ op, ids, ...(atMs !== undefined && { atMs }) })) as string[];
 }
 
 function counted(n: number): string {

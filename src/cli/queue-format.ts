@@ -88,6 +88,7 @@ export function formatQueueJson(entry: QueueListing): string {
     `"arrival_time": ${Math.floor(entry.arrivalMs / 1000)}`,
     `"message_size": ${entry.sizeBytes}`,
     `"forced_expire": false`,
+    ...(entry.heldUntilMs === undefined ? [] : [`"held_until": ${Math.floor(entry.heldUntilMs / 1000)}`]),
     `"sender": ${json(externalSender(entry))}`,
     `"recipients": [${entry.recipients.map(jsonRecipient).join(", ")}]`,
   ];

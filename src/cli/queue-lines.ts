@@ -1,5 +1,7 @@
 /** cli/queue-lines.ts: what `postern queue list` and `show` print for people, at most 100 columns wide but for addresses. */
 import { formatAddress } from "../mail/address.ts";
+import { formatUtcTime } from "../mail/date.ts";
+import type { Envelope } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { QueueListing } from "../queue/store.ts";
 import type { ReadMessage } from "./queue-access.ts";
@@ -17,10 +19,15 @@ export function formatLine(entry: QueueListing, nowMs: number): string {
   const age = formatAge(nowMs - entry.arrivalMs).padStart(6);
   const size = formatSize(entry.sizeBytes).padStart(6);
   const head = `${entry.queueId.padEnd(16)} ${entry.queue.padEnd(8)} ${age} ${size}  ${route}\n`;
-  const reason = entry.recipients.find((recipient) => recipient.reason !== "")?.reason;
+  const reason = heldText(entry, nowMs) ?? entry.recipients.find((recipient) => recipient.reason !== "")?.reason;
   if (reason === undefined) return head;
   const text = printableUtf8(reason);
   return `${head}${" ".repeat(17)}${text.length > REASON_WIDTH ? `${text.slice(0, REASON_WIDTH - 1)}…` : text}\n`;
+}
+
+/** Of a message that waits because its sender wished so. */
+function heldText({ heldUntilMs }: QueueListing, nowMs: number): string | undefined {
+  return heldUntilMs === undefined || heldUntilMs <= nowMs ? undefined : `held until ${formatUtcTime(heldUntilMs)}`;
 }
 
 /** Everything about one message but its body. */
@@ -37,6 +44,7 @@ export function formatMessage({ envelope, listing, content }: ReadMessage, nowMs
     `queue id   ${listing.queueId}`,
     `queue      ${listing.queue}`,
     `arrived    ${formatAsctime(listing.arrivalMs)} (${formatAge(nowMs - listing.arrivalMs)} ago)`,
+    ...shownWishes(envelope, listing, nowMs),
     `size       ${listing.sizeBytes} bytes`,
     `from       ${shown(listing.sender)}`,
     `client     ${printableUtf8(from)}${login}`,
@@ -47,6 +55,17 @@ export function formatMessage({ envelope, listing, content }: ReadMessage, nowMs
   }
   const safe = header.split("\n").map((line) => printableUtf8(line));
   return `${[...lines, "", ...safe].join("\n")}\n`;
+}
+
+/** What the sender asked of the queue (docs/submission-extensions.md). */
+function shownWishes({ deliverBy, priority }: Envelope, listing: QueueListing, nowMs: number): readonly string[] {
+  const held = heldText(listing, nowMs);
+  const late = deliverBy?.mode === "R" ? "else returned" : "else its sender is told";
+  return [
+    ...(held === undefined ? [] : [`held       ${held.slice("held ".length)}`]),
+    ...(deliverBy === undefined ? [] : [`deliver by ${formatUtcTime(deliverBy.untilMs)}, ${late}`]),
+    ...(priority === undefined ? [] : [`priority   ${priority}`]),
+  ];
 }
 
 /** `45s`, `12m`, `5h10m`, `6d`. */

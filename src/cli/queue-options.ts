@@ -1,4 +1,6 @@
 /** cli/queue-options.ts: the words behind `postern queue VERB`. */
+import { systemClock } from "../base/clock.ts";
+import { parseUtcTime } from "../mail/date.ts";
 import { parseQueueId } from "../mail/queue-id.ts";
 import { parseAge, QUEUE_NAMES, type QueueFilter, type QueueName } from "./queue-filter.ts";
 
@@ -10,6 +12,8 @@ export interface QueueOptions {
   readonly filtered: boolean;
   readonly filter: QueueFilter;
   readonly limit: number;
+  /** --at, epoch milliseconds. */
+  readonly atMs: number | undefined;
   readonly json: boolean;
   readonly dryRun: boolean;
   readonly yes: boolean;
@@ -32,7 +36,7 @@ const FLAGS = new Map<string, "json" | "dryRun" | "yes" | "bySender">([
   ["--sender", "bySender"],
 ]);
 
-const VALUES = new Set(["--from", "--to", "--reason", "--older", "--newer", "--queue", "--limit"]);
+const VALUES = new Set(["--from", "--to", "--reason", "--older", "--newer", "--queue", "--limit", "--at"]);
 
 /** Throws UsageError. `queues` are those looked at when none is named. */
 export function parseQueueOptions(args: readonly string[], queues: readonly QueueName[]): QueueOptions {
@@ -51,7 +55,7 @@ export function parseQueueOptions(args: readonly string[], queues: readonly Queu
   const bad = ids.find((id) => !parseQueueId(id));
   if (bad !== undefined) throw new UsageError(`"${bad}" is no queue id`);
   const filter = filterOf(values, queues);
-  const filtered = [...values.keys()].some((name) => name !== "--limit");
+  const filtered = [...values.keys()].some((name) => name !== "--limit" && name !== "--at");
   if (ids.length > 0 && (filtered || operands.includes("ALL"))) {
     throw new UsageError("name messages by id, or by conditions, not both");
   }
@@ -61,6 +65,7 @@ export function parseQueueOptions(args: readonly string[], queues: readonly Queu
     filtered,
     filter,
     limit: count(values.get("--limit")),
+    atMs: at(values.get("--at")),
     json: flags.has("json"),
     dryRun: flags.has("dryRun"),
     yes: flags.has("yes"),
@@ -93,6 +98,16 @@ function age(option: string, text: string | undefined): number | undefined {
   if (text === undefined) return undefined;
   const ms = parseAge(text);
   if (ms === undefined) throw new UsageError(`${option} ${text}: say a time, as 45s, 30m, 2h, 5d or 1w`);
+  return ms;
+}
+
+/** `2h` from now, or a time of RFC 3339. */
+function at(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  const inMs = parseAge(text);
+  const ms = inMs === undefined ? parseUtcTime(text) : systemClock.now() + inMs;
+  if (ms === undefined)
+    throw new UsageError(`--at ${text}: say in how long, as 30m or 2d, or when, as 2026-12-24T18:00:00Z`);
   return ms;
 }
 

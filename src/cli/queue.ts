@@ -20,6 +20,7 @@ const USAGE = `Usage: postern queue VERB [WHICH] [OPTIONS]
   requeue                    as if it had just arrived: where it goes is found out anew
   delete                     gone, without a bounce
   flush                      try it now
+  advance [--at TIME]        mail that its sender wants held: send it now, or at another time
   pause [TRANSPORT[:NEXTHOP]] …    no mail goes there until you resume it; without a name: what is paused
   resume TRANSPORT[:NEXTHOP] …     mail goes there again, at once
   import DIR [--dry-run] [--json] [--postfix-config DIR]

@@ -23,6 +23,7 @@ import { SASL_PARAMETERS } from "./params/sasl.ts";
 import { SMTP_PARAMETERS } from "./params/smtp.ts";
 import { SMTP_TLS_PARAMETERS } from "./params/smtp-tls.ts";
 import { SMTPD_PARAMETERS } from "./params/smtpd.ts";
+import { SUBMISSION_PARAMETERS } from "./params/submission.ts";
 import { TLS_PARAMETERS } from "./params/tls.ts";
 import { VERIFY_PARAMETERS } from "./params/verify.ts";
 import { VIRTUAL_PARAMETERS } from "./params/virtual.ts";
@@ -31,6 +32,7 @@ import { VIRTUAL_PARAMETERS } from "./params/virtual.ts";
 export const REGISTRY = {
   ...GENERAL_PARAMETERS,
   ...SMTPD_PARAMETERS,
+  ...SUBMISSION_PARAMETERS,
   ...TLS_PARAMETERS,
   ...SASL_PARAMETERS,
   ...AUTOCONFIG_PARAMETERS,

@@ -13,6 +13,24 @@ export function formatMailDate(ms: number): string {
   return last.text;
 }
 
+/** `2026-12-24T18:00:00Z` (RFC 3339), without fractions of a second. */
+export function formatUtcTime(ms: number): string {
+  return new Date(ms).toISOString().replace(/\.\d+/, "");
+}
+
+/** date-time of RFC 3339 in UTC (RFC 4865 §3, erratum 2040); undefined: it is none, or there is no such time. */
+export function parseUtcTime(text: string): number | undefined {
+  const found = /^(\d{4}-\d\d-\d\d)T(\d\d:\d\d):(\d\d)(\.\d{1,9})?Z$/i.exec(text);
+  if (!found) return undefined;
+  const [, day, minute, second, fraction = ""] = found;
+  // A leap second is the end of its minute.
+  const leap = second === "60" && minute === "23:59";
+  const ms = Date.parse(`${day}T${minute}:${leap ? "59" : second}${fraction.slice(0, 4)}Z`);
+  // Date.parse() takes the 31st of February for the 3rd of March, and 24:00 for the next day.
+  if (Number.isNaN(ms) || new Date(ms).toISOString().slice(0, 16) !== `${day}T${minute}`) return undefined;
+  return ms + (leap ? 1000 : 0);
+}
+
 function format(d: Date): string {
   const offset = -d.getTimezoneOffset();
   const size = Math.abs(offset);

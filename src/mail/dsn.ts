@@ -23,3 +23,9 @@ export interface RecipientDsn {
 export function isWanted(dsn: RecipientDsn | undefined, condition: "SUCCESS" | "FAILURE" | "DELAY"): boolean {
   return dsn?.notify === undefined ? condition !== "SUCCESS" : dsn.notify.includes(condition);
 }
+
+/** The same wishes, and a report of delay, unless there is to be none at all. */
+export function withDelay(dsn: RecipientDsn | undefined): RecipientDsn | undefined {
+  if (dsn?.notify === undefined || dsn.notify.includes("NEVER") || dsn.notify.includes("DELAY")) return dsn;
+  return { ...dsn, notify: [...dsn.notify, "DELAY"] };
+}

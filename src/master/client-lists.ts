@@ -18,6 +18,7 @@ export interface ClientListInput {
 type ListName =
   | "debug_peer_list"
   | "postern_authentication_trusted_clients"
+  | "postern_submission_extension_clients"
   | "smtpd_authorized_xclient_hosts"
   | "smtpd_authorized_xforward_hosts"
   | "smtpd_client_event_limit_exceptions"
@@ -34,6 +35,7 @@ export type ClientLists = Readonly<
     | "debugPeers"
     | "saslExceptions"
     | "authenticationTrusted"
+    | "extensionClients"
     | "isUncounted",
     ClientMatcher
   >
@@ -47,6 +49,7 @@ export function clientLists(input: ClientListInput): ClientLists {
     xclientHosts,
     xforwardHosts: matcher(input, "smtpd_authorized_xforward_hosts"),
     debugPeers: matcher(input, "debug_peer_list"),
+    extensionClients: matcher(input, "postern_submission_extension_clients"),
     saslExceptions: matcher(input, "smtpd_sasl_exceptions_networks"),
     authenticationTrusted: matcher(input, "postern_authentication_trusted_clients"),
     isUncounted: async (client) => (await xclientHosts(client)) === true || (await exceptions(client)) === true,

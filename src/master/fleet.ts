@@ -6,6 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { SlotAsk } from "../mail/slot-lease.ts";
 import { TryAgainError } from "../net/control-socket.ts";
 import type { BoundSocket } from "../net/listener.ts";
+import { HELD_TIMEOUT_MS, type HeldArgs } from "./held-mail.ts";
 import { type Borrower, LaneLeases } from "./lane-leases.ts";
 import type { CommitArgs, DecisionArgs, GrantArgs, PauseArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
 import { type Methods, PeerEndedError } from "./rpc.ts";
@@ -206,6 +207,7 @@ export class Fleet {
     const methods = new Map<string, (args: never) => unknown>([
       ["flushSite", ({ domain }: { domain: string }) => this.#siteFlushes.start(domain)],
       ["decisions", ({ lines }: DecisionArgs) => this.#options.decisions.append(lines)],
+      ["held", (args: HeldArgs) => this.#held(args)],
       ["lease", (ask: SlotAsk) => this.#leases.ask(borrower, ask)],
       [
         "release",
@@ -217,6 +219,11 @@ export class Fleet {
     const link: WorkerLink = this.#options.spawn(methods);
     void link.ended.then(() => this.#leases.drop(borrower));
     return link;
+  }
+
+  async #held(args: HeldArgs): Promise<number> {
+    const counts = (await this.callAll("held", args, HELD_TIMEOUT_MS)) as number[];
+    return counts.reduce((sum, n) => sum + n, 0);
   }
 
   async #startSlot(slot: Slot): Promise<void> {

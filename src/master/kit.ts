@@ -14,6 +14,7 @@ import type { TlsTally } from "../smtp/tls-tally.ts";
 import type { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { StatusCache } from "../tables/status-cache.ts";
 import type { WorkerAnvil } from "./anvil-host.ts";
+import type { WorkerHeldMail } from "./held-mail.ts";
 
 /** What outlives a generation. */
 export interface WorkerKit {
@@ -31,6 +32,8 @@ export interface WorkerKit {
   readonly nextQueueId: () => QueueId;
   readonly nextSessionId: () => number;
   readonly freeBytes: () => number;
+  /** Counted over all workers. */
+  readonly heldMail: Pick<WorkerHeldMail, "reserve" | "count" | "own">;
   readonly hashes: HashPool;
   /** Shared by all workers, so that a TLS session can be resumed at any of them. */
   readonly ticketKeys: TicketKeys;
@@ -48,5 +51,5 @@ export interface WorkerKit {
   readonly nextMaildirName: () => string;
   /** Commands of pipe services, which the master runs. */
   readonly pipes: PipeDoor;
-  readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke">;
+  readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke" | "dueAt">;
 }

@@ -42,12 +42,24 @@ export interface FilesArgs {
 }
 
 export interface QueueArgs {
-  readonly op: "list" | "hold" | "release" | "delete" | "flush" | "flush-site" | "flush-reason" | "requeue" | "read";
+  readonly op:
+    | "list"
+    | "hold"
+    | "release"
+    | "delete"
+    | "flush"
+    | "flush-site"
+    | "flush-reason"
+    | "requeue"
+    | "advance"
+    | "read";
   readonly ids: readonly string[] | "ALL";
   /** Of flush-site: a domain in lower case. */
   readonly site?: string | undefined;
   /** Of flush-reason: the whole of it. */
   readonly reason?: string | undefined;
+  /** Of advance: epoch milliseconds; undefined: now. */
+  readonly atMs?: number | undefined;
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
 }

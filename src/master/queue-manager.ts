@@ -47,6 +47,7 @@ export function queueDoor(store: QueueStore, scheduler: { readonly qmgr?: QueueM
     laneOf: (recipient, sender, filter) => open().laneOf(recipient, sender, filter),
     arrived: (message) => open().arrived(message),
     poke: () => open().poke(),
+    dueAt: (dueMs) => open().dueAt(dueMs),
   };
 }
 

@@ -27,6 +27,8 @@ export async function runQueueOperation(queue: QueueAdmin, args: QueueArgs): Pro
     case "requeue":
       // Resolved anew when it is claimed, whatever its lane was.
       return queue.requeue(ids, RETRY_LANE);
+    case "advance":
+      return queue.advance(ids, args.atMs ?? 0);
     case "flush-reason":
       return queue.flushReason(args.reason ?? "");
     case "flush-site":

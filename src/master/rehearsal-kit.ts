@@ -32,6 +32,7 @@ export function rehearsalKit(dns: Dns, sink: LogSink): Omit<WorkerKit, "queue"> 
     nextSessionId: () => 0,
     nextMaildirName: () => "",
     freeBytes: () => Number.MAX_SAFE_INTEGER,
+    heldMail: { reserve: () => () => undefined, count: async () => 0, own: async () => 0 },
     hashes: new HashPool({ threads: 1, queueLimit: 1 }),
     ticketKeys: TicketKeys.fresh(clock),
     anvil: {

@@ -27,6 +27,7 @@ import { createSmtpd } from "../smtpd/create.ts";
 import { createDiscardedByAddress } from "../smtpd/discarded-keywords.ts";
 import { compileHeaderClients, type HeaderClients } from "../smtpd/header-clients.ts";
 import type { Smtpd, SmtpdOptions } from "../smtpd/options.ts";
+import { createPriorityLimit } from "../smtpd/priority-limit.ts";
 import { createRejectFooter } from "../smtpd/reject-footer.ts";
 import { compileAddressList } from "../tables/pattern-list.ts";
 import type { TableOpener } from "../tables/table.ts";
@@ -140,6 +141,7 @@ function sharedParts(kit: ServiceInput["kit"], syslogName: string) {
     nextQueueId: kit.nextQueueId,
     nextSessionId: kit.nextSessionId,
     freeBytes: kit.freeBytes,
+    heldMail: kit.heldMail,
     log: (id: number) => kit.logFor(`${syslogName}/smtpd`, id),
     clock: kit.clock,
     deadlines: kit.deadlines,
@@ -155,6 +157,7 @@ function lookedUpParts(input: ServiceInput, params: Parameters, log: Log) {
     commandFilter: createCommandFilter(params, { tables, hide: hideInitialResponse }),
     headerClients: headerClients(input, params),
     discardedByAddress: createDiscardedByAddress(params, { tables, log }),
+    priorityLimit: createPriorityLimit(params, { tables, log }),
     rejectFooter: createRejectFooter(params, { tables, log, clock: kit.clock }),
     flushSite: siteFlusher(params, { tables, log, ask: kit.flushSite }),
     counting: { anvil: kit.anvil, isExcepted: isUncounted },

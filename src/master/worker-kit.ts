@@ -18,6 +18,7 @@ import { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { workerAnvil } from "./anvil-host.ts";
 import { queueDirectories } from "./directories.ts";
+import { WorkerHeldMail } from "./held-mail.ts";
 import type { WorkerKit } from "./kit.ts";
 import { pipeDoor } from "./pipe-client.ts";
 import type { StartArgs } from "./protocol.ts";
@@ -59,6 +60,7 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
     nextSessionId: sessionIds(args.shard),
     nextMaildirName: maildirNames({ clock: systemClock, hostname: args.hostname, pid }),
     freeBytes: () => store.freeBytes(),
+    heldMail: new WorkerHeldMail(store, parts.call),
     hashes: new HashPool({
       threads: params.get("postern_hash_threads"),
       queueLimit: params.get("postern_hash_queue_limit"),

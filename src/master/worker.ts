@@ -16,6 +16,7 @@ import type { QueueStore } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
 import { type AddressCache, createAddressCache } from "./address-cache.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
+import type { HeldArgs } from "./held-mail.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
 import { workerFormat } from "./mail-log.ts";
@@ -42,7 +43,7 @@ import { type TlsReports, wireTlsReports } from "./tls-reports.ts";
 import { makeWorkerKit } from "./worker-kit.ts";
 
 /** Queue operations after which something may be due. */
-const WAKING: ReadonlySet<QueueArgs["op"]> = new Set(["flush-reason", "release", "requeue"]);
+const WAKING: ReadonlySet<QueueArgs["op"]> = new Set(["flush-reason", "release", "requeue", "advance"]);
 /** Those that defer_transports does not stand against. */
 const FLUSHING: ReadonlySet<QueueArgs["op"]> = new Set(["flush", "flush-site"]);
 
@@ -95,6 +96,7 @@ export class Worker {
       ["pause", ({ keys }: PauseArgs) => this.#need().qmgr.pause(keys)],
       ["adopt", (args: { shard: number }) => this.adopt(args.shard)],
       ["allows", ({ right, user }: RightArgs) => this.#currentGeneration().rights[right].allows(user)],
+      ["held", (args: HeldArgs) => this.#need().kit.heldMail.own(args)],
       ["pickup", () => this.#running?.pickup?.wake()],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],

@@ -80,7 +80,13 @@ function pickupWith(change: Change = {}): Pickup {
     log: log("tables"),
     configDirectory: "/",
   });
-  const queue = { store: other, laneOf: async () => "smtp:x.test", arrived, poke: () => undefined };
+  const queue = {
+    store: other,
+    laneOf: async () => "smtp:x.test",
+    arrived,
+    poke: () => undefined,
+    dueAt: () => undefined,
+  };
   const ids = new QueueIdAllocator({
     ...{ nowMicros: systemClock.nowMicros, shard: 0, long: false },
     floorMicros: store.floorMicros,

@@ -92,6 +92,10 @@ export class Scheduler implements QueueManager {
     this.#reader.wake();
   }
 
+  dueAt(dueMs: number): void {
+    this.#reader.wakeAt(dueMs);
+  }
+
   flushed(): void {
     this.#withheld.flushed(this.#options.clock.now());
     this.poke();

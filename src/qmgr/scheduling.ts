@@ -58,6 +58,8 @@ export interface QueueManager {
   arrived(message: ClaimedMessage): void;
   /** Reads the queue again and gives dead destinations another chance: after flush, release, requeue. */
   poke(): void;
+  /** Mail was committed that is due only then. */
+  dueAt(dueMs: number): void;
   /** After a flush: as poke(), and defer_transports does not hold back what is due by now. */
   flushed(): void;
   /** Transports and lanes ("transport:nexthop") that get no mail from now on; all others do. */

@@ -8,6 +8,7 @@ import type { Log } from "../log/log.ts";
 import type { ForwardedMessage, RcptOutcome } from "../mail/delivery.ts";
 import { isWanted } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
+import { sentMs } from "../mail/future-release.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, DeferredRecipient, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
@@ -31,8 +32,8 @@ export interface SettlerOptions extends ReporterOptions {
   readonly log: Log;
   /** Asked at each use: a reload changes them. */
   readonly settings: () => SettleSettings;
-  /** How old a message is that came at `arrivalMs`, at least 0: time that the clock only jumped over does not count. */
-  readonly ageMs: (arrivalMs: number) => number;
+  /** How old a message is that was sent at `sentMs`, at least 0: time that the clock only jumped over does not count. */
+  readonly ageMs: (sentMs: number) => number;
   /** A bounce was committed and claimed. */
   readonly arrived: (message: ClaimedMessage) => void;
   /** A recipient will be due then. */
@@ -163,7 +164,7 @@ export class Settler {
       }
       return false;
     }
-    if (isExpired(this.#options.settings().times, envelope, this.#options.ageMs(envelope.arrivalMs))) {
+    if (isExpired(this.#options.settings().times, envelope, this.#options.ageMs(sentMs(envelope)))) {
       active.failed.push({ recipient, outcome: { ...outcome, kind: "bounced" } });
       return true;
     }
@@ -178,14 +179,14 @@ export class Settler {
     return recipient.warned && this.#options.settings().confirmDelayCleared && isWanted(recipient.dsn, "DELAY");
   }
 
-  #delayIsTold({ arrivalMs }: Envelope, { warned }: QueuedRecipient): boolean {
+  #delayIsTold(envelope: Envelope, { warned }: QueuedRecipient): boolean {
     const { delayWarningMs } = this.#options.settings();
-    return !warned && delayWarningMs > 0 && this.#options.ageMs(arrivalMs) >= delayWarningMs;
+    return !warned && delayWarningMs > 0 && this.#options.ageMs(sentMs(envelope)) >= delayWarningMs;
   }
 
-  #deferral({ arrivalMs }: Envelope, outcome: RcptOutcome, random: number): DeferredRecipient {
+  #deferral(envelope: Envelope, outcome: RcptOutcome, random: number): DeferredRecipient {
     const { settings, clock, ageMs } = this.#options;
-    const dueMs = nextTryMs(settings().times, { ageMs: ageMs(arrivalMs), nowMs: clock.now() }, random);
+    const dueMs = nextTryMs(settings().times, { ageMs: ageMs(sentMs(envelope)), nowMs: clock.now() }, random);
     const { recipientId: id, text: reason, dsn, remoteMta, diagnostic } = outcome;
     const lastTry = { dsn, remoteMta, diagnostic: diagnostic?.slice(0, MAX_REASON) };
     return { id, dueMs, reason: reason.slice(0, MAX_REASON), lastTry };

@@ -17,7 +17,7 @@ export interface Touched {
   readonly next: bigint | undefined;
 }
 
-export type AdminChange = "hold" | "release" | "delete" | "flush" | "requeue";
+export type AdminChange = "hold" | "release" | "delete" | "flush" | "requeue" | "advance";
 
 export interface ChangeAsk {
   readonly what: AdminChange;
@@ -25,6 +25,8 @@ export interface ChangeAsk {
   readonly nowMs: number;
   /** Of requeue; otherwise not looked at. */
   readonly lane: string;
+  /** Of advance; otherwise not looked at. */
+  readonly atMs: number;
 }
 
 export interface ReasonAsk {
@@ -67,6 +69,8 @@ export class AdminRows {
   readonly #releaseRecipients: StatementSync;
   readonly #flush: StatementSync;
   readonly #requeue: StatementSync;
+  readonly #advance: StatementSync;
+  readonly #setEnvelope: StatementSync;
   readonly #pageEnd: StatementSync;
   readonly #flushReason: StatementSync;
   readonly #shift: StatementSync;
@@ -92,10 +96,15 @@ export class AdminRows {
       "UPDATE recipient SET state = 0, due = ?, lane = ?, reason = '' WHERE message = ? AND state <> 1",
     );
     this.#flush = db.prepare("UPDATE recipient SET due = ?1 WHERE message = ?2 AND state = 0 AND due > ?1");
+    this.#advance = db.prepare("UPDATE recipient SET due = ? WHERE message = ? AND state <> 1");
+    this.#setEnvelope = db.prepare("UPDATE message SET envelope = ? WHERE id = ?");
     this.#pageEnd = db.prepare(
       "SELECT max(id) AS last, count(*) AS n FROM (SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?)",
     );
-    const inRange = (first: number) => `message > ?${first} AND message <= ?${first + 1} AND state = 0`;
+    // A time that the sender wished is no retry, and stays.
+    const wished = "SELECT 1 FROM future_release f WHERE f.message = recipient.message AND f.until >= recipient.due";
+    const inRange = (first: number) =>
+      `message > ?${first} AND message <= ?${first + 1} AND state = 0 AND NOT EXISTS (${wished})`;
     this.#shift = db.prepare(`UPDATE recipient SET due = due + ?1 WHERE ${inRange(2)} AND due > ?4 AND due <= ?5`);
     this.#spread = db.prepare(`UPDATE recipient SET due = ?1 + (due - ?1) % ?2 WHERE ${inRange(3)} AND due > ?5`);
     this.#flushReason = db.prepare(
@@ -124,11 +133,11 @@ export class AdminRows {
   }
 
   /** `lane` is where requeued recipients wait. */
-  change({ what, selection, nowMs, lane }: ChangeAsk): Touched {
+  change({ what, selection, ...how }: ChangeAsk): Touched {
     const rows = this.#select(selection);
     const ids: QueueId[] = [];
     for (const row of rows) {
-      if (this.#apply(what, row.id as bigint, { nowMs, lane })) ids.push(row.queue_id as QueueId);
+      if (this.#apply(what, row.id as bigint, how)) ids.push(row.queue_id as QueueId);
     }
     const full = "after" in selection && rows.length === selection.limit;
     return { ids, next: full ? (rows.at(-1)?.id as bigint) : undefined };
@@ -164,24 +173,38 @@ export class AdminRows {
     });
   }
 
-  #apply(what: AdminChange, key: bigint, { nowMs, lane }: Pick<ChangeAsk, "nowMs" | "lane">): boolean {
-    const now = Math.floor(nowMs);
+  #apply(what: AdminChange, key: bigint, how: Pick<ChangeAsk, "nowMs" | "lane" | "atMs">): boolean {
+    const now = Math.floor(how.nowMs);
+    const heldUntilMs = this.#delivery.releases.untilMs(key, now);
+    const soonest = heldUntilMs ?? now;
     switch (what) {
       case "hold":
         this.#holdRecipients.run(key);
         return Number(this.#hold.run(key).changes) > 0;
       case "release":
-        this.#releaseRecipients.run(now, key);
+        this.#releaseRecipients.run(soonest, key);
         return Number(this.#release.run(key).changes) > 0;
       case "delete":
         return this.#delivery.remove(key);
       case "requeue": {
-        const waiting = Number(this.#requeue.run(now, lane, key).changes) > 0;
+        const waiting = Number(this.#requeue.run(soonest, how.lane, key).changes) > 0;
         return Number(this.#release.run(key).changes) > 0 || waiting;
       }
       case "flush":
-        return Number(this.#flush.run(now, key).changes) > 0;
+        return heldUntilMs === undefined && Number(this.#flush.run(now, key).changes) > 0;
+      case "advance":
+        if (heldUntilMs !== undefined) this.#setRelease(key, Math.max(now, Math.floor(how.atMs)));
+        return heldUntilMs !== undefined;
     }
+  }
+
+  /** The envelope tells it too, for reports and for the age of the message. */
+  #setRelease(key: bigint, untilMs: number): void {
+    const envelope = JSON.parse(String(this.#one.get(key)?.envelope)) as Envelope;
+    const futureRelease = envelope.futureRelease && { ...envelope.futureRelease, untilMs };
+    this.#advance.run(untilMs, key);
+    this.#delivery.releases.set(key, untilMs);
+    this.#setEnvelope.run(JSON.stringify({ ...envelope, futureRelease }), key);
   }
 
   #listing(row: Record<string, unknown>): QueueListing {
@@ -195,6 +218,7 @@ export class AdminRows {
       arrivalMs: envelope.arrivalMs,
       sizeBytes: Number(row.size),
       sender: envelope.sender,
+      ...(envelope.futureRelease && { heldUntilMs: envelope.futureRelease.untilMs }),
       recipients: recipients.map((r) => ({ address: asAddress(r.address as string), reason: r.reason as string })),
     };
   }

@@ -39,7 +39,7 @@ export async function askOne<K extends OperationKind>(
 
 /** One QueueAdmin over all open shards. */
 export function adminOf(access: ShardAccess): QueueAdmin {
-  const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, { what, lane: "" }, ids);
+  const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, { what }, ids);
   return {
     list: (page) => list(access, page),
     hold: change("hold"),
@@ -48,6 +48,7 @@ export function adminOf(access: ShardAccess): QueueAdmin {
     flush: change("flush"),
     flushReason: (reason) => flushReason(access, reason),
     requeue: (ids, lane) => changeAll(access, { what: "requeue", lane }, ids),
+    advance: (ids, atMs) => changeAll(access, { what: "advance", atMs }, ids),
     read: (id) => read(access, id),
   };
 }
@@ -86,14 +87,14 @@ function byKey(a: QueueListing, b: QueueListing): number {
 
 async function changeAll(
   access: ShardAccess,
-  { what, lane }: Pick<ChangeAsk, "what" | "lane">,
+  { what, lane = "", atMs = 0 }: Pick<ChangeAsk, "what"> & Partial<ChangeAsk>,
   ids: readonly QueueId[] | "ALL",
 ): Promise<readonly QueueId[]> {
   const touched: QueueId[] = [];
   for (const shard of access.shards()) {
     let selection = firstPage(ids);
     while (selection) {
-      const op = { kind: "change", what, selection, nowMs: access.nowMs(), lane } as const;
+      const op = { kind: "change", what, selection, nowMs: access.nowMs(), lane, atMs } as const;
       const answer = await askOne<"change">(access, shard, { op, gone: { ids: [], next: undefined } });
       for (const id of answer.ids) touched.push(id);
       selection = nextPage(ids, answer.next, selection);

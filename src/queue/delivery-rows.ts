@@ -3,6 +3,7 @@
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { asAddress } from "../mail/address.ts";
 import type { RecipientDsn } from "../mail/dsn.ts";
+import { FutureReleases } from "./future-releases.ts";
 import { CLAIMED, HELD, WAITING } from "./schema.ts";
 import type { DeferredRecipient, LaneDue, LastTry, NewRecipient, QueuedRecipient } from "./store.ts";
 
@@ -16,6 +17,8 @@ export interface MessageRow {
   readonly body: Uint8Array | undefined;
   readonly file: string | undefined;
   readonly hold: boolean;
+  /** Not to be sent before that time, at the wish of that owner. */
+  readonly release?: { readonly untilMs: number; readonly owner: string } | undefined;
   readonly recipients: readonly NewRecipient[];
 }
 
@@ -83,6 +86,7 @@ export class DeliveryRows {
   readonly #recipient: StatementSync;
   readonly #dropMessage: StatementSync;
   readonly #dropContent: StatementSync;
+  readonly releases: FutureReleases;
   /** Content files of removed messages, to be unlinked once the commit that removed them has been synced. */
   doomedFiles: string[] = [];
 
@@ -143,6 +147,7 @@ export class DeliveryRows {
     this.#anyLeft = db.prepare("SELECT 1 FROM recipient WHERE message = ? LIMIT 1");
     this.#dropMessage = db.prepare("DELETE FROM message WHERE id = ? RETURNING body_file");
     this.#dropContent = db.prepare("DELETE FROM content WHERE id = ?");
+    this.releases = new FutureReleases(db);
   }
 
   append(message: MessageRow, claim: boolean): void {
@@ -158,6 +163,7 @@ export class DeliveryRows {
     );
     this.#insertContent.run(key, message.header, message.body ?? null);
     this.#insertRecipients(key, state, message.recipients);
+    if (message.release) this.releases.add(key, message.release.untilMs, message.release.owner);
   }
 
   #insertRecipients(key: bigint, state: number, recipients: readonly NewRecipient[]): void {
@@ -266,6 +272,7 @@ export class DeliveryRows {
     if (!row) return false;
     this.#dropContent.run(key);
     this.#dropRecipients.run(key);
+    this.releases.drop(key);
     if (typeof row.body_file === "string") this.doomedFiles.push(row.body_file);
     return true;
   }

@@ -79,6 +79,7 @@ export class Doubts {
       case "flushReason":
       case "read":
       case "dueAfter":
+      case "heldFor":
       case "retime": // never asked again: what it moved stays moved
         return;
       default:

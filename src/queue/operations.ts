@@ -21,6 +21,7 @@ export interface Operations {
   /** `filesFrom`: content directory of the appended messages' files, if it is another shard's. */
   settle: { ask: { readonly settlement: SettleRow; readonly filesFrom: string | undefined }; answer: Settled };
   delayed: { ask: { readonly key: bigint; readonly limit: number }; answer: readonly QueuedRecipient[] };
+  heldFor: { ask: { readonly owner: string; readonly nowMs: number }; answer: number };
   retime: { ask: RetimeAsk; answer: RangeChanged };
   dueAfter: { ask: { readonly aboveMs: number }; answer: boolean };
   content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
@@ -57,6 +58,8 @@ export function perform(shard: Shard, op: Operation): Answer {
       return settle(shard, op);
     case "delayed":
       return shard.delivery.delayed(op.key, op.limit);
+    case "heldFor":
+      return shard.delivery.releases.heldFor(op.owner, op.nowMs);
     case "retime":
       return shard.admin.retime(op);
     case "dueAfter":

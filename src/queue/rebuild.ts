@@ -21,7 +21,7 @@ import { MAX_SHARDS } from "../mail/queue-id.ts";
 import { listShards, shardName } from "./directory.ts";
 import { asQueueError } from "./faults.ts";
 import { type Salvage, salvage } from "./salvage.ts";
-import { createSchema, openDatabase } from "./schema.ts";
+import { createSchema, openDatabase, rebuildReleases } from "./schema.ts";
 import { createShard, syncDirectorySync } from "./shard.ts";
 import { QueueError } from "./store.ts";
 
@@ -112,6 +112,7 @@ function fillShard(path: string, made: string): Salvage {
   const db = openDatabase(join(made, "queue.sqlite"));
   try {
     const found = salvage(db, { directory: path, withContent: true });
+    rebuildReleases(db);
     // What may have left the queue long ago must not be sent before somebody has looked at it.
     if (found.uncertain) db.exec("UPDATE message SET held = 1; UPDATE recipient SET state = 2");
     for (const row of db.prepare("SELECT body_file FROM message WHERE body_file IS NOT NULL").iterate()) {

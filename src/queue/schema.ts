@@ -17,6 +17,13 @@ export const WAITING = 0;
 export const CLAIMED = 1;
 export const HELD = 2;
 
+/** Messages that are not to be sent before a time (RFC 4865), until they leave. Newer than the others: made where it is
+ *  missing, and a program that does not know it leaves rows behind, which opening removes. */
+const RELEASES = `
+  CREATE TABLE IF NOT EXISTS future_release (message INTEGER PRIMARY KEY, until INTEGER NOT NULL, owner TEXT NOT NULL) STRICT;
+  CREATE INDEX IF NOT EXISTS future_release_owner ON future_release (owner, until);
+`;
+
 const TABLES = `
   CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
   CREATE TABLE message (
@@ -45,7 +52,13 @@ const TABLES = `
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX recipient_due ON recipient (lane, due) WHERE state = 0;
   INSERT INTO meta (name, value) VALUES ('floor', 0);
+  ${RELEASES}
 `;
+
+/** For a database that an older program made or used. */
+export function completeSchema(db: DatabaseSync): void {
+  db.exec(`${RELEASES} DELETE FROM future_release WHERE message NOT IN (SELECT id FROM message)`);
+}
 
 /** Opens the file with the shard's pragmas and takes the exclusive lock. Throws SQLite's error (BUSY: locked). */
 export function openDatabase(path: string, maxPages?: number): DatabaseSync {
@@ -96,4 +109,12 @@ export function requireKey(queueId: QueueId): bigint {
   const key = keyOf(queueId);
   if (key === undefined) throw new QueueError(`Bad queue id "${queueId}"`, {});
   return key;
+}
+
+/** For messages that came into the tables by themselves, without their release times. */
+export function rebuildReleases(db: DatabaseSync): void {
+  db.exec(`INSERT OR IGNORE INTO future_release (message, until, owner)
+    SELECT id, CAST(envelope ->> '$.futureRelease.untilMs' AS INTEGER),
+      coalesce(envelope ->> '$.origin.saslUsername', '[' || (envelope ->> '$.origin.clientAddress') || ']')
+    FROM message WHERE envelope ->> '$.futureRelease.untilMs' IS NOT NULL`);
 }

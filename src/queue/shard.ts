@@ -21,7 +21,7 @@ import { DeliveryRows } from "./delivery-rows.ts";
 import { shardName } from "./directory.ts";
 import { asQueueError, faultOf } from "./faults.ts";
 import { type Note, recover } from "./recovery.ts";
-import { checkSchema, createSchema, openDatabase, PAGE_BYTES } from "./schema.ts";
+import { checkSchema, completeSchema, createSchema, openDatabase, PAGE_BYTES } from "./schema.ts";
 import { QueueError } from "./store.ts";
 
 export interface ShardOptions {
@@ -94,6 +94,7 @@ function openExisting(path: string, options: ShardOptions): OpenedShard {
   const db = openDatabase(file, options.maxPages);
   try {
     checkSchema(db, file);
+    completeSchema(db);
     if (options.check) quickCheck(db);
     mkdirSync(join(path, "content"), { recursive: true, mode: 0o700 });
     const notes = options.life === "new" ? recover(db, path) : [];

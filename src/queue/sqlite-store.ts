@@ -5,6 +5,7 @@ import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
 import type { Log } from "../log/log.ts";
 import type { Envelope } from "../mail/envelope.ts";
+import { holdingOwner } from "../mail/future-release.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { adminOf, askOne, contentIn, retime, type ShardAccess } from "./admin.ts";
 import { ContentDirectory, SpillingBody } from "./body-writer.ts";
@@ -177,6 +178,12 @@ class SqliteStore implements QueueStore, ShardAccess {
     return this.call<"delayed">(shard, { kind: "delayed", key: requireKey(queueId), limit });
   }
 
+  async heldFor(owner: string): Promise<number> {
+    const op = { kind: "heldFor", owner, nowMs: this.nowMs() } as const;
+    const counts = await Promise.all(this.shards().map((shard) => askOne<"heldFor">(this, shard, { op, gone: 0 })));
+    return counts.reduce((sum, n) => sum + n, 0);
+  }
+
   retime(how: Retiming): Promise<number> {
     return retime(this, how);
   }
@@ -223,6 +230,7 @@ class SqliteStore implements QueueStore, ShardAccess {
   flush: QueueAdmin["flush"] = (ids) => this.#admin.flush(ids);
   flushReason: QueueAdmin["flushReason"] = (reason) => this.#admin.flushReason(reason);
   requeue: QueueAdmin["requeue"] = (ids, lane) => this.#admin.requeue(ids, lane);
+  advance: QueueAdmin["advance"] = (ids, atMs) => this.#admin.advance(ids, atMs);
   read: QueueAdmin["read"] = (id) => this.#admin.read(id);
 
   async close(): Promise<void> {
@@ -313,6 +321,10 @@ function rowOf(message: NewMessage): MessageRow {
     body: body.kind === "inline" ? body.bytes : undefined,
     file: body.kind === "file" ? body.name : undefined,
     hold,
+    release: envelope.futureRelease && {
+      untilMs: envelope.futureRelease.untilMs,
+      owner: holdingOwner(envelope.origin),
+    },
     recipients,
   };
 }

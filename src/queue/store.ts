@@ -123,6 +123,8 @@ export interface QueueListing {
   readonly arrivalMs: number;
   readonly sizeBytes: number;
   readonly sender: Address;
+  /** Its sender's wish, perhaps long past; undefined: none. */
+  readonly heldUntilMs?: number | undefined;
   readonly recipients: readonly { readonly address: Address; readonly reason: string }[];
 }
 
@@ -133,12 +135,14 @@ export interface QueueAdmin {
   hold(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
   release(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
   delete(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
-  /** Makes deferred recipients due now. */
+  /** Makes deferred recipients due now; not of messages that are held for later. */
   flush(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
   /** Makes recipients due now that wait for exactly this reason; how many. */
   flushReason(reason: string): Promise<number>;
-  /** Released from hold, due now, in that lane, as if never tried; what is being delivered is left alone. */
+  /** Released from hold, due now (or when their sender wished), in that lane, as if never tried; what is being delivered is left alone. */
   requeue(ids: readonly QueueId[] | "ALL", lane: string): Promise<readonly QueueId[]>;
+  /** Another time for messages that are held for later at their sender's wish; one that has come lets them go now. */
+  advance(ids: readonly QueueId[] | "ALL", atMs: number): Promise<readonly QueueId[]>;
   /** Envelope and content of one message, for postcat; undefined if there is none. */
   read(
     id: QueueId,
@@ -170,7 +174,10 @@ export interface QueueStore extends QueueAdmin {
   clearInFlight?(queueId: QueueId): void;
   /** Recipients that wait after a try and whose sender was not told of the delay. */
   delayed(queueId: QueueId, limit: number): Promise<readonly QueuedRecipient[]>;
-  /** Moves due times; how many recipients had theirs moved. Cheap when there is nothing to "spread". */
+  /** How many messages of that owner (mail/future-release.ts) are held for later, in all open shards. */
+  heldFor(owner: string): Promise<number>;
+  /** Moves due times, but for those that senders have wished; how many recipients had theirs moved. Cheap when there is
+   *  nothing to "spread". */
   retime(how: Retiming): Promise<number>;
   /** Free bytes of the file system that holds the shard, at most a second old. */
   freeBytes(): number;

@@ -7,6 +7,7 @@ import type { QueueId } from "../mail/queue-id.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
 import { FilteredMessage, logFilterAnswer } from "./filtering.ts";
+import { tooBigForPriority } from "./grants.ts";
 import { milterData } from "./milters.ts";
 import { answer, type HandlerResult, replyWith } from "./result.ts";
 import type { Session } from "./session.ts";
@@ -81,7 +82,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
   const { options, client, helo, protocol, user } = session;
   const queueId = transaction.filtered ? NO_QUEUE_ID : transaction.queueId;
   if (queueId === undefined) throw new Error("A transaction with recipients has no queue id");
-  const { sender, smtputf8, body, saslSender, dsn } = transaction.start;
+  const { sender, smtputf8, body, saslSender, dsn, submission } = transaction.start;
   return {
     envelope: {
       queueId,
@@ -101,6 +102,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
         ...(session.forwarded && { forwarded: session.forwarded }),
       },
       ...(dsn !== undefined && { dsn }),
+      ...(submission !== undefined && { ...submission, priority: transaction.priority }),
       ...(transaction.filter !== undefined && { filter: transaction.filter }),
     },
     recipients: transaction.recipients((address) => options.resolver.rewrite(address)),
@@ -161,7 +163,8 @@ export async function finishContent(
   const only = transaction?.onlyRecipient?.original;
   const facts = session.facts("END-OF-MESSAGE", { sizeBytes, ...(only !== undefined && { recipient: only }) });
   const decided = session.access.atEndOfData(facts);
-  const refused = applyVerdict(session, decided instanceof Promise ? await decided : decided);
+  const denied = applyVerdict(session, decided instanceof Promise ? await decided : decided);
+  const refused = denied ?? (transaction && tooBigForPriority(session, transaction, sizeBytes));
   if (refused) {
     await message.abort();
     return replyWith(refused);

@@ -31,6 +31,7 @@ export async function converse(session: Session): Promise<void> {
     session.send(reply(421, "4.3.0", `${session.settings.hostname} Server local data error`));
   }
   session.transaction?.filtered?.close();
+  session.transaction?.endOfReservation?.();
   if (session.limits.counted) {
     session.connection.flush();
     await session.limits.disconnect();

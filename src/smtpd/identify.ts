@@ -29,7 +29,13 @@ export async function identify(session: Session): Promise<boolean> {
 export function recognise(session: Session): Awaitable<void> {
   const { options, client, settings } = session;
   const discarded = options.discardedByAddress?.(client.address);
-  const lists = [options.debugPeers, options.bareNewlineExclusions, options.xclientHosts, options.saslExceptions];
+  const lists = [
+    options.debugPeers,
+    options.bareNewlineExclusions,
+    options.xclientHosts,
+    options.saslExceptions,
+    options.extensionClients,
+  ];
   if (options.authenticator) lists.push(options.authenticationTrusted);
   const answers = lists.map((list) => (list ? list(client) : false));
   const isKnown = (answer: Awaitable<ListAnswer>): answer is ListAnswer => !(answer instanceof Promise);
@@ -41,13 +47,14 @@ export function recognise(session: Session): Awaitable<void> {
 
 /** The answers in the order of recognise(). */
 function grant(session: Session, discarded: DiscardedKeywords | undefined, answers: readonly ListAnswer[]): void {
-  const [debug, bareNewlineExcluded, xclientAllowed, saslExcepted, authenticationTrusted] = answers;
+  const [debug, bareNewlineExcluded, xclientAllowed, saslExcepted, extensionClient, authenticationTrusted] = answers;
   session.discarded = discarded;
   session.debug = debug === true;
   session.bareNewlineExcluded = bareNewlineExcluded === true;
   session.xclientAllowed = xclientAllowed;
   session.saslExcepted = saslExcepted;
   session.authenticationTrusted = authenticationTrusted === true;
+  session.extensionClient = extensionClient;
 }
 
 /** The balancer's word for who the client is. Without a good one nobody is served: its own address may be trusted. */

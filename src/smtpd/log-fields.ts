@@ -3,6 +3,7 @@
 import type { LogFields } from "../log/log.ts";
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { ClientEndpoint, SaslIdentity } from "../mail/client.ts";
+import { formatUtcTime } from "../mail/date.ts";
 import { printableAscii } from "../mail/printable.ts";
 import type { Transaction } from "./transaction.ts";
 
@@ -44,6 +45,16 @@ export function loginFields(session: Told): LogFields {
     sasl_method: session.user && session.printable(session.user.method),
     sasl_username: session.user && session.printable(session.user.username),
     sasl_sender: saslSender === undefined ? undefined : session.printable(saslSender),
+  };
+}
+
+/** What MAIL asked of the queue; no member for what it did not. */
+export function submissionFields({ transaction }: Told): LogFields {
+  const { futureRelease, deliverBy } = transaction?.start.submission ?? {};
+  return {
+    hold_until: futureRelease && formatUtcTime(futureRelease.untilMs),
+    deliver_by: deliverBy && formatUtcTime(deliverBy.untilMs),
+    mt_priority: transaction?.priority,
   };
 }
 

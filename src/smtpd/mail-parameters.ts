@@ -1,11 +1,18 @@
 /** smtpd/mail-parameters.ts: the parameters of MAIL and RCPT (RFC 1870, 6152, 6531, 4954 §5; those of RFC 3461 are in
- *  dsn-parameters.ts). Pure. */
+ *  dsn-parameters.ts, those that only submission has in submission-parameters.ts). Pure. */
 
 import type { MessageDsn, RecipientDsn } from "../mail/dsn.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { decodeXtext } from "../mail/xtext.ts";
 import { DSN_DISABLED, DSN_OF_MAIL, DSN_OF_RCPT, type DsnSoFar, notifyWarning } from "./dsn-parameters.ts";
+import {
+  contradiction,
+  type OfferedSubmission,
+  type Submission,
+  type SubmissionSoFar,
+  takerOf,
+} from "./submission-parameters.ts";
 
 export interface MailParameters {
   readonly size: number | undefined;
@@ -15,12 +22,16 @@ export interface MailParameters {
   readonly auth: string | undefined;
   /** undefined: nothing asked. */
   readonly dsn: MessageDsn | undefined;
+  /** undefined: nothing asked. */
+  readonly submission: Submission | undefined;
 }
 
 /** Extensions that this client may use. */
 export interface OfferedExtensions {
   readonly smtputf8: boolean;
   readonly dsn: boolean;
+  /** undefined: none of these. */
+  readonly submission?: OfferedSubmission | undefined;
 }
 
 export type ParameterOutcome<T> =
@@ -36,11 +47,16 @@ export function parseMailParameters(text: string, offered: OfferedExtensions): P
   let auth: string | undefined;
   let authSeen = false;
   const dsn: DsnSoFar = {};
+  const asked: SubmissionSoFar = {};
   for (const word of words(text)) {
     const { name, value } = split(word);
     const takeDsn = value === undefined ? undefined : DSN_OF_MAIL.get(name);
+    const takeAsked = value === undefined ? undefined : takerOf(name, offered.submission);
     if (takeDsn && value !== undefined) {
       const refused = offered.dsn ? takeDsn(dsn, value) : DSN_DISABLED;
+      if (refused) return bad(refused);
+    } else if (takeAsked && value !== undefined) {
+      const refused = takeAsked(asked, value);
       if (refused) return bad(refused);
     } else if (name === "SIZE" && value !== undefined) {
       const size = found.size === undefined ? parseSize(value) : reply(501, "5.5.4", "Bad message size syntax");
@@ -57,7 +73,9 @@ export function parseMailParameters(text: string, offered: OfferedExtensions): P
       auth = decoded === "<>" ? undefined : decoded;
     } else return bad(unsupported(word));
   }
-  return { kind: "ok", value: { ...found, auth, dsn: anyOf(dsn) } };
+  const wrong = contradiction(asked);
+  if (wrong) return bad(wrong);
+  return { kind: "ok", value: { ...found, auth, dsn: anyOf(dsn), submission: anyOf(asked) } };
 }
 
 /** Parameters of RCPT: only those of DSN. undefined: nothing asked. */
@@ -77,8 +95,8 @@ export function parseRcptParameters(
   return { kind: "ok", value: anyOf(dsn) };
 }
 
-function anyOf(dsn: DsnSoFar): DsnSoFar | undefined {
-  return Object.keys(dsn).length === 0 ? undefined : dsn;
+function anyOf<T extends object>(asked: T): T | undefined {
+  return Object.keys(asked).length === 0 ? undefined : asked;
 }
 
 function parseSize(value: string): number | Reply {

@@ -23,6 +23,8 @@ import type { CommandFilter } from "./command-filter.ts";
 import type { DiscardedByAddress } from "./discarded-keywords.ts";
 import type { Explainer } from "./explanation.ts";
 import type { HeaderClients } from "./header-clients.ts";
+import type { HeldMail } from "./held-mail.ts";
+import type { PriorityLimit } from "./priority-limit.ts";
 import type { RejectFooter } from "./reject-footer.ts";
 
 export interface SmtpdOptions {
@@ -81,6 +83,12 @@ export interface SmtpdOptions {
   readonly rejectFooter?: RejectFooter | undefined;
   /** smtpd_sasl_exceptions_networks: AUTH is not announced to these, but accepted. */
   readonly saslExceptions?: ClientMatcher | undefined;
+  /** postern_submission_extension_clients; undefined: nobody without a login. */
+  readonly extensionClients?: ClientMatcher | undefined;
+  /** postern_priority_login_maps; undefined: nobody may use a priority above 0. */
+  readonly priorityLimit?: PriorityLimit | undefined;
+  /** Who counts what is held for later; undefined: there is no quota. */
+  readonly heldMail?: HeldMail | undefined;
   /** Who counts clients for smtpd_client_*_limit; undefined: nobody is limited. */
   readonly counting?: ClientCounting | undefined;
   /** Who keeps what restrictions decided, and why; undefined: nobody. */

@@ -19,7 +19,7 @@ import { ClientLimits } from "./client-limits.ts";
 import type { ListAnswer } from "./client-matcher.ts";
 import type { DiscardedKeywords } from "./discarded-keywords.ts";
 import type { Explanation } from "./explanation.ts";
-import { clientFields, loginFields } from "./log-fields.ts";
+import { clientFields, loginFields, submissionFields } from "./log-fields.ts";
 import type { SmtpdOptions } from "./options.ts";
 import { unnamedClient } from "./peer-name.ts";
 import type { Lost } from "./result.ts";
@@ -78,6 +78,8 @@ export class Session {
   saslExcepted: ListAnswer = false;
   /** Its mail is not verified, and its word about that of others is believed. */
   authenticationTrusted = false;
+  /** Whether it may use what else only a login may: FUTURERELEASE and its like. */
+  extensionClient: ListAnswer = false;
   /** What it said, until the end of the next transaction. */
   forwarded: ForwardedOrigin | undefined;
   helo: string | undefined;
@@ -234,10 +236,15 @@ export class Session {
 
   /** `QID: client=name[address]`: whose message it is. */
   logClient(): void {
-    this.log.info(`${this.logId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}`, () => ({
-      ...clientFields(this, "client"),
-      ...loginFields(this),
-    }));
+    const asked = this.transaction?.describeSubmission() ?? "";
+    this.log.info(
+      `${this.logId}: client=${this.peer}${this.describeLogin()}${this.#describeForwarded()}${asked}`,
+      () => ({
+        ...clientFields(this, "client"),
+        ...loginFields(this),
+        ...submissionFields(this),
+      }),
+    );
   }
 
   /** Forgets the transaction (RSET, HELO, end of message). */
@@ -245,6 +252,7 @@ export class Session {
     void this.abandonContent();
     if (this.transaction !== undefined) this.milters?.abort();
     this.transaction?.filtered?.close();
+    this.transaction?.endOfReservation?.();
     this.transaction = undefined;
     this.recipient = undefined;
     this.forwarded = undefined;

@@ -4,6 +4,7 @@ import type { PathOptions } from "../mail/path.ts";
 import { type LimitSettings, readLimits } from "./client-limits.ts";
 import { type DiscardedKeywords, discardedOf } from "./discarded-keywords.ts";
 import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
+import { readSubmissionSettings, type SubmissionSettings } from "./submission-settings.ts";
 
 export interface SmtpdSettings {
   readonly hostname: string;
@@ -55,6 +56,7 @@ export interface SmtpdSettings {
   readonly delayOpen: boolean;
   /** Every 5xx becomes 4xx. */
   readonly softBounce: boolean;
+  readonly submission: SubmissionSettings;
 }
 
 /** Throws ParameterError for a bad value. */
@@ -113,6 +115,7 @@ function readMoreSettings(params: Parameters) {
     explainLog: params.get("postern_explain_log"),
     limits: readLimits(params),
     softBounce: params.get("soft_bounce"),
+    submission: readSubmissionSettings(params),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
   };
 }

@@ -1,11 +1,13 @@
 /** smtpd/transaction.ts: one mail transaction, from an accepted MAIL to the end of DATA, RSET, EHLO or the session. */
 import type { Effect } from "../access/access.ts";
 import { type Address, asAddress } from "../mail/address.ts";
-import type { MessageDsn } from "../mail/dsn.ts";
+import { formatUtcTime } from "../mail/date.ts";
+import { type MessageDsn, withDelay } from "../mail/dsn.ts";
 import type { Recipient } from "../mail/envelope.ts";
 import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { FilteredMail } from "../proxy/filter.ts";
+import type { Submission } from "./submission-parameters.ts";
 
 export interface TransactionStart {
   readonly sender: Address;
@@ -16,6 +18,8 @@ export interface TransactionStart {
   /** AUTH= of MAIL, decoded; undefined for none and for `<>`. */
   readonly saslSender: string | undefined;
   readonly dsn?: MessageDsn | undefined;
+  /** HOLDFOR=, BY=, MT-PRIORITY= as asked. */
+  readonly submission?: Submission | undefined;
 }
 
 export class Transaction {
@@ -39,9 +43,23 @@ export class Transaction {
   mailCommand = "";
   /** The transaction with the before-queue filter, from the first recipient on. */
   filtered: FilteredMail | undefined;
+  /** MT-PRIORITY as granted. */
+  priority: number | undefined;
+  /** Ends what is reserved for a message that is to be held. */
+  endOfReservation: (() => void) | undefined;
 
   constructor(start: TransactionStart) {
     this.start = start;
+    this.priority = start.submission?.priority;
+  }
+
+  /** `, hold_until=…, deliver_by=…, mt_priority=…`, as far as asked; for the log. */
+  describeSubmission(): string {
+    const { futureRelease, deliverBy } = this.start.submission ?? {};
+    const hold = futureRelease && `, hold_until=${formatUtcTime(futureRelease.untilMs)}`;
+    const by = deliverBy && `, deliver_by=${formatUtcTime(deliverBy.untilMs)};${deliverBy.mode}`;
+    const priority = this.priority === undefined ? "" : `, mt_priority=${this.priority}`;
+    return `${hold ?? ""}${by ?? ""}${priority}`;
   }
 
   get sender(): Address {
@@ -66,8 +84,10 @@ export class Transaction {
     return this.#filter;
   }
 
+  /** Who said BY=…;N wants to know of a delay (RFC 2852 §4.1.4). */
   addRecipient(recipient: Recipient): void {
-    this.#recipients.push(recipient);
+    const notified = this.start.submission?.deliverBy?.mode === "N";
+    this.#recipients.push(notified ? { ...recipient, dsn: withDelay(recipient.dsn) } : recipient);
   }
 
   /** Effects hold for the whole message, whichever recipient caused them (access(5)). */

@@ -14,6 +14,8 @@ import { createServerTls, type ServerTls } from "../../src/net/tls-context.ts";
 import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
 import { createSmtpd, type Smtpd, type SmtpdOptions } from "../../src/smtpd/create.ts";
 import { createDiscardedByAddress } from "../../src/smtpd/discarded-keywords.ts";
+import type { HeldMail } from "../../src/smtpd/held-mail.ts";
+import { createPriorityLimit } from "../../src/smtpd/priority-limit.ts";
 import { createRejectFooter } from "../../src/smtpd/reject-footer.ts";
 import { createTableOpener } from "../../src/tables/open.ts";
 import { TableError, type TableOpener } from "../../src/tables/table.ts";
@@ -161,6 +163,23 @@ function listed(answer: string | undefined): boolean | undefined {
   return answer === "unknown" ? undefined : answer === "yes";
 }
 
+/** So many messages are held for everybody already, besides those being sent; `unknown`: nobody can be asked. */
+function heldMailOf(already = "0"): HeldMail {
+  let reserved = 0;
+  return {
+    reserve: () => {
+      reserved++;
+      return () => {
+        reserved--;
+      };
+    },
+    count: async () => {
+      if (already === "unknown") throw new Error("worker 1 is away");
+      return Number(already) + reserved;
+    },
+  };
+}
+
 /** Tables may be inline only. */
 function tablesOf(log: Log): TableOpener {
   const read = (path: string): Uint8Array => {
@@ -172,6 +191,17 @@ function tablesOf(log: Log): TableOpener {
 function footerOf(params: Parameters, log: Log) {
   return createRejectFooter(params, { tables: tablesOf(log), log, clock: systemClock });
 }
+
+/** Who may ask more of the queue than others. */
+function grantsOf(settings: Readonly<Record<string, string>>, params: Parameters, log: Log) {
+  return {
+    extensionClients: () => listed(settings.extensionclient),
+    priorityLimit: createPriorityLimit(params, { tables: tablesOf(log), log }),
+    heldMail: heldMailOf(settings.held),
+  };
+}
+
+const OFFERED = { postern_deliver_by_enable: "yes", postern_priority_enable: "yes" };
 
 /** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
 export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
@@ -187,11 +217,11 @@ export async function startService(settings: Readonly<Record<string, string>>): 
       tag: "smtpd",
       id,
     });
-  const params = parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...settings });
+  const params = parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...OFFERED, ...settings });
   const options: SmtpdOptions = {
     params,
     serviceName: "submission",
-    role: settings.etrn ? "mx" : "submission",
+    role: settings.etrn || settings.mx ? "mx" : "submission",
     access: tabledPolicy(settings, { log: logOf(0), resolver: PLAIN_RESOLVER }) ?? tinyPolicy(),
     rejectFooter: footerOf(params, logOf(0)),
     discardedByAddress: createDiscardedByAddress(params, { tables: tablesOf(logOf(0)), log: logOf(0) }),
@@ -210,6 +240,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     bareNewlineExclusions: () => settings.excluded === "yes",
     xclientHosts: (client) => listed(settings.xclient) && client.address === "127.0.0.1",
     xforwardHosts: () => listed(settings.xforward),
+    ...grantsOf(settings, params, logOf(0)),
     saslExceptions: async () => listed(settings.saslexcepted),
     flushSite: settings.etrn
       ? async (domain) => (domain === "relay.example" ? "started" : domain === "failing.example" ? "failed" : "denied")

@@ -6,6 +6,7 @@ import { parametersOf } from "../../config/parameters.ts";
 import { asAddress } from "../../mail/address.ts";
 import type { MessageContent, RcptOutcome } from "../../mail/delivery.ts";
 import type { MessageDsn, RecipientDsn } from "../../mail/dsn.ts";
+import type { Envelope } from "../../mail/envelope.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
 import { type ComposedReports, createBounceComposer } from "../compose.ts";
 import type { ReportKind } from "../delivery-status.ts";
@@ -26,6 +27,7 @@ export interface Setup {
   readonly sender?: string;
   readonly smtputf8?: boolean;
   readonly dsn?: MessageDsn;
+  readonly wishes?: Pick<Envelope, "futureRelease" | "deliverBy" | "priority">;
   readonly content?: Buffer;
   readonly chunkBytes?: number;
   readonly recipients?: readonly Failed[];
@@ -67,6 +69,7 @@ export function composed(setup: Setup): Promise<ComposedReports> {
         body: "7BIT",
         origin: { clientName: "c", clientAddress: "192.0.2.1", helo: "c", protocol: "ESMTP", service: "submission" },
         ...(setup.dsn && { dsn: setup.dsn }),
+        ...setup.wishes,
       },
       content: contentOf(setup.content ?? Buffer.from(ORIGINAL), setup.chunkBytes),
     },

@@ -188,6 +188,12 @@ export class MemoryStore implements QueueStore {
   async requeue(): Promise<never[]> {
     return [];
   }
+  async advance(): Promise<never[]> {
+    return [];
+  }
+  async heldFor(): Promise<number> {
+    return 0;
+  }
   async read(): Promise<undefined> {
     return undefined;
   }

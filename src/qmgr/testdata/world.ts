@@ -6,6 +6,7 @@ import { Log } from "../../log/log.ts";
 import { asAddress, domainOf } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { RecipientDsn } from "../../mail/dsn.ts";
+import type { Envelope } from "../../mail/envelope.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
 import type { SlotLeases } from "../../mail/slot-lease.ts";
 import { TableError } from "../../tables/table.ts";
@@ -23,6 +24,9 @@ export interface WorldOptions {
   readonly resolverFails?: () => boolean;
   readonly bounceFails?: () => boolean;
 }
+
+/** What a sender asks of the queue. */
+export type Wishes = Pick<Envelope, "futureRelease" | "deliverBy" | "priority">;
 
 export class World {
   readonly store = new MemoryStore();
@@ -92,7 +96,7 @@ export class World {
   /** Commits a message and tells the scheduler, as cleanup does; `quiet`: as if it were in the queue from before. */
   async send(
     recipients: readonly string[],
-    options: { sender?: string; quiet?: boolean; filter?: string; dsn?: RecipientDsn; login?: string } = {},
+    options: { sender?: string; quiet?: boolean; filter?: string; dsn?: RecipientDsn; login?: string; wishes?: Wishes } = {},
   ): Promise<QueueId> {
     const filter = options.filter;
     const sender = asAddress(options.sender ?? "me@example.org");
@@ -101,7 +105,8 @@ export class World {
     for (const text of recipients) {
       const address = asAddress(text);
       const lane = await this.queue.laneOf(address, sender, filter);
-      rows.push({ address, original: address, lane, dueMs: this.clock.now(), dsn: options.dsn });
+      const dueMs = options.wishes?.futureRelease?.untilMs ?? this.clock.now();
+      rows.push({ address, original: address, lane, dueMs, dsn: options.dsn });
     }
     const { login } = options;
     const who = login === undefined ? {} : { saslUsername: login };
@@ -110,13 +115,15 @@ export class World {
       envelope: {
         ...{ queueId, sender, arrivalMs: this.clock.now(), smtputf8: false, body: "7BIT" as const, origin },
         ...(filter !== undefined && { filter }),
+        ...options.wishes,
       },
       header: Buffer.from("Subject: x\r\n\r\n"),
       body: { kind: "inline" as const, bytes: Buffer.from("hi\r\n") },
       recipients: rows,
       hold: false,
     };
-    const claimed = await this.store.append(message, { claim: !options.quiet });
+    const claimed = await this.store.append(message, { claim: !options.quiet && !options.wishes?.futureRelease });
+    if (options.wishes?.futureRelease) this.queue.dueAt(options.wishes.futureRelease.untilMs);
     if (claimed) this.queue.arrived(claimed);
     return queueId;
   }

@@ -36,6 +36,8 @@ export interface MessageShape {
   readonly dueMs?: number;
   readonly hold?: boolean;
   readonly lane?: string;
+  /** Held for later at the wish of this login (alice), until dueMs. */
+  readonly login?: string;
 }
 
 export const HEADER = Buffer.from("Subject: test\r\n\r\n");
@@ -54,7 +56,11 @@ export function messageFor(queueId: QueueId, shape: MessageShape = {}): NewMessa
         helo: undefined,
         protocol: "ESMTP",
         service: "submission",
+        saslUsername: shape.login,
       },
+      ...(shape.login !== undefined && {
+        futureRelease: { untilMs: shape.dueMs ?? 1000, request: "until;2026-12-24T18:00:00Z" },
+      }),
     },
     header: HEADER,
     body: shape.body ?? { kind: "inline", bytes: bodyFor(queueId, shape.sizeBytes ?? 100) },

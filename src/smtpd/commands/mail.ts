@@ -3,10 +3,12 @@ import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import { type Address, domainOf } from "../../mail/address.ts";
 import { isUnclosedPath, parsePath } from "../../mail/path.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { grantSubmission } from "../grants.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
 import { milterMail } from "../milters.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
+import { offeredSubmission } from "../submission-extensions.ts";
 import { Transaction } from "../transaction.ts";
 import { applyVerdict, refuse } from "../verdict.ts";
 import { checkGreeted } from "./helo.ts";
@@ -40,14 +42,19 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
   const parameters = parseMailParameters(path.rest, {
     smtputf8: settings.smtputf8 && session.keeps("SMTPUTF8"),
     dsn: session.keeps("DSN"),
+    submission: path.rest === "" ? undefined : offeredSubmission(session),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
   return begin(session, transactionOf(path.address, parameters.value, args), path.rest);
 }
 
 function transactionOf(sender: Address, parameters: MailParameters, args: string): Transaction {
-  const { size, body, smtputf8, auth, dsn } = parameters;
-  const transaction = new Transaction({ sender, smtputf8, body, declaredSize: size, saslSender: auth, dsn });
+  const { size, body, smtputf8, auth, dsn, submission } = parameters;
+  const transaction = new Transaction({
+    ...{ sender, smtputf8, body, dsn, submission },
+    declaredSize: size,
+    saslSender: auth,
+  });
   transaction.mailCommand = `MAIL ${args}`;
   return transaction;
 }
@@ -60,15 +67,22 @@ function begin(session: Session, transaction: Transaction, given: string): Await
     checkSize(session, declaredSize) ?? checkSender(session),
     (refused) => refused ?? milterMail(session, sender, given),
   );
-  return whenKnown(checked, (denied) => {
+  const granted = whenKnown(checked, (denied) => denied ?? grantSubmission(session, transaction));
+  return whenKnown(granted, (denied) => {
     // Where a filter takes the message there is no queue file.
     const queued = session.options.filter === undefined;
     const refused = denied ?? (queued ? checkSpace(session) : undefined);
     if (!refused && queued && !session.settings.delayOpen) session.openQueueFile();
-    if (!refused) return answer(250, "2.1.0", "Ok");
+    if (!refused) return begun(transaction);
     session.resetTransaction();
     return replyWith(refused);
   });
+}
+
+/** A priority that was lowered is said (RFC 6710 §4.1). */
+function begun({ priority, start }: Transaction): HandlerResult {
+  if (priority === start.submission?.priority) return answer(250, "2.1.0", "Ok");
+  return answer(250, "2.3.6", `${priority} is the priority of this message`);
 }
 
 function checkSize(session: Session, size: number | undefined): Reply | undefined {
