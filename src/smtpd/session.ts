@@ -97,6 +97,10 @@ export class Session {
   /** Protocol state for log lines: the last command. */
   where = "CONNECT";
   errors = 0;
+  /** MAIL commands so far. */
+  mails = 0;
+  /** Of accepted recipients, where their number is limited. */
+  readonly recipientDomains = new Set<string>();
   junk = 0;
   earlyTalker = false;
   /** HANGUP: end now, without a reply. */

@@ -4,6 +4,7 @@ import type { PathOptions } from "../mail/path.ts";
 import { type LimitSettings, readLimits } from "./client-limits.ts";
 import { type DiscardedKeywords, discardedOf } from "./discarded-keywords.ts";
 import { type ForbiddenCommands, parseForbiddenCommands } from "./forbidden-commands.ts";
+import { readQuotas, type SessionQuotas } from "./session-quotas.ts";
 import { readSubmissionSettings, type SubmissionSettings } from "./submission-settings.ts";
 
 export interface SmtpdSettings {
@@ -18,7 +19,7 @@ export interface SmtpdSettings {
   readonly logPort: boolean;
   readonly heloRequired: boolean;
   readonly vrfyDisabled: boolean;
-  readonly recipientLimit: number;
+  readonly quotas: SessionQuotas;
   readonly recipientOvershootLimit: number;
   readonly softErrorLimit: number;
   readonly hardErrorLimit: number;
@@ -73,7 +74,7 @@ export function readSettings(params: Parameters): SmtpdSettings {
     logPort: params.get("smtpd_client_port_logging"),
     heloRequired: params.get("smtpd_helo_required"),
     vrfyDisabled: params.get("disable_vrfy_command"),
-    recipientLimit: params.get("smtpd_recipient_limit"),
+    quotas: readQuotas(params),
     recipientOvershootLimit: params.get("smtpd_recipient_overshoot_limit"),
     softErrorLimit: params.get("smtpd_soft_error_limit"),
     hardErrorLimit: params.get("smtpd_hard_error_limit"),

@@ -43,6 +43,18 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "HELP is answered as by Postfix 3.9 and later; this one is older.",
   },
   {
+    id: "limits-announced",
+    kind: "reply",
+    covers: (postfix, postern) => {
+      const keywords = (reply: string) => reply.split(/\r?\n/).map((line) => line.replace(/^250[- ]/, ""));
+      const known = keywords(postern).filter((line) => !line.startsWith("LIMITS "));
+      return known.length < keywords(postern).length && known.join() === keywords(postfix).join();
+    },
+    logFollows: /^$/,
+    reason:
+      "EHLO announces LIMITS (RFC 9422): smtpd_recipient_limit and its like. smtpd_discard_ehlo_keywords = limits hides it.",
+  },
+  {
     id: "dsn-syntax",
     kind: "reply",
     covers: (postfix, postern) =>

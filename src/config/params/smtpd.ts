@@ -27,6 +27,26 @@ export const SMTPD_PARAMETERS = {
   smtpd_helo_required: bool("no", "Demand HELO or EHLO before MAIL, AUTH and VRFY."),
   disable_vrfy_command: bool("no", "Refuse VRFY with 502."),
   smtpd_recipient_limit: int("1000", { min: 1 }, "Recipients of one message; further ones get 452."),
+  postern_login_recipient_limit: int(
+    "$smtpd_recipient_limit",
+    { min: 1 },
+    "smtpd_recipient_limit for a client that has logged in. Announced as LIMITS RCPTMAX (RFC 9422).",
+    { origin: "postern" },
+  ),
+  postern_session_mail_limit: int(
+    "0",
+    { min: 0 },
+    "MAIL commands of one session, those that were refused too; the next one ends the session with 421. 0: no limit. " +
+      "Announced as LIMITS MAILMAX (RFC 9422).",
+    { origin: "postern" },
+  ),
+  postern_session_domain_limit: int(
+    "0",
+    { min: 0, max: 10_000 },
+    "Different domains of the recipients of one session; recipients in a further one get 452. 0: no limit. Announced as " +
+      "LIMITS RCPTDOMAINMAX (RFC 9422).",
+    { origin: "postern" },
+  ),
   smtpd_recipient_overshoot_limit: int(
     "1000",
     { min: 1 },

@@ -8,6 +8,7 @@ import { type MailParameters, parseMailParameters } from "../mail-parameters.ts"
 import { milterMail } from "../milters.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
+import { countMail } from "../session-quotas.ts";
 import { offeredSubmission } from "../submission-extensions.ts";
 import { Transaction } from "../transaction.ts";
 import { applyVerdict, refuse } from "../verdict.ts";
@@ -23,6 +24,8 @@ function checkMail(session: Session): Reply | undefined {
 }
 
 export function runMail(session: Session, args: string): Awaitable<HandlerResult> {
+  const ending = countMail(session);
+  if (ending) return { kind: "close", reply: ending };
   const refused = checkMail(session);
   if (refused) return replyWith(refused);
   const text = /^FROM:(.*)$/is.exec(args)?.[1];

@@ -12,6 +12,7 @@ import { milterRcpt } from "../milters.ts";
 import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
+import { countDomain, isDomainTooMany, recipientLimit } from "../session-quotas.ts";
 import type { Transaction } from "../transaction.ts";
 import { applyVerdict } from "../verdict.ts";
 import { checkSmtputf8, hasUtf8Domain, logBadAddress } from "./mail.ts";
@@ -39,7 +40,10 @@ function takeRecipient(session: Session, transaction: Transaction, text: string)
     if (parameters.warning !== undefined) session.log.warning(session.printable(parameters.warning));
     return replyWith(parameters.reply);
   }
-  if (transaction.recipientCount >= settings.recipientLimit) return overLimit(session, transaction);
+  if (transaction.recipientCount >= recipientLimit(session)) return overLimit(session, transaction);
+  if (isDomainTooMany(session, path.address)) {
+    return answer(452, "4.5.3", "Error: too many recipient domains in one session");
+  }
   const { address, rest } = path;
   return offer(session, transaction, { command: `RCPT TO:${text}`, address, given: rest, dsn: parameters.value });
 }
@@ -102,6 +106,7 @@ function take(
 ): Awaitable<HandlerResult> {
   const add = () => {
     transaction.addRecipient({ address: rewritten, original: address, dsn });
+    countDomain(session, address);
     return answer(250, "2.1.5", "Ok");
   };
   const { filter } = session.options;
