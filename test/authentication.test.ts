@@ -1,6 +1,8 @@
 /** A server that verifies mail from elsewhere: one process, a name server on loopback, and a next hop that shows what became of the mail. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { arc } from "mailauth/lib/arc/index.js";
+import { dkimVerify } from "mailauth/lib/dkim/verify.js";
 import { generateKey, parseKey, publicRecord } from "../src/dkim/key.ts";
 import { ZoneServer } from "../src/dns/testdata/zone-server.ts";
 import { Conversation } from "./testbed/conversation.ts";
@@ -14,12 +16,13 @@ describe("mail from elsewhere", { concurrency: false, timeout: 90_000 }, () => {
   let names: ZoneServer;
   let hop: NextHop;
   let server: TestServer;
-  /** Verifies; refuses by SPF and DMARC; does neither. */
-  let ports: { results: number; refusing: number; plain: number };
+  /** Verifies; refuses by SPF and DMARC; does neither; verifies and seals. */
+  let ports: { results: number; refusing: number; plain: number; sealing: number };
   const taken: string[] = [];
 
   before(async () => {
-    const key = parseKey(Buffer.from(generateKey("ed25519-sha256")));
+    const pem = generateKey("rsa-sha256");
+    const key = parseKey(Buffer.from(pem));
     if ("problem" in key) throw new Error(key.problem);
     names = await ZoneServer.start({
       "far.test TXT": txt("far.test", "v=spf1 ip4:127.0.0.2 -all"),
@@ -27,11 +30,21 @@ describe("mail from elsewhere", { concurrency: false, timeout: 90_000 }, () => {
       "s._domainkey.far.test TXT": txt("s._domainkey.far.test", publicRecord(key)),
     });
     hop = await startNextHop({ port: 0, taken: (content) => taken.push(content) });
-    ports = { results: await freePort(), refusing: await freePort(), plain: await freePort() };
+    ports = {
+      results: await freePort(),
+      refusing: await freePort(),
+      plain: await freePort(),
+      sealing: await freePort(),
+    };
     server = new TestServer({
       mainCf: `compatibility_level = 3.10
 relayhost = [127.0.0.1]:${hop.port}
 relay_domains = example.org
+mydestination = local.test
+local_recipient_maps =
+alias_maps = texthash:$config_directory/aliases
+postern_dkim_signing_file = $config_directory/keys
+postern_arc_seal_domain = far.test
 mynetworks = 127.0.0.9
 smtpd_peername_lookup = no
 postern_dns_servers = 127.0.0.1:${names.port}
@@ -42,7 +55,9 @@ ${ports.refusing} inet n - n - - smtpd
   -o smtpd_recipient_restrictions=reject_spf_fail
   -o smtpd_end_of_data_restrictions=reject_dmarc_fail
 ${ports.plain} inet n - n - - smtpd
+${ports.sealing} inet n - n - - smtpd -o postern_authentication_results=yes -o postern_arc_seal=yes
 `,
+      files: { keys: "far.test s key.pem\n", "key.pem": pem, aliases: "list bob@outside.test\n" },
     });
     await server.start();
   });
@@ -55,13 +70,13 @@ ${ports.plain} inet n - n - - smtpd
   /** Replies to RCPT, and to the final dot if it came to that. */
   async function send(
     port: number,
-    options: { from?: string; client?: string; content: string },
+    options: { from?: string; to?: string; client?: string; content: string },
   ): Promise<readonly string[]> {
-    const { from = "a@far.test", client: address = "127.0.0.2", content } = options;
+    const { from = "a@far.test", to = "bob@example.org", client: address = "127.0.0.2", content } = options;
     const client = await Conversation.open(port, { from: address });
     await client.say("EHLO h.test");
     await client.say(`MAIL FROM:<${from}>`);
-    const replies = [await client.say("RCPT TO:<bob@example.org>")];
+    const replies = [await client.say(`RCPT TO:<${to}>`)];
     if (replies[0]?.startsWith("250")) {
       await client.say("DATA");
       replies.push(await client.say(`${content}\r\n.`));
@@ -131,5 +146,27 @@ ${ports.plain} inet n - n - - smtpd
     await send(ports.refusing, { content: content("seven", "a@far.test") });
     assert.match(await arrived("seven"), /^Received: /);
     assert.ok(!taken.some((one) => /Subject: (?:five|six)\r/.test(one)));
+  });
+
+  test("ARC-01: what an alias sends on is sealed over what arrives", async () => {
+    for (const [subject, to] of [
+      ["eight", "bob@example.org"],
+      ["nine", "list@local.test"],
+    ] as const) {
+      await send(ports.sealing, {
+        to,
+        content: `${FORGED}From: a@far.test\r\nSubject: ${subject}\r\n\r\nx \r\n..y\r\n`,
+      });
+      const content = await arrived(subject);
+      assert.match(
+        content,
+        /^(?:Received: [^]*)?ARC-Seal: i=1;[^]*\nARC-Authentication-Results: i=1; mail\.example\.org;[^]*\nAuthentication-Results: mail/m,
+      );
+      const zone = names.zone["s._domainkey.far.test TXT"]?.answers?.[0];
+      const resolver = async () => [[zone?.type === "TXT" ? String(zone.data) : ""]];
+      const verified = await dkimVerify(Buffer.from(content, "latin1"), { resolver });
+      const { status } = await arc((verified as unknown as { arc: never }).arc, { resolver } as never);
+      assert.equal(status.result, "pass", content);
+    }
   });
 });

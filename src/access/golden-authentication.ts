@@ -18,6 +18,7 @@ export function authenticationThatSays({ spf = [], dmarc, judged = true }: Said)
     header: (fields) => fields,
     update: () => undefined,
     verdict: async () => ({ dmarc: found, arc: "none", field: "" }),
+    beginSeal: () => undefined,
     resultsField: async () => undefined,
   };
 }

@@ -7,7 +7,7 @@ import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
 import type { CameField, SenderFacts } from "../mail/message-authentication.ts";
 import { createAuthenticator } from "./create.ts";
-import { fieldsOf, keyRecord, signed, type Zone, zoneDns } from "./testdata/zone.ts";
+import { fieldsOf, KEY_FILES, keyRecord, signed, type Zone, zoneDns } from "./testdata/zone.ts";
 
 const NOW = Date.UTC(2026, 10, 24);
 
@@ -184,6 +184,7 @@ function open(overrides: Readonly<Record<string, string>> = {}, asked: string[] 
     clock: { now: () => NOW, monotonic: () => 0 },
     role: "mx",
     log: new Log({ sink: () => undefined, now: () => NOW, tag: "t", id: 1 }),
+    files: KEY_FILES,
     asked: false,
   });
   assert.ok(authenticator);
@@ -310,6 +311,24 @@ describe("what a stranger can make it cost", () => {
     assert.match(unfolded(field), /dkim=neutral \(too many signed fields\)/);
   });
 
+  test("DKIM-01: of a message with thousands of fields no signature is verified", async () => {
+    const fields = await signed(FROM("a@good.test"), "x\r\n", { domain: "good.test", selector: "s", nowMs: NOW });
+    const { field } = await verdictOf([...fields, ...Array.from({ length: 5000 }, () => ({ name: "x", text: "X:" }))]);
+    assert.match(unfolded(field), /dkim=neutral \(too many header fields\)/);
+    const fewer = await verdictOf([...fields, ...Array.from({ length: 4000 }, () => ({ name: "x", text: "X:" }))]);
+    assert.match(fewer.field, /dkim=pass/);
+  });
+
+  test("DMARC-02: of many From fields not all are read", async () => {
+    const { dmarc } = await verdictOf(fieldsOf("From: a@good.test\r\n".repeat(9).trimEnd()));
+    assert.equal(dmarc.noAuthor, "multiple from fields");
+  });
+
+  test("DMARC-02: a From that is too long to be read names no author", async () => {
+    const { dmarc } = await verdictOf(fieldsOf(`From: a@good.test,${" (x)".repeat(10_000)}`));
+    assert.equal(dmarc.noAuthor, "no author domain");
+  });
+
   test("the questions of one message have a bound", async () => {
     const asked: string[] = [];
     const hosts = Array.from({ length: 400 }, (_, i) => `10 h${i}.flood.test`);
@@ -318,6 +337,7 @@ describe("what a stranger can make it cost", () => {
     const authenticator = createAuthenticator(params, {
       ...{ dns: zoneDns(zone, asked), clock: { now: () => NOW, monotonic: () => 0 }, role: "mx", asked: false },
       log: new Log({ sink: () => undefined, now: () => NOW, tag: "t", id: 1 }),
+      files: KEY_FILES,
     });
     await authenticator?.begin({ ...STRANGER, helo: "flood.test", sender: "a@flood.test" }).spf();
     assert.ok(asked.length <= 150, String(asked.length));
@@ -336,6 +356,7 @@ describe("what a stranger can make it cost", () => {
         },
       },
       log: new Log({ sink: () => undefined, now: () => NOW, tag: "t", id: 1 }),
+      files: KEY_FILES,
     });
     const checks = await authenticator?.begin({ ...STRANGER, helo: undefined, sender: "a@twelve.test" }).spf();
     assert.deepEqual(

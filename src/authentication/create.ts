@@ -3,6 +3,7 @@
  *  a temperror; only restrictions refuse. */
 import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
+import { openKeys } from "../dkim/create.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import type {
@@ -10,13 +11,16 @@ import type {
   CameField,
   MessageAuthentication,
   MessageAuthenticator,
+  MessageSeal,
   SenderFacts,
   SpfCheck,
 } from "../mail/message-authentication.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import type { FileSource } from "../tables/table.ts";
 import { loadLibrary } from "./library.ts";
 import { Questions } from "./questions.ts";
 import { claimsToBeOurs, formatResults, quoted } from "./results-field.ts";
+import { beginSeal, type Sealed, type SealOptions } from "./seal.ts";
 import { Signatures } from "./signatures.ts";
 import { checkSpf } from "./spf.ts";
 import { judge, unknownVerdict } from "./verdict.ts";
@@ -27,6 +31,8 @@ export interface AuthenticatorDeps {
   /** Whether mail of strangers is verified here: the role of the service. */
   readonly role: "submission" | "mx";
   readonly log: Log;
+  /** Those with the keys that seal. */
+  readonly files: FileSource;
 }
 
 interface Settings {
@@ -38,6 +44,8 @@ interface Settings {
   /** Results are written and removed; else only restrictions ask. */
   readonly writes: boolean;
   readonly role: "submission" | "mx";
+  /** undefined: nothing is sealed. */
+  readonly seals: Omit<SealOptions, "nowMs"> | undefined;
 }
 
 /** `asked`: restrictions ask what comes of it. undefined where nobody wants to know. */
@@ -47,15 +55,23 @@ export function createAuthenticator(
 ): MessageAuthenticator | undefined {
   const writes = params.get("postern_authentication_results");
   const showsLogin = params.get("postern_authentication_results_login");
-  if (!writes && !showsLogin && !asked) return undefined;
+  const seals = params.get("postern_arc_seal");
+  if (!writes && !showsLogin && !asked && !seals) return undefined;
   const settings: Settings = {
     serviceId: params.get("postern_authentication_service_id"),
     hostname: params.get("myhostname"),
     timeoutMs: params.get("postern_authentication_timeout"),
     signatureLimit: params.get("postern_authentication_signature_limit"),
     ...{ showsLogin, writes, role: deps.role },
+    seals: seals ? sealKeys(params, deps) : undefined,
   };
   return { begin: (sender) => new Authentication(sender, settings, deps) };
+}
+
+function sealKeys(params: Parameters, { files, log }: AuthenticatorDeps): Settings["seals"] {
+  const domain = params.get("postern_arc_seal_domain");
+  const none = () => ({ problem: "postern_dkim_signing_file is empty" });
+  return { domain, keys: openKeys(params, domain, { files, log }) ?? none };
 }
 
 class Authentication implements MessageAuthentication {
@@ -90,6 +106,28 @@ class Authentication implements MessageAuthentication {
     const checks = await checkSpf(this.#from, { spf, resolve: questions.resolve, timeoutMs, hostname });
     questions.rethrow();
     return checks;
+  }
+
+  beginSeal(): MessageSeal | undefined {
+    const { seals } = this.#settings;
+    if (seals === undefined || !this.judged) return undefined;
+    const seal = beginSeal(() => this.#sealed(), { ...seals, nowMs: this.#deps.clock.now() });
+    return {
+      update: seal.update,
+      sign: async (fields) => {
+        const signed = await seal.sign(fields);
+        if (signed.kind === "signed") return signed;
+        this.#deps.log.warning(printableUtf8(`cannot seal: ${signed.reason}`));
+        return { kind: "signed", fields: [] };
+      },
+    };
+  }
+
+  async #sealed(): Promise<Sealed | undefined> {
+    const verdict = await this.verdict();
+    const signatures = this.#signatures;
+    if (verdict === undefined || signatures === undefined || signatures === "broken") return undefined;
+    return { verdict, signatures: signatures.found, library: await loadLibrary() };
   }
 
   header<F extends CameField>(fields: readonly F[]): readonly F[] | Promise<readonly F[]> {

@@ -2,7 +2,6 @@
  *  mailauth is pinned to one version; the tests of this room fail if what stands here is not so. */
 declare module "mailauth/lib/dkim/dkim-verifier.js" {
   export interface SignatureField {
-    type: "DKIM" | "ARC";
     parsed?: Record<string, { value: unknown } | undefined>;
     /** Why it cannot be verified. */
     invalid?: string;
@@ -10,7 +9,8 @@ declare module "mailauth/lib/dkim/dkim-verifier.js" {
 
   export interface ParsedHeaders {
     /** In the order of the message. `key`: lower case. */
-    parsed: { key: string; line: Buffer }[];
+    parsed: { key: string; casedKey: string; line: Buffer }[];
+    original: Buffer;
   }
 
   export interface SignatureResult {
@@ -52,12 +52,11 @@ declare module "mailauth/lib/dkim/dkim-verifier.js" {
     fromFields: number;
     bodyHashes: Map<string, BodyHasher>;
     arc: { chain: unknown[] | false; error?: Error };
-    /** Takes the whole header section, its empty line included. */
-    emitHeaders(header: Buffer): Promise<void>;
+    headers: ParsedHeaders | false;
+    /** Takes the whole header section. */
     messageHeaders(headers: ParsedHeaders): Promise<void>;
     addBodyHash(canonicalization: string, algorithm: string, limit: number | ""): string;
     prepareSignature(signature: SignatureField): void;
     finalChunk(): Promise<void>;
-    destroy(): void;
   }
 }

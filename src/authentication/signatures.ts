@@ -1,14 +1,26 @@
 /** authentication/signatures.ts: DKIM and ARC signatures of one message. mailauth reads the signatures, asks for the keys and verifies; the
  *  body is hashed by our own BodyHash, which holds no line of it, whatever its length. The header is the one that is
  *  stored, not the bytes that came: what a reader will see as header and as body is what is verified. */
-import type { BodyHasher, DkimVerifier, SignatureField, SignatureResult } from "mailauth/lib/dkim/dkim-verifier.js";
+import type {
+  BodyHasher,
+  DkimVerifier,
+  ParsedHeaders,
+  SignatureField,
+  SignatureResult,
+} from "mailauth/lib/dkim/dkim-verifier.js";
 import { BodyHash } from "../dkim/body-hash.ts";
 import type { CameField } from "../mail/message-authentication.ts";
 import type { Library } from "./library.ts";
 import type { Resolve } from "./questions.ts";
 
-/** Real ones name some dozens; each name costs a walk over all fields. */
+/** Names that one signature covers: real ones some dozens. Each costs a walk over all fields. */
 const MAX_NAMES = 256;
+/** Fields of a message whose signatures are verified. */
+const MAX_FIELDS = 5000;
+/** The second already makes it a message without an author; reading a long list of groups takes its time. */
+const MAX_FROM_FIELDS = 2;
+/** A longer From names nobody: the library takes quadratic time for lists of groups. */
+const MAX_FROM_BYTES = 32 * 1024;
 /** RFC 8301 §3.2: verifiers must not take less. Longer than 4096 bits need not be understood, but is. */
 const LEAST_BITS = 1024;
 
@@ -24,6 +36,7 @@ export interface SignatureOptions {
 
 export class Signatures {
   readonly #verifier: DkimVerifier;
+  readonly #limit: number;
 
   constructor({ library, resolve, limit, nowMs, sender }: SignatureOptions) {
     this.#verifier = new library.DkimVerifier({
@@ -31,14 +44,18 @@ export class Signatures {
       // Else it would believe a Return-Path of the message.
       sender: sender || "<>",
     });
-    bound(this.#verifier, limit);
+    this.#limit = limit;
     this.#verifier.addBodyHash = (form, algorithm, length) => this.#addBodyHash(form, algorithm, length);
   }
 
   /** Once, before the body. */
   async header(fields: readonly CameField[]): Promise<void> {
-    const text = fields.map((field) => `${field.text}\r\n`).join("");
-    await this.#verifier.emitHeaders(Buffer.from(`${text}\r\n`, "latin1"));
+    const tooMany = fields.length > MAX_FIELDS;
+    refuseUnread(this.#verifier, tooMany);
+    const read = tooMany ? fields.filter(({ name }) => name === "from" || name === "dkim-signature") : fields;
+    // Its own parser takes quadratic time for a field of many lines.
+    this.#verifier.headers = parsedHeaders(withinLimits(read, this.#limit));
+    await this.#verifier.messageHeaders(this.#verifier.headers);
   }
 
   update(chunk: Uint8Array): void {
@@ -64,23 +81,34 @@ export class Signatures {
   }
 }
 
-/** Passes over signatures above the limit, from the top, and refuses those that name too many fields. */
-function bound(verifier: DkimVerifier, limit: number): void {
-  const readHeaders = verifier.messageHeaders.bind(verifier);
-  verifier.messageHeaders = (headers) => {
-    let signatures = 0;
-    for (const field of headers.parsed) {
-      // Under no name it is neither a signature nor covered by one.
-      if (field.key === "dkim-signature" && ++signatures > limit) field.key = "";
-    }
-    return readHeaders(headers);
-  };
+/** Fields as the library knows them. */
+export function parsedHeaders(fields: readonly CameField[]): ParsedHeaders {
+  const parsed = fields.map(({ name, text }) => ({
+    key: name,
+    casedKey: text.slice(0, name.length),
+    line: Buffer.from(text, "latin1"),
+  }));
+  return { parsed, original: Buffer.alloc(0) };
+}
+
+/** Without the DKIM signatures below the limit, and From fields that are too many or too long. */
+function withinLimits(fields: readonly CameField[], limit: number): readonly CameField[] {
+  let signatures = 0;
+  let authors = 0;
+  return fields.filter(({ name, text }) => {
+    if (name === "dkim-signature") return ++signatures <= limit;
+    return name !== "from" || (++authors <= MAX_FROM_FIELDS && text.length <= MAX_FROM_BYTES);
+  });
+}
+
+/** Signatures that would take too long are refused before they are verified. */
+function refuseUnread(verifier: DkimVerifier, tooManyFields: boolean): void {
   const prepare = verifier.prepareSignature.bind(verifier);
   verifier.prepareSignature = (signature: SignatureField) => {
     prepare(signature);
-    if (String(signature.parsed?.["h"]?.value ?? "").split(":").length > MAX_NAMES) {
-      signature.invalid = "too many signed fields";
-    }
+    const names = String(signature.parsed?.["h"]?.value ?? "").split(":").length;
+    if (names > MAX_NAMES) signature.invalid = "too many signed fields";
+    if (tooManyFields) signature.invalid = "too many header fields";
   };
 }
 

@@ -58,11 +58,17 @@ export class Incoming implements IncomingMessage {
     this.#log = deps.log;
     this.#body = deps.store.beginBody(options.envelope.queueId);
     // Only what this site's own people and programs send: a signature says that it is the domain's.
-    this.#signing = options.role === "submission" ? deps.signer?.begin() : undefined;
+    this.#signing = this.#beginSigning();
     const { envelope, recipients } = options;
     if (!deps.checks) return;
     this.#verdict = new ContentVerdict({ envelope, recipient: recipients.at(-1)?.address, log: deps.log });
     this.#inspection = new ContentInspection(deps.checks, this.#verdict);
+  }
+
+  /** A signature for mail of this site, an ARC set for that of others. */
+  #beginSigning(): Signing | undefined {
+    const { role, authentication } = this.#options;
+    return role === "submission" ? this.#deps.signer?.begin() : authentication?.beginSeal();
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
@@ -184,7 +190,7 @@ export class Incoming implements IncomingMessage {
     { fields, mapped, hold }: Prepared,
     body: StoredBody,
   ): Promise<(Prepared & { readonly body: StoredBody }) | undefined> {
-    const { store, mapping, signer } = this.#deps;
+    const { store, mapping } = this.#deps;
     const holder = { writer: this.#body };
     const prepended = this.#above.length + this.#options.prepend.length;
     const input = { fields, prepended, mapped, writer: this.#body, body };
@@ -201,9 +207,10 @@ export class Incoming implements IncomingMessage {
       );
       if (out.refusal) this.#refuse(out.refusal);
       if (out.refusal || out.discard) return undefined;
-      if (out.body !== body && this.#signing && signer) {
-        this.#signing = signer.begin();
-        for await (const chunk of store.readBody(out.body)) this.#signing.update(chunk);
+      const signing = out.body !== body && this.#signing ? this.#beginSigning() : undefined;
+      if (signing) {
+        this.#signing = signing;
+        for await (const chunk of store.readBody(out.body)) signing.update(chunk);
       }
       return { fields: out.fields, mapped: out.mapped, hold: hold || out.hold, body: out.body };
     } finally {
@@ -215,8 +222,7 @@ export class Incoming implements IncomingMessage {
   async #sign(fields: readonly HeaderField[], signing: Signing): Promise<readonly HeaderField[] | undefined> {
     const { signer, log } = this.#deps;
     const signed = await signing.sign(fields);
-    if (signed.kind === "signed")
-      return [...signed.fields.map((text) => ({ name: "dkim-signature", text })), ...fields];
+    if (signed.kind === "signed") return [...signed.fields.map(ownField), ...fields];
     log.warning(printableUtf8(`${this.#options.envelope.queueId}: cannot sign: ${signed.reason}`));
     if (signer?.whenUnavailable === "accept") return fields;
     this.#refuse(reply(451, "4.7.5", "Error: message cannot be signed, try again later"));

@@ -43,6 +43,18 @@ export interface SignerDeps {
 /** A key of the signing file, or why it cannot sign. */
 type Loaded = { readonly line: SigningLine } & ({ readonly key: SigningKey } | { readonly problem: string });
 
+/** The keys of one domain as often as they are asked for; undefined where there is no signing file. */
+export function openKeys(
+  params: Parameters,
+  domain: string,
+  { files, log }: Pick<SignerDeps, "files" | "log">,
+): (() => readonly SigningKey[] | { readonly problem: string }) | undefined {
+  const path = params.get("postern_dkim_signing_file");
+  if (path === "") return undefined;
+  const keyRing = new KeyRing(path, files, log);
+  return () => keyRing.keysFor([domainToASCII(domain).toLowerCase()]);
+}
+
 /** undefined where nothing is signed. Keys are read when they are first needed, and again when a file changes. */
 export function createSigner(params: Parameters, { files, clock, log }: SignerDeps): Signer | undefined {
   const path = params.get("postern_dkim_signing_file");

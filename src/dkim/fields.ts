@@ -12,7 +12,7 @@ export interface Field {
 
 /** RFC 6376 §5.4.1, RFC 8058 §4 (List-Unsubscribe-Post), and what else says who wrote what to whom. Trace fields are not
  *  signed: the next hop changes them. */
-const SIGNED: readonly string[] = [
+export const SIGNED: readonly string[] = [
   "from",
   "sender",
   "reply-to",

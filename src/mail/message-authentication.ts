@@ -54,8 +54,16 @@ export interface MessageAuthentication {
   update(chunk: Uint8Array): void;
   /** Ends the body; asked once. undefined where the mail is not judged. Never rejects but for bugs. */
   verdict(): Promise<AuthenticationVerdict | undefined>;
+  /** Makes the ARC set of the message as it will be stored: takes the body that is stored, then all fields, and resolves to those to be put on
+   *  top of them. undefined: it is not sealed. May be begun again when the body changes. */
+  beginSeal(): MessageSeal | undefined;
   /** The field to put on top, as in AuthenticationVerdict; undefined: none. */
   resultsField(): Promise<string | undefined>;
+}
+
+export interface MessageSeal {
+  update(chunk: Uint8Array): void;
+  sign(fields: readonly CameField[]): Promise<{ readonly kind: "signed"; readonly fields: readonly string[] }>;
 }
 
 /** Who sends. */

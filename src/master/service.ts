@@ -111,7 +111,7 @@ export function wireService(
     ...sharedParts(kit, syslogName),
     resolver,
     authenticator: createAuthenticator(params, {
-      ...{ dns: kit.dns, clock: kit.clock, log, role: serviceRole(params) },
+      ...{ dns: kit.dns, clock: kit.clock, log, files, role: serviceRole(params) },
       asked: asksAuthentication(lists),
     }),
     milters: createMilters(params, { deadlines: kit.deadlines }),

@@ -4,6 +4,7 @@ import { generateKey, parseKey, publicRecord } from "../../dkim/key.ts";
 import { signMessage } from "../../dkim/sign.ts";
 import type { Dns, DnsAnswer } from "../../dns/resolver.ts";
 import type { CameField } from "../../mail/message-authentication.ts";
+import type { FileSource } from "../../tables/table.ts";
 
 /** Records by "TYPE name"; MX as "preference exchange". "broken.test" and what is under it never answers. */
 export type Zone = Readonly<Record<string, readonly string[]>>;
@@ -37,9 +38,16 @@ export function zoneDns(zone: Zone, asked: string[] = []): Dns {
   };
 }
 
-const KEYS = {
-  rsa: parseKey(Buffer.from(generateKey("rsa-sha256"))),
-  ed25519: parseKey(Buffer.from(generateKey("ed25519-sha256"))),
+const PEMS = { rsa: generateKey("rsa-sha256"), ed25519: generateKey("ed25519-sha256") };
+const KEYS = { rsa: parseKey(Buffer.from(PEMS.rsa)), ed25519: parseKey(Buffer.from(PEMS.ed25519)) };
+
+/** A signing file `keys` that has both keys for good.test, under the selectors s and e. */
+export const KEY_FILES: FileSource = {
+  read(path) {
+    const text = { "/keys": "good.test e e.pem\ngood.test s s.pem\n", "/s.pem": PEMS.rsa, "/e.pem": PEMS.ed25519 }[path];
+    if (text === undefined) throw new Error(`no ${path}`);
+    return Buffer.from(text);
+  },
 };
 
 /** The record of the key, whichever selector it is under. */

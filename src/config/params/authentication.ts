@@ -41,6 +41,13 @@ export const AUTHENTICATION_PARAMETERS = {
     "Also put `auth=pass` with the login name into an `Authentication-Results` field on mail of clients that logged in. It shows the name to every recipient.",
     OURS,
   ),
+  postern_arc_seal: bool(
+    "no",
+    "Seal mail that was verified with an ARC set (RFC 8617), so that those to whom an alias or a .forward file sends it on can see what was " +
+      "found here. The key is that of postern_arc_seal_domain in postern_dkim_signing_file.",
+    OURS,
+  ),
+  postern_arc_seal_domain: text("$mydomain", "The domain in whose name postern_arc_seal seals.", OURS),
   postern_spf_temperror_action: word(
     "ignore",
     ["ignore", "defer"],
