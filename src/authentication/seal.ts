@@ -24,7 +24,7 @@ export interface Sealed {
 }
 
 /** "signed" without fields: the chain cannot be sealed (it is full, or broken). */
-export async function sealFields(
+async function sealFields(
   fields: readonly Field[],
   bodyHash: string,
   { signatures, verdict, library }: Sealed,

@@ -67,6 +67,12 @@ const rows: readonly Row[] = [
     ],
   },
   {
+    why: "a stranger has a domain whose records let him send",
+    main: `${HOME}smtpd_relay_restrictions = reject_spf_fail, permit\n`,
+    want: "always",
+    says: [/open relay/],
+  },
+  {
     why: "everybody is in mynetworks, and the list is the default: the line of mynetworks is named",
     main: "mynetworks = 127.0.0.0/8, 0.0.0.0/1\n",
     want: "always",

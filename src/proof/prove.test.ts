@@ -77,7 +77,6 @@ const WORDS = [
   "reject_plaintext_session",
   "reject_unauthenticated_sender_login_mismatch",
   "reject_unlisted_recipient",
-  "reject_spf_fail",
   "reject_unverified_sender",
   "reject_unverified_recipient",
   "permit_tls_clientcerts",
