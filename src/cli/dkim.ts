@@ -1,14 +1,23 @@
 /** cli/dkim.ts: `postern dkim`: makes signing keys, keeps the signing file, says what to publish and whether DNS has it. Keys go
  *  through three states: publish → sign → retired (dkim/signing-file.ts). A running server takes the file as it changes; new
  *  key files need `postern reload`. */
-import { mkdirSync, readFileSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { domainToASCII } from "node:url";
+import {
+  type DkimKeyFile,
+  keyName,
+  keysOf,
+  lookUpKey,
+  readSigningFile,
+  type SigningFileOnDisk,
+  type TxtAnswer,
+} from "../admin/dkim-keys.ts";
 import { systemClock } from "../base/clock.ts";
 import { writeFileDurably } from "../base/durable.ts";
-import { type Algorithm, type DkimKey, generateKey, parseKey, publicRecord, zoneLine } from "../dkim/key.ts";
-import { comparePublished, type Published } from "../dkim/published.ts";
-import { addLines, changeStates, parseSigningFile, type SigningLine } from "../dkim/signing-file.ts";
+import { type Algorithm, generateKey, parseKey, publicRecord, zoneLine } from "../dkim/key.ts";
+import type { Published } from "../dkim/published.ts";
+import { addLines, changeStates, type SigningLine } from "../dkim/signing-file.ts";
 import { createDns } from "../dns/create.ts";
 import { type DkimOptions, parseDkimOptions, USAGE } from "./dkim-options.ts";
 import { parametersOf } from "./server-commands.ts";
@@ -21,21 +30,6 @@ const ALGORITHMS: readonly { readonly algorithm: Algorithm; readonly letter: str
 const KEY_MODE = 0o600;
 const FILE_MODE = 0o644;
 const HEAD = "# domain  selector  key-file  [publish | sign | retired]; made by `postern dkim`\n";
-
-interface SigningFileOnDisk {
-  readonly path: string;
-  /** undefined: there is none yet. */
-  readonly text: string | undefined;
-  readonly lines: readonly SigningLine[];
-}
-
-/** A line of the signing file with its key. */
-interface KeyLine {
-  readonly line: SigningLine;
-  readonly key: DkimKey | undefined;
-  /** Why there is no key. */
-  readonly problem: string | undefined;
-}
 
 export const dkim: Command = async (args, terminal) => {
   const options = parseDkimOptions(args);
@@ -62,19 +56,6 @@ export const dkim: Command = async (args, terminal) => {
       return list(options, file, terminal);
   }
 };
-
-function readSigningFile(path: string): SigningFileOnDisk | { readonly problem: string } {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return { path, text: undefined, lines: [] };
-    return { problem: `${path}: ${(error as Error).message}` };
-  }
-  const { lines, problems } = parseSigningFile(text);
-  const [first] = problems;
-  return first ? { problem: `${path}:${first.line}: ${first.text}; correct the line` } : { path, text, lines };
-}
 
 async function generate(
   { domain, selector }: DkimOptions,
@@ -166,7 +147,7 @@ async function check(options: DkimOptions, file: SigningFileOnDisk, terminal: Te
 function printRecords(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): number {
   let code: number = EXIT.done;
   for (const { line, key, problem } of keysOf(file, options.domain)) {
-    if (key) terminal.stdout(`${zoneLine(nameOf(line), publicRecord(key))}\n`);
+    if (key) terminal.stdout(`${zoneLine(keyName(line), publicRecord(key))}\n`);
     else code = failed(terminal, "dkim", problem ?? "", EXIT.problems);
   }
   return code;
@@ -182,56 +163,30 @@ function list(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal)
   return EXIT.done;
 }
 
-function keysOf(file: SigningFileOnDisk, domain: string): readonly KeyLine[] {
-  const wanted = domainToASCII(domain.replace(/^\./, "")).toLowerCase();
-  return file.lines
-    .filter((line) => domain === "" || line.domain === wanted)
-    .map((line) => {
-      const path = resolve(dirname(file.path), line.keyFile);
-      try {
-        const parsed = parseKey(readFileSync(path));
-        return "problem" in parsed
-          ? { line, key: undefined, problem: `${path}: ${parsed.problem}` }
-          : { line, key: parsed, problem: undefined };
-      } catch (error) {
-        return { line, key: undefined, problem: (error as Error).message };
-      }
-    });
-}
-
 interface LookedUp {
-  readonly key: KeyLine;
+  readonly key: DkimKeyFile;
   readonly published: Published;
 }
 
-async function lookUp(keys: readonly KeyLine[], servers: readonly string[]): Promise<readonly LookedUp[]> {
+async function lookUp(keys: readonly DkimKeyFile[], servers: readonly string[]): Promise<readonly LookedUp[]> {
   const dns = createDns({ clock: systemClock, hostsText: "", ...(servers.length > 0 && { servers }) });
+  const txt = async (name: string): Promise<TxtAnswer> => {
+    const answer = await dns.txt?.(name);
+    if (answer?.kind === "temporary") return { unknown: answer.text };
+    return { records: answer?.kind === "found" ? answer.records : [] };
+  };
   const results: LookedUp[] = [];
-  for (const key of keys) {
-    if (!key.key) {
-      results.push({ key, published: { kind: "wrong", why: key.problem ?? "" } });
-      continue;
-    }
-    const answer = await dns.txt?.(nameOf(key.line));
-    const wanted = publicRecord(key.key);
-    if (answer?.kind === "found") results.push({ key, published: comparePublished(answer.records, wanted) });
-    else if (answer?.kind === "temporary") results.push({ key, published: { kind: "unknown", why: answer.text } });
-    else results.push({ key, published: { kind: "missing" } });
-  }
+  for (const key of keys) results.push({ key, published: await lookUpKey(key, txt) });
   dns.close();
   return results;
 }
 
-function describe({ line, key }: KeyLine, published: Published): string {
-  const name = `${nameOf(line)} (${line.state})`;
+function describe({ line, key }: DkimKeyFile, published: Published): string {
+  const name = `${keyName(line)} (${line.state})`;
   if (published.kind === "right") return `ok       ${name}\n`;
-  const record = key ? `\n         publish: ${zoneLine(nameOf(line), publicRecord(key))}` : "";
+  const record = key ? `\n         publish: ${zoneLine(keyName(line), publicRecord(key))}` : "";
   const why = "why" in published ? `: ${published.why}` : "";
   return `${published.kind.padEnd(8)} ${name}${why}${record}\n`;
-}
-
-function nameOf({ selector, domain }: SigningLine): string {
-  return `${selector}._domainkey.${domain}`;
 }
 
 function ofDomain({ domain }: DkimOptions): string {

@@ -31,6 +31,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, ()
   ["user", async () => (await import("./config-commands.ts")).user],
   ["dkim", async () => (await import("./dkim.ts")).dkim],
   ["autoconfig", async () => (await import("./autoconfig.ts")).autoconfig],
+  ["dns", async () => (await import("./dns.ts")).dns],
   ["explain", async () => (await import("./explain.ts")).explain],
   ["verify", async () => (await import("./verify.ts")).verify],
   ["diff", async () => (await import("./diff.ts")).diff],
@@ -46,6 +47,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   verify [--json] [--live]                                      who can send mail where, proven
   diff NEWDIR [--replay]                                        what the configuration there would change
   dkim generate DOMAIN | rotate DOMAIN | check | dns | list     signing keys, and what DNS must have; dkim help
+  dns check DOMAIN                                              what DNS must have, and what it lacks
   autoconfig DOMAIN [--live]                                    documents by which mail programs set up accounts
   queue list | show | hold | release | requeue | delete | flush | pause | resume | inspect | shape      queue help
   postconf | postmap | postalias | newaliases | postqueue | postsuper | postcat | mailq | sendmail

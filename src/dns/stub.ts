@@ -21,7 +21,7 @@ export interface StubOptions {
   readonly timeoutMs: number;
 }
 
-export type StubType = "A" | "AAAA" | "MX" | "TLSA" | "CNAME";
+export type StubType = "A" | "AAAA" | "MX" | "TLSA" | "CNAME" | "TXT" | "PTR" | "SRV" | "CAA";
 
 /** Records of the type asked for, under the name that the aliases lead to. */
 export interface StubRecords {

@@ -128,7 +128,7 @@ export function matchesName(certificate: X509Certificate, name: string, multiLab
 }
 
 /** Whether a record names this certificate (RFC 6698 §2.1). Unknown selectors and matching types match nothing. */
-function matchesTlsa(certificate: X509Certificate, record: TlsaRecord): boolean {
+export function matchesTlsa(certificate: X509Certificate, record: TlsaRecord): boolean {
   const { selector, matchingType, association } = record;
   const selected = selector === 0 ? certificate.raw : selector === 1 ? publicKeyOf(certificate) : undefined;
   if (selected === undefined) return false;

@@ -1,0 +1,114 @@
+/** cli/dns.ts: `postern dns check`: whether DNS has what mail of a domain needs, and what to publish where it has not. */
+import { getServers } from "node:dns";
+import { parseArgs } from "node:util";
+import { accountDomain } from "../admin/account.ts";
+import type { FetchPolicy } from "../admin/check-tls-policy.ts";
+import { checkDns } from "../admin/dns-check.ts";
+import type { DnsFinding } from "../admin/dns-finding.ts";
+import { DnsView } from "../admin/dns-view.ts";
+import { canonicalIp } from "../base/cidr.ts";
+import { systemClock } from "../base/clock.ts";
+import { formatProblem } from "../config/check.ts";
+import { scopeOf } from "../config/load.ts";
+import { parseNameServer, stubServers } from "../dns/servers.ts";
+import { StubResolver } from "../dns/stub.ts";
+import { fetchHttps, HttpsError } from "../net/https-fetch.ts";
+import { publicAuthorities } from "../net/tls-files.ts";
+import { readConfiguration } from "./config-commands.ts";
+import { formatReport, reportAsJson } from "./dns-format.ts";
+import { readSite } from "./dns-site.ts";
+import { type Command, EXIT, failed } from "./terminal.ts";
+
+const USAGE = `Usage: postern [-c DIR] dns check DOMAIN [--json] [--resolver ADDRESS[:PORT]] [--address IP]…
+
+Compares DNS with the configuration: MX, host name, PTR, SPF, DKIM, DMARC, SRV, TLSA, MTA-STS, TLSRPT, CAA.
+  --resolver ADDRESS[:PORT]   asks this name server, and believes it when it says that an answer is signed
+  --address IP                mail leaves from this address (behind NAT, through a relay host); may be repeated
+`;
+
+const OPTIONS = {
+  json: { type: "boolean" },
+  resolver: { type: "string", multiple: true },
+  address: { type: "string", multiple: true },
+  help: { type: "boolean", short: "h" },
+} as const;
+
+/** Of one try; there are two at each name server. */
+const TIMEOUT_MS = 2500;
+const FETCH_TIMEOUT_MS = 15_000;
+const FETCH_LIMIT_BYTES = 64 * 1024;
+const HTTPS_PORT = 443;
+
+interface Wanted {
+  readonly domain: string;
+  readonly json: boolean;
+  readonly resolvers: readonly string[];
+  readonly addresses: readonly string[];
+}
+
+export const dns: Command = async (args, terminal) => {
+  const wanted = parse(args);
+  if ("problem" in wanted) return failed(terminal, "dns", `${wanted.problem}\n${USAGE.trimEnd()}`, EXIT.usage);
+  if ("help" in wanted) {
+    terminal.stdout(USAGE);
+    return EXIT.done;
+  }
+  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
+  if (snapshot === undefined) {
+    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
+    return failed(terminal, "dns", "the configuration cannot be read", EXIT.configuration);
+  }
+  const { resolvers } = wanted;
+  const named = resolvers.length > 0 ? resolvers : scopeOf(snapshot).get("postern_dns_servers");
+  const servers = stubServers(named, getServers());
+  const site = await readSite(snapshot, { ...wanted, validates: servers.every(({ trusted }) => trusted) });
+  const view = new DnsView(new StubResolver({ servers, clock: systemClock, timeoutMs: TIMEOUT_MS }));
+  const report = await checkDns(site, { view, fetchPolicy, nowMs: systemClock.now() });
+  terminal.stdout(wanted.json ? reportAsJson(site, report) : formatReport(site, report, terminal));
+  return exitCode(report.findings);
+};
+
+function parse(args: readonly string[]): Wanted | { readonly problem: string } | { readonly help: true } {
+  try {
+    const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+    const [verb = "help", given, ...more] = positionals;
+    if (values.help || verb === "help") return { help: true };
+    if (verb !== "check") return { problem: `"${verb}": unknown command` };
+    if (given === undefined || more.length > 0) return { problem: "expected one DOMAIN" };
+    const domain = accountDomain(given);
+    if (domain === undefined) return { problem: `"${given}" is no domain name` };
+    const { json = false, resolver = [], address = [] } = values;
+    const bad = resolver.find((one) => parseNameServer(one) === undefined);
+    if (bad !== undefined) return { problem: `--resolver: no address: "${bad}"` };
+    const addresses = address.map((one) => canonicalIp(one));
+    if (addresses.includes(undefined)) return { problem: "--address: no IP address" };
+    return { domain, json, resolvers: resolver, addresses: addresses.filter((one) => one !== undefined) };
+  } catch (error) {
+    return { problem: (error as Error).message.split(". ")[0] ?? "" };
+  }
+}
+
+/** Problems are certain; what is not known may be right. */
+function exitCode(findings: readonly DnsFinding[]): number {
+  if (findings.some(({ state }) => state === "wrong" || state === "missing")) return EXIT.problems;
+  return findings.some(({ state }) => state === "unknown") ? EXIT.tryAgain : EXIT.done;
+}
+
+const fetchPolicy: FetchPolicy = async (host, addresses) => {
+  const [address = ""] = addresses;
+  const authorities = publicAuthorities().map((authority) => authority.toString());
+  try {
+    const { status, mediaType, body } = await fetchHttps({
+      ...{ host, address, authorities, port: HTTPS_PORT, clock: systemClock },
+      path: "/.well-known/mta-sts.txt",
+      timeoutMs: FETCH_TIMEOUT_MS,
+      limitBytes: FETCH_LIMIT_BYTES,
+    });
+    if (status !== 200) return { problem: `the web server answers ${status}` };
+    if (mediaType !== "text/plain") return { problem: `the media type is "${mediaType}", not text/plain` };
+    return { text: body.toString("latin1") };
+  } catch (error) {
+    if (error instanceof HttpsError) return { problem: error.message };
+    throw error;
+  }
+};
