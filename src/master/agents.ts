@@ -4,7 +4,9 @@ import { scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
 import { createDiscardAgent } from "../local/discard.ts";
 import { createErrorAgent } from "../local/error.ts";
+import { createRequeueAgent } from "../local/requeue.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
+import { REQUEUE_TRANSPORT } from "../qmgr/lane-map.ts";
 import { createSmtpAgent } from "../smtp/create.ts";
 import { queueDirectories } from "./directories.ts";
 import { type LocalAgentsInput, makeAgentHere } from "./local-agents.ts";
@@ -40,6 +42,8 @@ export function buildAgents(input: AgentsInput): ReadonlyMap<string, DeliveryAge
     const program = service.name === "retry" && service.command === "error" ? "retry" : service.command;
     add(agents, service.name, makeAgent(program, service, { ...input, agentOf }));
   }
+  const { mapRecipient, kit } = input;
+  agents.set(REQUEUE_TRANSPORT, createRequeueAgent({ mapRecipient, nextQueueId: kit.nextQueueId }));
   return agents;
 }
 

@@ -2,6 +2,7 @@
  *  Postfix daemon writes under its own name: `postfix/smtp` for a transport "scan … smtp", `postfix/error` for retry. */
 import { scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { REQUEUE_TRANSPORT } from "../qmgr/lane-map.ts";
 import { BUILT_IN_TRANSPORTS } from "./agents.ts";
 
 /** Programs that are no transports and write about messages. */
@@ -18,6 +19,8 @@ export function createLogTags(snapshot: ConfigSnapshot): (name: string) => strin
 }
 
 function tagOf(name: string, snapshot: ConfigSnapshot): string {
+  // In Postfix the pickup service takes requeued mail in.
+  if (name === REQUEUE_TRANSPORT) return `${scopeOf(snapshot).get("syslog_name")}/pickup`;
   const service = snapshot.services.find((entry) => entry.type === "unix" && entry.name === name);
   const known = service?.command ?? BUILT_IN_TRANSPORTS.get(name);
   // Mail for a transport that does not exist is the retry service's.

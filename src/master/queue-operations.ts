@@ -1,6 +1,6 @@
 /** master/queue-operations.ts: one operator's operation on one worker's queue; the master merges the workers' answers. */
 import type { QueueId } from "../mail/queue-id.ts";
-import { RETRY_LANE } from "../qmgr/lane-map.ts";
+import { REQUEUE_LANE } from "../qmgr/lane-map.ts";
 import type { QueueAdmin } from "../queue/store.ts";
 import type { QueueArgs } from "./protocol.ts";
 import { flushSite } from "./site-flush.ts";
@@ -25,8 +25,7 @@ export async function runQueueOperation(queue: QueueAdmin, args: QueueArgs): Pro
     case "flush":
       return queue.flush(ids);
     case "requeue":
-      // Resolved anew when it is claimed, whatever its lane was.
-      return queue.requeue(ids, RETRY_LANE);
+      return queue.requeue(ids, REQUEUE_LANE);
     case "advance":
       return queue.advance(ids, args.atMs ?? 0);
     case "flush-reason":

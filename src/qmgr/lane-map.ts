@@ -8,6 +8,11 @@ import { type SlotRule, Slots } from "./slots.ts";
 /** The lane of recipients whose next hop could not be found out: they are resolved again when due. */
 export const RETRY_LANE = "retry:";
 
+/** The transport of recipients that an operator has requeued. No line of master.cf can have its name. */
+export const REQUEUE_TRANSPORT = "(requeue)";
+/** The lane in which they wait for it. */
+export const REQUEUE_LANE = `${REQUEUE_TRANSPORT}:`;
+
 /** Joins what parseLaneKey() splits. A transport name holds no colon. */
 export function formatLaneKey(transport: string, nexthop: string): string {
   return `${transport}:${nexthop}`;

@@ -13,7 +13,7 @@ import { attempt, deferAll, siteFailure, type Try } from "./deliver.ts";
 import { DueReader } from "./due-reader.ts";
 import type { Lane, Transport } from "./lane.ts";
 import { LaneFinder } from "./lane-finder.ts";
-import { LaneMap, RETRY_LANE } from "./lane-map.ts";
+import { LaneMap, REQUEUE_LANE, RETRY_LANE } from "./lane-map.ts";
 import { retryTimesOf } from "./retry.ts";
 import type { QueueManager, QueueManagerOptions, QueueStatus } from "./scheduling.ts";
 import { Settler, type SettleSettings } from "./settle.ts";
@@ -198,8 +198,9 @@ export class Scheduler implements QueueManager {
   /** From the store: the lane it was stored under may be that of an older configuration, so it is found out again. */
   async #accept(message: ClaimedMessage): Promise<void> {
     const keys = new Map<number, string>();
-    for (const { id, address } of message.recipients) {
-      keys.set(id, await this.laneOf(address, message.envelope.sender, message.envelope.filter));
+    const { sender, filter } = message.envelope;
+    for (const { id, address, lane } of message.recipients) {
+      keys.set(id, lane === REQUEUE_LANE ? lane : await this.laneOf(address, sender, filter));
     }
     if (this.#stopping) this.#giveBack(message, message.recipients);
     else this.#admit(message, ({ id }) => keys.get(id) ?? RETRY_LANE, "stored");
