@@ -33,6 +33,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, ()
   ["autoconfig", async () => (await import("./autoconfig.ts")).autoconfig],
   ["dns", async () => (await import("./dns.ts")).dns],
   ["explain", async () => (await import("./explain.ts")).explain],
+  ["selftest", async () => (await import("./selftest.ts")).selftest],
   ["verify", async () => (await import("./verify.ts")).verify],
   ["diff", async () => (await import("./diff.ts")).diff],
 ]);
@@ -45,6 +46,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
   verify [--json] [--live]                                      who can send mail where, proven
+  selftest [--json] [--list] [ID…]                              what the standards ask, asked of a private copy
   diff NEWDIR [--replay]                                        what the configuration there would change
   dkim generate DOMAIN | rotate DOMAIN | check | dns | list     signing keys, and what DNS must have; dkim help
   dns check DOMAIN                                              what DNS must have, and what it lacks

@@ -1,0 +1,268 @@
+/** admin/selftest-auth-rows.ts: rows about AUTH and TLS (RFC 4954, RFC 3207, RFC 8314). */
+import { inClear, type SelftestRow, type SelftestService, startTls, without } from "./selftest-row.ts";
+
+/** `unless` for rows that log in with a mechanism that shows the password to the server. */
+function plaintext({ params, sasl, tls }: SelftestService): string | undefined {
+  if (!sasl) return "smtpd_sasl_auth_enable = no";
+  const name = tls === "none" ? "smtpd_sasl_security_options" : "smtpd_sasl_tls_security_options";
+  return /noplaintext/.test(params.text(name)) ? `${name} has noplaintext` : undefined;
+}
+
+export const AUTH_ROWS: readonly SelftestRow[] = [
+  {
+    ids: ["AUTH-01"],
+    what: "AUTH and its mechanisms are announced",
+    on: "submission",
+    from: "tls",
+    steps: ["C: EHLO client.example.net", "S: 250-AUTH …", "S: 250 …"],
+  },
+  {
+    ids: ["AUTH-03", "SASL-11"],
+    what: "in clear neither AUTH nor a login",
+    on: "submission",
+    from: "greeted",
+    unless: (service) =>
+      startTls(service) ??
+      (service.mustEncrypt || service.params.get("smtpd_tls_auth_only") ? undefined : "smtpd_tls_auth_only = no"),
+    steps: ["C: EHLO client.example.net", "!S: 250-AUTH…", "S: 250 …", "C: AUTH PLAIN {plain}", "S: 5…"],
+  },
+  {
+    ids: ["AUTH-02"],
+    what: "PLAIN",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN {plain}", "S: 235 2.7.0 …"],
+  },
+  {
+    ids: ["AUTH-04"],
+    what: "PLAIN in two steps: the challenge is empty",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN", "S: 334 ", "C: {plain}", "S: 235 …"],
+  },
+  {
+    ids: ["AUTH-05"],
+    what: "a client's * ends the exchange",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN", "S: 334 ", "C: *", "S: 501 …", "C: NOOP", "S: 250 …"],
+  },
+  {
+    ids: ["AUTH-06"],
+    what: "= is an empty initial response",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN =", "S: 5…", "C: NOOP", "S: 250 …"],
+  },
+  {
+    ids: ["AUTH-07"],
+    what: "LOGIN takes the user name as initial response",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH LOGIN {user}", "S: 334 UGFzc3dvcmQ6", "C: {password}", "S: 235 …"],
+  },
+  {
+    ids: ["SASL-10"],
+    what: "LOGIN prompts as Thunderbird and Outlook want it",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: [
+      ...["C: AUTH LOGIN", "S: 334 VXNlcm5hbWU6", "C: {user}", "S: 334 UGFzc3dvcmQ6", "C: {password}", "S: 235 …"],
+    ],
+  },
+  {
+    ids: ["AUTH-08"],
+    what: "bad base64",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: [
+      ...["C: AUTH PLAIN =AAA", "S: 501 …", "C: AUTH PLAIN AA!A", "S: 501 …", "C: AUTH PLAIN", "S: 334 "],
+      ...["C: AAA=BBB", "S: 501 …", "C: NOOP", "S: 250 …"],
+    ],
+  },
+  {
+    ids: ["AUTH-09"],
+    what: "a response that is too long; the connection stays in step",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN", "S: 334 ", `C: ${"A".repeat(70_000)}`, "S: 500 …", "C: NOOP", "S: 250 …"],
+  },
+  {
+    ids: ["AUTH-11"],
+    what: "a second login",
+    on: "submission",
+    from: "login",
+    steps: ["C: AUTH PLAIN {plain}", "S: 503 …"],
+  },
+  {
+    ids: ["AUTH-12"],
+    what: "AUTH inside a transaction",
+    on: "submission",
+    from: "tls",
+    unless: without("smtpd_delay_reject", "no"),
+    steps: ["C: MAIL FROM:<{sender}>", "S: 250 …", "C: AUTH PLAIN", "S: 503 …"],
+  },
+  {
+    ids: ["AUTH-13", "SASL-60", "SASL-71"],
+    what: "unknown mechanisms, ANONYMOUS, DIGEST-MD5, NTLM",
+    on: "submission",
+    from: "tls",
+    steps: [
+      ...[
+        "C: EHLO client.example.net",
+        "!S: 250-AUTH…ANONYMOUS…",
+        "!S: 250-AUTH…DIGEST-MD5…",
+        "!S: 250-AUTH…NTLM…",
+        "S: 250 …",
+      ],
+      ...["C: AUTH KERBEROS_V4", "S: 5…", "C: AUTH ANONYMOUS", "S: 5…", "C: NOOP", "S: 250 …"],
+    ],
+  },
+  {
+    ids: ["AUTH-14", "AUTH-19"],
+    what: "wrong password and unknown user look the same; three failures leave the session open",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: [
+      ...["C: AUTH PLAIN {wrong}", "S: 535 5.7.8 Error: authentication failed: …", "C: AUTH PLAIN {unknown}"],
+      ...["S: 535 5.7.8 Error: authentication failed: …", "C: AUTH PLAIN {wrong}", "S: 535 …", "C: NOOP", "S: 250 …"],
+    ],
+  },
+  {
+    ids: ["AUTH-20"],
+    what: "AUTH PLAIN with initial response and MAIL in one group",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN {plain}", "C: MAIL FROM:<{sender}>", "S: 235 …", "S: 250 …"],
+  },
+  {
+    ids: ["AUTH-23"],
+    what: "AUTH= on MAIL",
+    on: "submission",
+    from: "login",
+    steps: [
+      ...["C: MAIL FROM:<{sender}> AUTH=<>", "S: 250 …", "C: RSET", "S: 250 …"],
+      ...["C: MAIL FROM:<{sender}> AUTH=e+3Dmc2@example.com", "S: 250 …", "C: RSET", "S: 250 …"],
+      ...["C: MAIL FROM:<{sender}> AUTH=e+3", "S: 501 …"],
+    ],
+  },
+  {
+    ids: ["AUTH-28", "SUB-03"],
+    what: "no AUTH on a service for other servers",
+    on: "mx",
+    from: "tls",
+    unless: ({ sasl }) => (sasl ? "smtpd_sasl_auth_enable = yes" : undefined),
+    steps: ["C: EHLO client.example.net", "!S: 250-AUTH…", "S: 250 …", "C: AUTH PLAIN {plain}", "S: 503 …"],
+  },
+  {
+    ids: ["SASL-02", "SASL-03"],
+    what: "PLAIN without password, with one NUL, with three",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: [
+      ...["C: AUTH PLAIN {empty}", "S: 535 …", "C: AUTH PLAIN AGE=", "S: 5…", "C: AUTH PLAIN AGEAYgBj", "S: 5…"],
+      ...["C: NOOP", "S: 250 …"],
+    ],
+  },
+  {
+    ids: ["SASL-04"],
+    what: "nobody acts for another user",
+    on: "submission",
+    from: "tls",
+    unless: plaintext,
+    steps: ["C: AUTH PLAIN {other}", "S: 535 …", "C: AUTH PLAIN {self}", "S: 235 …"],
+  },
+  {
+    ids: ["TLS-01"],
+    what: "after STARTTLS all is forgotten",
+    on: "submission",
+    from: "greeted",
+    unless: startTls,
+    steps: [
+      "C: EHLO client.example.net",
+      "S: 250-STARTTLS",
+      "S: 250 …",
+      "C: STARTTLS",
+      "S: 220 …",
+      "T:",
+      "C: RCPT TO:<{to}>",
+      "S: 503 …",
+    ],
+  },
+  {
+    ids: ["TLS-02", "SMUG-11"],
+    what: "commands sent behind STARTTLS in clear never run",
+    on: "submission",
+    from: "greeted",
+    unless: (service) => startTls(service) ?? without("smtpd_forbid_unauth_pipelining", "no")(service),
+    steps: ["C: EHLO client.example.net", "S: 250 …", "C: STARTTLS", "C: EHLO evil.example", "S: 554 …", "X:"],
+  },
+  {
+    ids: ["TLS-03"],
+    what: "no STARTTLS under TLS",
+    on: "submission",
+    from: "tls",
+    unless: ({ tls }) => (tls === "none" ? "no TLS" : undefined),
+    steps: ["C: EHLO client.example.net", "!S: 250-STARTTLS", "S: 250 …", "C: STARTTLS", "S: 5…"],
+  },
+  {
+    ids: ["TLS-04"],
+    what: "STARTTLS takes no argument",
+    on: "submission",
+    from: "greeted",
+    unless: startTls,
+    steps: ["C: EHLO client.example.net", "S: 250 …", "C: STARTTLS now", "S: 501 …", "C: NOOP", "S: 250 …"],
+  },
+  {
+    ids: ["TLS-06"],
+    what: "other servers may send in clear",
+    on: "mx",
+    from: "greeted",
+    unless: inClear,
+    steps: ["C: EHLO client.example.net", "S: 250 …", "C: MAIL FROM:<>", "S: 250 …"],
+  },
+  {
+    ids: ["TLS-07"],
+    what: "where TLS is demanded nothing else goes in clear",
+    on: "submission",
+    from: "greeted",
+    unless: (service) =>
+      startTls(service) ?? (service.mustEncrypt ? undefined : "smtpd_tls_security_level is not encrypt"),
+    steps: [
+      ...[
+        "C: EHLO client.example.net",
+        "S: 250 …",
+        "C: MAIL FROM:<{sender}>",
+        "S: 530 5.7.0 …",
+        "C: AUTH PLAIN {plain}",
+      ],
+      ...["S: 530 5.7.0 …", "C: NOOP", "S: 250 …", "C: QUIT", "S: 221 …"],
+    ],
+  },
+  {
+    ids: ["TLS-20"],
+    what: "TLS from the first byte, and a login",
+    on: "submissions",
+    from: "tls",
+    unless: plaintext,
+    steps: [
+      "C: EHLO client.example.net",
+      "!S: 250-STARTTLS",
+      "S: 250-AUTH …",
+      "S: 250 …",
+      "C: AUTH PLAIN {plain}",
+      "S: 235 …",
+    ],
+  },
+];

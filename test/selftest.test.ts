@@ -1,0 +1,143 @@
+/** `postern selftest` beside the running server of the same configuration: each row passes there and is a test of its own
+ *  here; what is broken, or switched off, is told. */
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { basename, join } from "node:path";
+import { after, before, describe, test } from "node:test";
+import type { SelftestResult } from "../src/admin/selftest-player.ts";
+import { REPLY_RULES } from "../src/admin/selftest-reply-rules.ts";
+import { SELFTEST_ROWS } from "../src/admin/selftest-rows.ts";
+import { makeSelfSigned } from "../src/net/self-signed.ts";
+import { OTHER_UID } from "./testbed/other-user.ts";
+import { freePort, TestServer } from "./testbed/server.ts";
+
+const MAIN_CF = `compatibility_level = 3.10
+mydestination = example.org
+local_recipient_maps =
+mynetworks = 127.0.0.0/8
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = $config_directory/site.pem
+`;
+/** Needs a service that takes logins in clear. */
+const NOT_HERE = ["SMTP-10"];
+
+interface Answer {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+  readonly rows: readonly SelftestResult[];
+}
+
+describe("postern selftest", { concurrency: false, timeout: 120_000 }, () => {
+  let server: TestServer;
+  let temporary: string;
+  let whole: { code: number; answer: Answer };
+  before(async () => {
+    temporary = mkdtempSync(join(tmpdir(), "postern-test-selftest-"));
+    chmodSync(temporary, 0o777);
+    process.env["TMPDIR"] = temporary;
+    const { keyPem, certificatePem } = makeSelfSigned(["mail.example.org"], Date.now());
+    const login = `-o smtpd_sasl_auth_enable=yes
+  -o { smtpd_relay_restrictions = permit_sasl_authenticated, reject }`;
+    server = new TestServer({
+      mainCf: MAIN_CF,
+      masterCf: `${await freePort()} inet n - n - - smtpd
+${await freePort()} inet n - n - - smtpd
+  -o smtpd_tls_security_level=encrypt
+  ${login}
+${await freePort()} inet n - n - - smtpd
+  -o smtpd_tls_wrappermode=yes
+  ${login}
+`,
+      files: { "site.pem": keyPem + certificatePem },
+    });
+    chmodSync(join(server.directory, "site.pem"), 0o600);
+    await server.addUser("alice@example.org", "secret");
+    await server.start();
+    const { code, stdout, stderr } = await server.run(["selftest", "--json"]);
+    assert.equal(stderr, "");
+    whole = { code, answer: JSON.parse(stdout) };
+  });
+  after(async () => {
+    await server?.[Symbol.asyncDispose]();
+    rmSync(temporary, { recursive: true, force: true });
+  });
+
+  /** Runs it with other lines in main.cf; the running server does not see them. */
+  async function changed(lines: string, ids: readonly string[]) {
+    server.append("main.cf", lines);
+    return server.run(["selftest", ...ids]);
+  }
+
+  for (const { ids, what } of SELFTEST_ROWS.filter((row) => !row.ids.some((id) => NOT_HERE.includes(id)))) {
+    test(`${ids.join(", ")}: ${what}`, () => {
+      const result = whole.answer.rows.find((row) => row.what === what);
+      assert.equal(result?.outcome, "passed", `${result?.dialogue.join("\n")}\n${result?.why}`);
+    });
+  }
+
+  for (const [id, what] of REPLY_RULES) {
+    test(`${id}: ${what}`, () => {
+      const result = whole.answer.rows.find((row) => row.ids[0] === id && row.service === "all replies");
+      assert.equal(result?.outcome, "passed", result?.dialogue.join("\n"));
+    });
+  }
+
+  test("exit 0, every row once, and the running server has noticed nothing", () => {
+    const { code, answer } = whole;
+    assert.equal(code, 0);
+    assert.equal(answer.rows.length, SELFTEST_ROWS.length + REPLY_RULES.size);
+    assert.deepEqual([answer.passed, answer.failed, answer.skipped], [answer.rows.length - 1, 0, 1]);
+    assert.doesNotMatch(server.log(), /203\.0\.113\.9|selftest@|warning|error/);
+    assert.deepEqual(readdirSync(temporary), [basename(server.directory)]);
+  });
+
+  test("a row without its service, and an id that is none", async () => {
+    const unknown = await server.run(["selftest", "SMTP-99"]);
+    assert.deepEqual(
+      [unknown.code, unknown.stderr],
+      [64, 'postern: selftest: no row has the id "SMTP-99"; see: postern selftest --list\n'],
+    );
+    const list = await server.run(["selftest", "--list", "tls-20"]);
+    assert.equal(list.stdout, "TLS-20 (submissions): TLS from the first byte, and a login\n");
+  });
+
+  test("as a user who may read neither key nor users", () => {
+    const words = [...server.words(["selftest", "AUTH-02", "TLS-20"])];
+    const { status, stdout } = spawnSync(process.execPath, words, { encoding: "utf8", uid: OTHER_UID });
+    assert.match(stdout, /6 passed, 0 failed, 0 skipped\n$/);
+    if (OTHER_UID !== undefined) assert.match(stdout, /^You may not read the TLS keys: /);
+    assert.equal(status, 0);
+  });
+
+  test("what fails is told with its dialogue; what the configuration takes away is skipped, with its reason", async () => {
+    const broken = `smtpd_banner = hello
+smtpd_relay_restrictions = check_recipient_access inline:{ someone@selftest.invalid=OK }, reject_unauth_destination
+postern_allow_open_relay = yes
+disable_vrfy_command = yes
+smtp_line_length_limit = 0
+smtpd_sender_restrictions = check_sender_access inline:{ selftest@example.org=REJECT }
+`;
+    const { code, stdout, stderr } = await changed(broken, ["SMTP-01", "SMTP-35", "SMTP-24", "SUB-16", "DAT-08"]);
+    assert.deepEqual([code, stderr], [1, ""]);
+    assert.match(
+      stdout,
+      /^FAILED SMTP-01: .* \(\d+\)\n {2}S: 220 hello\n {2}expected: 220 mail\.example\.org\.\.\.\nFAILED SUB-16: /,
+    );
+    assert.match(stdout, /\n {2}C: RCPT TO:<someone@selftest\.invalid>\n {2}S: 250 .*\n {2}expected: any/);
+    assert.match(
+      stdout,
+      /\nskipped: a restriction refuses it: 554 5\.7\.1 <\.{3}>: Sender address rejected: [\s\S]*SMTP-24/,
+    );
+    assert.match(stdout, /\nskipped: disable_vrfy_command = yes: SMTP-35\n/);
+    assert.match(stdout, /\n4 passed, 2 failed, 3 skipped\n$/);
+  });
+
+  test("a message that arrives otherwise than it should, with what arrived", async () => {
+    const { code, stdout } = await changed("smtpd_sender_restrictions =\n", ["DAT-08"]);
+    assert.equal(code, 1);
+    assert.match(stdout, /FAILED DAT-08[\s\S]*\(arrived: [\s\S]*the message that arrives has\s+"x/);
+  });
+});
