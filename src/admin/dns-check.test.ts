@@ -2,7 +2,7 @@
  *  and what follows. TLS and account discovery are in dns-check-tls.test.ts. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Change, check, dkimText, keyFile, POLICY, type Row, testRows, V4 } from "./testdata/right-site.ts";
+import { type Change, check, dkimText, keyFile, POLICY, type Row, testRows, V4, ZONE } from "./testdata/right-site.ts";
 import type { Zone } from "./testdata/zone.ts";
 
 test("checkDns() finds nothing wrong with a site that is right, and asks each question once", async () => {
@@ -166,6 +166,23 @@ const SPF: readonly Row[] = [
   },
 ];
 
+const HOST_SPF: readonly Row[] = [
+  {
+    zone: { "mail.example.org TXT": [] },
+    want: "optional SPF mail.example.org",
+    says: /^bounces have no sender/,
+    publish: ['mail.example.org. IN TXT "v=spf1 a -all"'],
+    why: "SPF-01: HELO: none",
+  },
+  {
+    zone: { "mail.example.org TXT": [], ...spf("v=spf1 ip4:203.0.113.7 -all"), "7.113.0.203.in-addr.arpa PTR": "?" },
+    site: { addresses: ["203.0.113.7"] },
+    want: "optional SPF mail.example.org",
+    publish: ['mail.example.org. IN TXT "v=spf1 ip4:203.0.113.7 -all"'],
+    why: "SPF-01: HELO: none, and mail leaves from elsewhere",
+  },
+];
+
 const DKIM: readonly Row[] = [
   {
     zone: { "k1._domainkey.example.org TXT": [] },
@@ -262,7 +279,7 @@ const DMARC: readonly Row[] = [
   { zone: { "_dmarc.example.org TXT": "?" }, want: "unknown DMARC _dmarc.example.org", why: "no answer" },
 ];
 
-testRows({ MX, ADDRESSES, SPF, DKIM, DMARC });
+testRows({ MX, ADDRESSES, SPF, HOST_SPF, DKIM, DMARC });
 
 const TEN = ELEVEN.split(" ").slice(0, 9).join(" ");
 const REMARKS: readonly (Change & { readonly topic: string; readonly says: RegExp; readonly why: string })[] = [
@@ -348,4 +365,27 @@ test("checkDns() asks nothing more where nobody answers", async () => {
     findings.map(({ state }) => state),
     ["unknown"],
   );
+});
+
+/** A line of a zone file as fakeZone() has it. */
+function parseLine(line: string): readonly [string, string] {
+  const [, name = "", type = "", data = ""] = /^(\S+)\. IN (\S+) (.*)$/.exec(line) ?? [];
+  if (type !== "TXT") return [`${name} ${type}`, data.replace(/\.$/, "")];
+  return [`${name} TXT`, [...data.matchAll(/"([^"]*)"/g)].map(([, text]) => text).join("")];
+}
+
+test("what is to be published makes it right", async () => {
+  let zone: Zone = Object.fromEntries(Object.keys(ZONE).map((key) => [key, []]));
+  zone = { ...zone, "mail.example.org A": ["192.0.2.5"] };
+  for (let round = 0; round < 3; round++) {
+    const lines = (await check({ zone })).findings.flatMap(({ publish }) => publish).map(parseLine);
+    zone = { ...zone, ...Object.fromEntries(lines.map(([key, data]) => [key, [data]])) };
+    zone = { ...zone, "mta-sts.example.org A": ["192.0.2.6"] }; // a web server is not DNS
+  }
+  const { findings } = await check({ zone });
+  assert.deepEqual(
+    findings.filter(({ state }) => state !== "ok"),
+    [],
+  );
+  assert.equal(findings.length, 13);
 });

@@ -34,7 +34,7 @@ export async function readSite(snapshot: ConfigSnapshot, options: SiteOptions): 
   return {
     ...{ domain, validates, host: queryName(params.get("myhostname")) ?? params.get("myhostname") },
     receives: mxScopes(snapshot).length > 0 && (await isOurs(snapshot, domain)),
-    addresses: options.addresses.length > 0 ? options.addresses : boundAddresses(params),
+    addresses: options.addresses.length > 0 ? options.addresses : boundAddresses(snapshot),
     relayhost: params.get("relayhost"),
     ...dkimKeys(snapshot, params, domain),
     milters: hasMilters(snapshot),
@@ -67,7 +67,9 @@ async function isOurs(snapshot: ConfigSnapshot, domain: string): Promise<boolean
 }
 
 /** Addresses that the world can see; behind NAT it sees others. */
-function boundAddresses(params: Parameters): readonly string[] {
+function boundAddresses(snapshot: ConfigSnapshot): readonly string[] {
+  const client = snapshot.services.find(({ name, type }) => name === "smtp" && type === "unix");
+  const params = scopeOf(snapshot, client);
   const bound = [params.get("smtp_bind_address"), params.get("smtp_bind_address6")];
   return bound.flatMap((address) => canonicalIp(address) ?? []).filter(isPublic);
 }

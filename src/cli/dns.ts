@@ -2,17 +2,16 @@
 import { getServers } from "node:dns";
 import { parseArgs } from "node:util";
 import { accountDomain } from "../admin/account.ts";
-import type { FetchPolicy } from "../admin/check-tls-policy.ts";
 import { checkDns } from "../admin/dns-check.ts";
 import type { DnsFinding } from "../admin/dns-finding.ts";
 import { DnsView } from "../admin/dns-view.ts";
+import { policyFetch } from "../admin/policy-fetch.ts";
 import { canonicalIp } from "../base/cidr.ts";
 import { systemClock } from "../base/clock.ts";
 import { formatProblem } from "../config/check.ts";
 import { scopeOf } from "../config/load.ts";
 import { parseNameServer, stubServers } from "../dns/servers.ts";
 import { StubResolver } from "../dns/stub.ts";
-import { fetchHttps, HttpsError } from "../net/https-fetch.ts";
 import { publicAuthorities } from "../net/tls-files.ts";
 import { readConfiguration } from "./config-commands.ts";
 import { formatReport, reportAsJson } from "./dns-format.ts";
@@ -35,8 +34,6 @@ const OPTIONS = {
 
 /** Of one try; there are two at each name server. */
 const TIMEOUT_MS = 2500;
-const FETCH_TIMEOUT_MS = 15_000;
-const FETCH_LIMIT_BYTES = 64 * 1024;
 const HTTPS_PORT = 443;
 
 interface Wanted {
@@ -63,6 +60,8 @@ export const dns: Command = async (args, terminal) => {
   const servers = stubServers(named, getServers());
   const site = await readSite(snapshot, { ...wanted, validates: servers.every(({ trusted }) => trusted) });
   const view = new DnsView(new StubResolver({ servers, clock: systemClock, timeoutMs: TIMEOUT_MS }));
+  const authorities = () => publicAuthorities().map((authority) => authority.toString());
+  const fetchPolicy = policyFetch({ clock: systemClock, port: HTTPS_PORT, authorities });
   const report = await checkDns(site, { view, fetchPolicy, nowMs: systemClock.now() });
   terminal.stdout(wanted.json ? reportAsJson(site, report) : formatReport(site, report, terminal));
   return exitCode(report.findings);
@@ -93,22 +92,3 @@ function exitCode(findings: readonly DnsFinding[]): number {
   if (findings.some(({ state }) => state === "wrong" || state === "missing")) return EXIT.problems;
   return findings.some(({ state }) => state === "unknown") ? EXIT.tryAgain : EXIT.done;
 }
-
-const fetchPolicy: FetchPolicy = async (host, addresses) => {
-  const [address = ""] = addresses;
-  const authorities = publicAuthorities().map((authority) => authority.toString());
-  try {
-    const { status, mediaType, body } = await fetchHttps({
-      ...{ host, address, authorities, port: HTTPS_PORT, clock: systemClock },
-      path: "/.well-known/mta-sts.txt",
-      timeoutMs: FETCH_TIMEOUT_MS,
-      limitBytes: FETCH_LIMIT_BYTES,
-    });
-    if (status !== 200) return { problem: `the web server answers ${status}` };
-    if (mediaType !== "text/plain") return { problem: `the media type is "${mediaType}", not text/plain` };
-    return { text: body.toString("latin1") };
-  } catch (error) {
-    if (error instanceof HttpsError) return { problem: error.message };
-    throw error;
-  }
-};

@@ -42,7 +42,7 @@ export const SITE: DnsSite = {
 };
 export const V4 = "5.2.0.192.in-addr.arpa PTR";
 const V6 = `5.${"0.".repeat(23)}8.b.d.0.1.0.0.2.ip6.arpa PTR`;
-const ZONE: Zone = {
+export const ZONE: Zone = {
   "example.org MX": ["10 mail.example.org"],
   "mail.example.org A": ["192.0.2.5"],
   "mail.example.org AAAA": ["2001:db8::5"],

@@ -1,0 +1,118 @@
+/** cli/dns-site.test.ts: what `postern dns check` takes from the configuration. */
+import assert from "node:assert/strict";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { type Site, SMTP, SUBMISSION, SUBMISSIONS, snapshotOf } from "../admin/testdata/site.ts";
+import { generateKey } from "../dkim/key.ts";
+import { makeSelfSigned } from "../net/self-signed.ts";
+import { readSite } from "./dns-site.ts";
+
+const made = makeSelfSigned(["mail.example.org"], Date.now());
+const CHAIN = "/etc/postern/site.pem";
+const files = { [CHAIN]: made.keyPem + made.certificatePem + made.certificatePem };
+const OPTIONS = { domain: "example.org", addresses: [], validates: false };
+
+let directory: string;
+before(() => {
+  directory = mkdtempSync(join(tmpdir(), "postern-dns-site-"));
+  writeFileSync(join(directory, "k.pem"), generateKey("ed25519-sha256"));
+  writeFileSync(
+    join(directory, "keys"),
+    "example.org s1 k.pem\nexample.net s2 k.pem\n.example.org s3 gone.pem publish\n",
+  );
+  writeFileSync(join(directory, "bad"), "nonsense\n");
+});
+after(() => rmSync(directory, { recursive: true }));
+
+const RECEIVES: readonly (Site & { readonly want: boolean; readonly why: string })[] = [
+  { main: "mydestination = example.org\n", want: true, why: "mydestination" },
+  { main: "mydestination =\nrelay_domains = example.org\n", want: true, why: "relay_domains" },
+  {
+    main: "mydestination =\nvirtual_mailbox_domains = hash:/etc/postern/domains\n",
+    files: { "/etc/postern/domains": "example.org x\n" },
+    want: true,
+    why: "a table of virtual_mailbox_domains",
+  },
+  { main: "mydestination = example.net\nrelay_domains =\n", want: false, why: "no list has it" },
+  {
+    main: "mydestination = example.org\n",
+    master: SUBMISSION + SUBMISSIONS,
+    want: false,
+    why: "no service takes mail from other servers",
+  },
+];
+for (const { want, why, ...site } of RECEIVES) {
+  test(`readSite() mail for the domain is taken here: ${why}`, async () => {
+    assert.equal((await readSite(await snapshotOf(site), OPTIONS)).receives, want);
+  });
+}
+
+const ADDRESSES = [
+  { main: "", want: [], why: "none is named: those of the host in DNS count" },
+  { main: "smtp_bind_address = 203.0.113.7\nsmtp_bind_address6 = 2001:DB8::7\n", want: ["203.0.113.7", "2001:db8::7"] },
+  ...["10.1.2.3", "192.168.1.1", "172.20.0.1", "100.64.0.1", "169.254.1.1", "127.0.0.1"].map((one) => ({
+    main: `smtp_bind_address = ${one}\n`,
+    want: [],
+    why: `nobody outside sees ${one}`,
+  })),
+  { main: "smtp_bind_address6 = fd00::1\n", want: [], why: "nor fd00::1" },
+  {
+    main: "smtp_bind_address = 203.0.113.7\n",
+    given: ["198.51.100.1"],
+    want: ["198.51.100.1"],
+    why: "the operator knows better",
+  },
+];
+for (const { main, want, given = [], why = main } of ADDRESSES) {
+  test(`readSite() addresses: ${why.trim()}`, async () => {
+    const site = await readSite(await snapshotOf({ main }), { ...OPTIONS, addresses: given });
+    assert.deepEqual(site.addresses, want);
+  });
+}
+
+const CERTIFICATES = [
+  { main: `smtpd_tls_chain_files = ${CHAIN}\n`, want: [2], why: "a chain file" },
+  { main: `smtpd_tls_cert_file = ${CHAIN}\nsmtpd_tls_eccert_file = ${CHAIN}\n`, want: [2], why: "a certificate file" },
+  { main: "smtpd_tls_chain_files = /etc/postern/gone.pem\n", want: undefined, why: "a file that cannot be read" },
+  { main: "smtpd_tls_security_level = none\n", want: [], why: "no TLS" },
+];
+for (const { main, want, why } of CERTIFICATES) {
+  test(`readSite() certificates: ${why}`, async () => {
+    const { certificates } = await readSite(await snapshotOf({ main, master: SMTP, files }), OPTIONS);
+    assert.deepEqual(
+      certificates?.map((chain) => chain.length),
+      want,
+    );
+  });
+}
+
+test("readSite() addresses: the smtp line of master.cf may name them", async () => {
+  const master = `${SMTP}smtp unix - - n - - smtp -o smtp_bind_address=203.0.113.7\n`;
+  assert.deepEqual((await readSite(await snapshotOf({ master }), OPTIONS)).addresses, ["203.0.113.7"]);
+});
+
+test("readSite() keys: those of the domain, with why one cannot be read", async () => {
+  const at = (name: string) => ({ main: `postern_dkim_signing_file = ${directory}/${name}\n` });
+  const { keys, keysProblem } = await readSite(await snapshotOf(at("keys")), OPTIONS);
+  assert.equal(keysProblem, undefined);
+  assert.deepEqual(
+    keys.map(({ line, key }) => `${line.selector} ${key?.algorithm}`),
+    ["s1 ed25519-sha256", "s3 undefined"],
+  );
+  assert.match(keys[1]?.problem ?? "", /ENOENT/);
+  assert.match((await readSite(await snapshotOf(at("bad")), OPTIONS)).keysProblem ?? "", /bad:1: /);
+  assert.deepEqual((await readSite(await snapshotOf({}), OPTIONS)).keys, []);
+});
+
+test("readSite() knows of milters, also of those of one service, and of the relay host", async () => {
+  const none = await readSite(await snapshotOf({}), OPTIONS);
+  assert.equal(none.milters, false);
+  assert.equal(none.relayhost, "");
+  const master = "smtp inet n - n - - smtpd -o smtpd_milters=inet:localhost:8891\n";
+  const site = await readSite(await snapshotOf({ main: "relayhost = [relay.test]\n", master }), OPTIONS);
+  assert.equal(site.milters, true);
+  assert.equal(site.relayhost, "[relay.test]");
+  assert.equal(site.account, undefined);
+});
