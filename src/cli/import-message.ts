@@ -4,7 +4,7 @@ import type { QueueId } from "../mail/queue-id.ts";
 import { UnixLines } from "../pickup/unix-lines.ts";
 import { RETRY_LANE } from "../qmgr/lane-map.ts";
 import type { BodyWriter, QueueStore } from "../queue/store.ts";
-import type { PostfixMessage } from "./postcat-envelope.ts";
+import type { PostcatMessage } from "./postcat-envelope.ts";
 import { type PostcatOptions, type PostfixFile, readPostfixContent } from "./postfix-queue.ts";
 
 /** As postern_header_block_limit's default. */
@@ -16,7 +16,7 @@ export async function importMessage(
     file,
     message,
     queueId,
-  }: { readonly file: PostfixFile; readonly message: PostfixMessage; readonly queueId: QueueId },
+  }: { readonly file: PostfixFile; readonly message: PostcatMessage; readonly queueId: QueueId },
   store: Pick<QueueStore, "beginBody" | "append">,
   options: PostcatOptions,
 ): Promise<string | undefined> {

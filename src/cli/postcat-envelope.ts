@@ -5,7 +5,7 @@ import type { NotifyCondition } from "../mail/dsn.ts";
 import type { Envelope, Origin, Recipient } from "../mail/envelope.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 
-export interface PostfixMessage {
+export interface PostcatMessage {
   readonly envelope: Omit<Envelope, "queueId">;
   /** Still to be delivered; none if all is done. */
   readonly recipients: readonly Recipient[];
@@ -28,7 +28,7 @@ const NOTIFY_BITS: readonly (readonly [number, NotifyCondition])[] = [
 ];
 
 /** A text: why the message cannot be imported. */
-export function parsePostcat(output: string): PostfixMessage | string {
+export function parsePostcat(output: string): PostcatMessage | string {
   const lines = output.split("\n").filter((line) => line !== "");
   if (!BEGIN.test(lines[0] ?? "")) return "postcat printed no envelope";
   if (!END.test(lines.at(-1) ?? "")) return "the file is incomplete";
@@ -101,7 +101,7 @@ class EnvelopeReader {
     }
   }
 
-  finish(): PostfixMessage | string {
+  finish(): PostcatMessage | string {
     const [sender, arrivalMs] = [this.#sender, this.#arrivalMs];
     if (sender === undefined || arrivalMs === undefined) return "sender or time is missing";
     const [first] = this.#recipients;

@@ -4,7 +4,7 @@ import { spawn } from "node:child_process";
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { text as readText } from "node:stream/consumers";
-import { type PostfixMessage, parsePostcat } from "./postcat-envelope.ts";
+import { type PostcatMessage, parsePostcat } from "./postcat-envelope.ts";
 
 export interface PostfixFile {
   readonly path: string;
@@ -54,7 +54,7 @@ export function filesInMaildrop(directory: string): number {
 }
 
 /** A text: why not. Rejects if postcat cannot be started. */
-export async function readPostfixEnvelope(path: string, options: PostcatOptions): Promise<PostfixMessage | string> {
+export async function readPostfixEnvelope(path: string, options: PostcatOptions): Promise<PostcatMessage | string> {
   const { stdout, ended } = startPostcat(["-e", path], options);
   const [output, end] = await Promise.all([readText(stdout), ended]);
   return end === undefined ? parsePostcat(output) : `postcat: ${end}`;

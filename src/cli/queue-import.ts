@@ -14,7 +14,7 @@ import { openStore } from "../queue/sqlite-store.ts";
 import type { QueueStore } from "../queue/store.ts";
 import { ImportJournal } from "./import-journal.ts";
 import { importMessage } from "./import-message.ts";
-import type { PostfixMessage } from "./postcat-envelope.ts";
+import type { PostcatMessage } from "./postcat-envelope.ts";
 import {
   filesInMaildrop,
   type PostcatOptions,
@@ -122,7 +122,7 @@ async function importFile(
   file: PostfixFile,
   target: Target | undefined,
   options: ImportOptions,
-): Promise<{ readonly fate: Fate; readonly message?: PostfixMessage }> {
+): Promise<{ readonly fate: Fate; readonly message?: PostcatMessage }> {
   const message = await readPostfixEnvelope(file.path, options);
   if (typeof message === "string") return { fate: { kind: "not", why: message } };
   if (message.recipients.length === 0) return { fate: { kind: "done" }, message };
@@ -132,7 +132,7 @@ async function importFile(
 
 async function importInto(
   { store, journal, nextQueueId }: Target,
-  { file, message }: { readonly file: PostfixFile; readonly message: PostfixMessage },
+  { file, message }: { readonly file: PostfixFile; readonly message: PostcatMessage },
   options: ImportOptions,
 ): Promise<Fate> {
   const name = { id: file.id, arrivalMs: message.envelope.arrivalMs };
@@ -155,7 +155,7 @@ async function importInto(
   return why === undefined ? { kind: "imported", queueId } : { kind: "not", why };
 }
 
-function textLine({ id, queue }: PostfixFile, fate: Fate, message: PostfixMessage | undefined): string {
+function textLine({ id, queue }: PostfixFile, fate: Fate, message: PostcatMessage | undefined): string {
   const what = message ? `${queue}, from ${senderOf(message)}, recipients: ${message.recipients.length}` : queue;
   switch (fate.kind) {
     case "imported":
@@ -171,13 +171,13 @@ function textLine({ id, queue }: PostfixFile, fate: Fate, message: PostfixMessag
   }
 }
 
-function jsonLine({ id, queue }: PostfixFile, fate: Fate, message: PostfixMessage | undefined): string {
+function jsonLine({ id, queue }: PostfixFile, fate: Fate, message: PostcatMessage | undefined): string {
   const { kind, ...rest } = fate;
   const sender = message && formatAddress(message.envelope.sender);
   return `${JSON.stringify({ postfix_id: id, queue, fate: kind, ...rest, sender, recipients: message?.recipients.length })}\n`;
 }
 
-function senderOf({ envelope }: PostfixMessage): string {
+function senderOf({ envelope }: PostcatMessage): string {
   return printableUtf8(`<${formatAddress(envelope.sender)}>`);
 }
 
