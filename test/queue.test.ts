@@ -21,7 +21,7 @@ interface Listed {
   readonly recipients: readonly { readonly address: string; readonly delay_reason?: string }[];
 }
 
-describe("the queue", { concurrency: false, timeout: 240_000 }, () => {
+describe("the queue", { concurrency: false, timeout: 90_000 }, () => {
   const taken: string[] = [];
   let server: TestServer;
   let port: number;
