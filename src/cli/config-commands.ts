@@ -1,26 +1,16 @@
 /** cli/config-commands.ts: `postern postconf` and `postern user`, bound to this process's files and terminal. */
-import { readdirSync, readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { resolve } from "node:path";
+import { readFileSync } from "node:fs";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import { ownNetworks } from "../net/interfaces.ts";
+import { sourceOf } from "./main-cf.ts";
 import { promptPassword } from "./password-prompt.ts";
 import { runPostconf } from "./postconf.ts";
 import type { Command, Terminal } from "./terminal.ts";
 import { runUser } from "./user.ts";
-import { VERSION } from "./version.ts";
 
 /** The configuration at hand; the snapshot is undefined if it cannot be read. */
 export function readConfiguration(directory: string) {
-  return loadSnapshot({
-    configDirectory: resolve(directory),
-    generation: 0,
-    hostname: hostname(),
-    mailVersion: VERSION,
-    readFile: async (path) => readFileSync(path),
-    listDirectory: async (path) => readdirSync(path),
-    interfaces: ownNetworks(),
-  });
+  return loadSnapshot({ ...sourceOf({ configDirectory: directory }), interfaces: ownNetworks() });
 }
 
 export const postconf: Command = (args, terminal) =>

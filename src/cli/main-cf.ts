@@ -12,9 +12,9 @@ export function mainCfOf(terminal: Terminal): ReturnType<typeof tentativeParamet
   return tentativeParameters(sourceOf(terminal));
 }
 
-export function sourceOf(terminal: Terminal): LoadOptions {
+export function sourceOf({ configDirectory }: Pick<Terminal, "configDirectory">): LoadOptions {
   return {
-    configDirectory: resolve(terminal.configDirectory),
+    configDirectory: resolve(configDirectory),
     generation: 0,
     hostname: hostname(),
     mailVersion: VERSION,

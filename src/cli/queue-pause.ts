@@ -1,20 +1,17 @@
 /** cli/queue-pause.ts: postern queue pause, resume: destinations that get no mail until an operator says so; without a name,
  *  what is paused. Works while the server is down: the next start knows. */
-import { readdirSync, readFileSync } from "node:fs";
-import { hostname } from "node:os";
-import { resolve } from "node:path";
 import { systemClock } from "../base/clock.ts";
 import { loadSnapshot } from "../config/load.ts";
 import type { LaneAnswer } from "../master/control.ts";
 import { checkLane, type PausedLane, PausedLanes } from "../master/paused-lanes.ts";
 import type { LaneArgs } from "../master/protocol.ts";
 import { folded, pausedText } from "../qmgr/withheld.ts";
+import { sourceOf } from "./main-cf.ts";
 import { withQueue } from "./queue-access.ts";
 import { formatAge } from "./queue-lines.ts";
 import { UsageError } from "./queue-options.ts";
 import { control, directoriesOf } from "./server-commands.ts";
 import { EXIT, type Terminal } from "./terminal.ts";
-import { VERSION } from "./version.ts";
 
 /** `verb`: pause or resume. Throws UsageError, and what the server answered. */
 export async function pauseLanes(
@@ -84,14 +81,7 @@ async function checkKnown(verb: string, lane: string, terminal: Terminal): Promi
   const bad = checkLane(lane);
   if (bad !== undefined) throw new UsageError(`${verb}: ${bad}`);
   if (verb !== "pause") return;
-  const { snapshot } = await loadSnapshot({
-    configDirectory: resolve(terminal.configDirectory),
-    generation: 0,
-    hostname: hostname(),
-    mailVersion: VERSION,
-    readFile: async (path) => readFileSync(path),
-    listDirectory: async (path) => readdirSync(path),
-  });
+  const { snapshot } = await loadSnapshot(sourceOf(terminal));
   const name = lane.split(":", 1)[0];
   const known = snapshot?.services.some((service) => service.type === "unix" && service.name === name);
   if (known === false) throw new UsageError(`pause: master.cf has no transport "${name}"`);

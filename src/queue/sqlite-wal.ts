@@ -12,13 +12,11 @@ export interface WalIndex {
   readonly pages: ReadonlyMap<number, number>;
   /** Pages of the database after the last commit; 0: nothing is committed in here. */
   readonly databasePages: number;
-  /** Frames that follow the last one that is good. After a restart of the log these may be old ones: no sign of damage. */
-  readonly framesBehind: number;
 }
 
 /** `fd`: of the -wal file. */
 export function readWal(fd: number, pageBytes: number): WalIndex {
-  const none: WalIndex = { pages: new Map(), databasePages: 0, framesBehind: 0 };
+  const none: WalIndex = { pages: new Map(), databasePages: 0 };
   const header = Buffer.alloc(HEADER_BYTES);
   if (readSync(fd, header, 0, HEADER_BYTES, 0) < HEADER_BYTES) return none;
   const magic = header.readUInt32BE(0);
@@ -42,9 +40,9 @@ function readFrames(fd: number, { pageBytes, salt, sum }: Log): WalIndex {
   const frames = Math.floor((fstatSync(fd).size - HEADER_BYTES) / frameBytes);
   const frame = Buffer.alloc(frameBytes);
   let databasePages = 0;
-  let good = 0;
-  for (; good < frames; good++) {
-    const at = HEADER_BYTES + good * frameBytes;
+  // Behind the last good frame there may be old ones, from before a restart of the log: no sign of damage.
+  for (let number = 0; number < frames; number++) {
+    const at = HEADER_BYTES + number * frameBytes;
     if (readSync(fd, frame, 0, frameBytes, at) < frameBytes || !salt.equals(frame.subarray(8, 16))) break;
     sum.add(frame.subarray(0, 8));
     sum.add(frame.subarray(FRAME_HEADER_BYTES));
@@ -55,7 +53,7 @@ function readFrames(fd: number, { pageBytes, salt, sum }: Log): WalIndex {
     for (const [page, where] of open) committed.set(page, where);
     open.clear();
   }
-  return { pages: committed, databasePages, framesBehind: frames - good };
+  return { pages: committed, databasePages };
 }
 
 /** Cumulative over the whole log, so one damaged frame invalidates all behind it. */
