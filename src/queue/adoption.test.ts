@@ -4,24 +4,19 @@ import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { listShards } from "./directory.ts";
-import type { QueueStore } from "./store.ts";
 import {
   bodyFor,
   bytesOf,
   HEADER,
   LANE,
   messageFor,
+  queueOf,
   storedBody,
   storeIn,
   temporaryDirectory,
 } from "./testdata/fixture.ts";
 
 const NOW = 2000;
-
-async function queueOf(store: QueueStore): Promise<Record<string, string>> {
-  const listed = await store.list({ limit: 100 });
-  return Object.fromEntries(listed.map((entry) => [entry.queueId, entry.queue]));
-}
 
 test("adopt() drains another shard, bounces included, and removes it", async (t) => {
   const directory = temporaryDirectory(t);

@@ -6,13 +6,14 @@ import { test } from "node:test";
 import { asAddress } from "../mail/address.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { listShards } from "./directory.ts";
-import type { ForwardedCopy, QueueStore } from "./store.ts";
+import type { ForwardedCopy } from "./store.ts";
 import {
   bodyFor,
   bytesOf,
   HEADER,
   LANE,
   messageFor,
+  queueOf,
   storedBody,
   storeIn,
   temporaryDirectory,
@@ -31,11 +32,6 @@ function copyFor(queueId: QueueId, addresses = ["x@far.test", "y@far.test"]): Fo
 
 function contentFiles(directory: string, shard = "shard-00"): readonly string[] {
   return readdirSync(join(directory, shard, "content")).sort();
-}
-
-async function queueOf(store: QueueStore): Promise<Record<string, string>> {
-  const listed = await store.list({ limit: 100 });
-  return Object.fromEntries(listed.map((entry) => [entry.queueId, entry.queue]));
 }
 
 const BODIES = [

@@ -17,15 +17,11 @@ import {
   messageFor,
   type OpenedStore,
   openedStore,
+  queueOf,
   storedBody,
   storeIn,
   temporaryDirectory,
 } from "./testdata/fixture.ts";
-
-async function queueOf(store: QueueStore): Promise<Record<string, string>> {
-  const listed = await store.list({ limit: 100 });
-  return Object.fromEntries(listed.map((entry) => [entry.queueId, entry.queue]));
-}
 
 const NOW = 2000;
 

@@ -74,6 +74,12 @@ export function messageFor(queueId: QueueId, shape: MessageShape = {}): NewMessa
   };
 }
 
+/** Queue id → the queue it is in. */
+export async function queueOf(store: QueueStore): Promise<Record<string, string>> {
+  const listed = await store.list({ limit: 100 });
+  return Object.fromEntries(listed.map((entry) => [entry.queueId, entry.queue]));
+}
+
 export interface OpenedStore {
   readonly store: QueueStore;
   readonly ids: QueueIdAllocator;
