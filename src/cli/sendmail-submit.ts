@@ -137,12 +137,12 @@ async function* withHeader(message: AsyncIterable<Buffer>): AsyncGenerator<Buffe
   for await (const bytes of message) {
     if (beginning === undefined) yield bytes;
     else {
-      beginning = withoutMailboxLines(Buffer.concat([beginning, bytes]));
+      beginning = Buffer.concat([beginning, bytes]);
       if (endOfHeader(beginning) === undefined && beginning.length < MAX_HEADER_BYTES) continue;
-      yield beginning;
+      yield withoutMailboxLines(beginning); // not before: the first line may have come in pieces
       beginning = undefined;
     }
   }
-  if (beginning !== undefined) yield beginning;
+  if (beginning !== undefined) yield withoutMailboxLines(beginning);
   return undefined;
 }
