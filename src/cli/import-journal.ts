@@ -1,7 +1,7 @@
 /** cli/import-journal.ts: what was imported from Postfix, so that nothing is imported twice: a file of lines in the queue
  *  directory. A message is written there before it is committed, with the id that it will have, and again
  *  behind it. */
-import { closeSync, fsyncSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { QueueId } from "../mail/queue-id.ts";
 
@@ -23,7 +23,10 @@ export class ImportJournal {
   constructor(directory: string) {
     const path = join(directory, "imported");
     this.#fd = openSync(path, "a+", 0o600);
-    for (const line of readFileSync(path, "latin1").split("\n")) {
+    const lines = readFileSync(path, "latin1").split("\n");
+    // A full disk or a power failure may have cut off the last one: neither it nor the next may pass for a whole line.
+    if (lines.pop() !== "") writeFileSync(this.#fd, " cut off\n");
+    for (const line of lines) {
       const [, state, id = "", arrival = "", queueId = ""] = LINE.exec(line) ?? [];
       const key = `${id} ${arrival}`;
       if (state === "begin") this.#begun.set(key, queueId as QueueId);
@@ -64,7 +67,7 @@ export class ImportJournal {
   }
 
   #write(state: "begin" | "none" | "done", message: ImportedMessage): void {
-    writeSync(this.#fd, `${state} ${keyOf(message)} ${message.queueId}\n`);
+    writeFileSync(this.#fd, `${state} ${keyOf(message)} ${message.queueId}\n`);
   }
 }
 

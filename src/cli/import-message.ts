@@ -22,8 +22,9 @@ export async function importMessage(
 ): Promise<string | undefined> {
   const content = new SplitContent(store.beginBody(queueId));
   const { stdout, ended } = readPostfixContent(file.path, options);
-  for await (const chunk of stdout as AsyncIterable<Buffer>) await content.write(chunk);
-  const failed = (await ended) ?? (await content.finish());
+  // Together: a postcat that cannot be started must not reject while nobody waits for its end.
+  const [end] = await Promise.all([ended, content.writeAll(stdout)]);
+  const failed = end ?? (await content.finish());
   if (failed !== undefined) {
     await content.body.abort();
     return failed;
@@ -50,8 +51,8 @@ class SplitContent {
     this.body = body;
   }
 
-  async write(chunk: Buffer): Promise<void> {
-    await this.#take(this.#lines.push(chunk));
+  async writeAll(chunks: AsyncIterable<Buffer>): Promise<void> {
+    for await (const chunk of chunks) await this.#take(this.#lines.push(chunk));
   }
 
   /** What is wrong with it. */
