@@ -55,6 +55,8 @@ export interface RcptOutcome {
   /** For "sent", what a success report says: "relayed" to a hop that knows no DSN, "expanded" into other recipients;
    *  undefined: "delivered". "passedOn": the hop knows DSN, so success is its to report. */
   readonly dsnAction?: "relayed" | "expanded" | "passedOn" | undefined;
+  /** Of "sent": its sender is told that it was relayed, unless he wants no reports at all (RFC 2852 §4.1.4). */
+  readonly reportRelay?: boolean | undefined;
   /** Where an alias led: the address that log lines and reports name; undefined: the recipient's own. */
   readonly address?: Address | undefined;
   /** The transport that delivered, if the agent handed the recipient on to it; names the program in the log. */

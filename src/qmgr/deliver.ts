@@ -5,6 +5,7 @@ import type { DeliveryAgent, RcptOutcome } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { QueuedRecipient } from "../queue/store.ts";
 import type { DeadReason, Job } from "./active.ts";
+import { isOverdue, overdueOutcome } from "./deliver-by.ts";
 
 /** A recipient with what became of it. */
 export interface Try {
@@ -27,6 +28,7 @@ export interface AttemptOptions {
   readonly transport: string;
   readonly nexthop: string;
   readonly signal: AbortSignal;
+  readonly nowMs: number;
   readonly log: Log;
 }
 
@@ -34,6 +36,9 @@ export interface AttemptOptions {
 export async function attempt(job: Job, options: AttemptOptions): Promise<readonly Try[]> {
   const { agent, transport, nexthop, signal, log } = options;
   const { envelope, content } = job.active.message;
+  if (isOverdue(envelope, options.nowMs)) {
+    return job.recipients.map((recipient) => ({ recipient, outcome: overdueOutcome(recipient.id) }));
+  }
   if (!agent) return deferAll(job, { dsn: "4.3.0", text: "mail transport unavailable" });
   try {
     const { activeMs } = job.active;

@@ -5,7 +5,7 @@
 import type { Envelope } from "../mail/envelope.ts";
 import type { DeadReason, Job } from "./active.ts";
 import { ExpressQueue } from "./express.ts";
-import { Fifo } from "./fifo.ts";
+import { JobQueue } from "./job-queue.ts";
 import type { TransportLimits } from "./limits.ts";
 import type { Slots } from "./slots.ts";
 
@@ -37,12 +37,13 @@ export class Lane {
   readonly nexthop: string;
   /** What the lane may have in flight beside its window: only leased ones are ever missing. */
   readonly slots: Slots;
-  readonly #jobs = new Fifo<Job>();
+  readonly #jobs = new JobQueue();
   /** New small deliveries, while others wait. */
   readonly #express = new ExpressQueue();
   #expressRecipients = 0;
   /** Whose turn it is. */
   #expressNext = true;
+  #urgentTurns = 0;
   /** The store may hold further due recipients of this lane. Only set while something is queued or in flight, whose end
    *  makes the scheduler look; else new mail would queue up behind a backlog that nobody reads. */
   more = false;
@@ -111,10 +112,11 @@ export class Lane {
   }
 
   /** Whether a new delivery of so many recipients may pass those that wait: it is one connection's work, and its sender
-   *  has not many in front of him. */
+   *  has not many in front of him. A priority has a place of its own in the order. */
   hasExpressFor(envelope: Envelope, recipients: number): boolean {
     const waits = this.more || this.#jobs.length > 0;
-    return waits && recipients <= this.transport.limits.recipients && this.#express.hasRoomFor(envelope);
+    const plain = envelope.priority === undefined || envelope.priority === 0;
+    return plain && waits && recipients <= this.transport.limits.recipients && this.#express.hasRoomFor(envelope);
   }
 
   pushExpress(job: Job): void {
@@ -123,9 +125,11 @@ export class Lane {
     this.#expressRecipients += job.recipients.length;
   }
 
-  /** The next delivery, now in flight; only when `ready`. The two queues take turns, so neither starves. */
+  /** The next delivery, now in flight; only when `ready`. The two queues take turns, so neither starves; what is urgent
+   *  leaves every tenth turn to others. */
   start(): Job | undefined {
-    const express = this.#express.length > 0 && (this.#expressNext || this.#jobs.length === 0);
+    const urgent = this.#jobs.urgent && ++this.#urgentTurns % 10 !== 0;
+    const express = !urgent && this.#express.length > 0 && (this.#expressNext || this.#jobs.length === 0);
     const job = express ? this.#express.take() : this.#jobs.take();
     if (!job) return undefined;
     this.#expressNext = !express;

@@ -11,6 +11,7 @@ import type { ComposedMessage, RcptOutcome } from "../mail/delivery.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { ClaimedMessage, NewMessage, QueuedRecipient, QueueStore } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
+import { isLate, timedOut } from "./deliver-by.ts";
 
 export interface ReporterOptions {
   readonly store: Pick<QueueStore, "delayed">;
@@ -77,7 +78,9 @@ export class Reporter {
     const known = new Set(delayed.map(({ recipient }) => recipient.id));
     const waiting = await this.#options.store.delayed(message.envelope.queueId, MAX_DELAYED);
     const others = waiting.filter(({ id }) => !known.has(id));
-    const recipients = [...delayed, ...others.map((recipient) => ({ recipient, outcome: remembered(recipient) }))];
+    const all = [...delayed, ...others.map((recipient) => ({ recipient, outcome: remembered(recipient) }))];
+    const late = isLate(message.envelope, this.#options.clock.now());
+    const recipients = late ? all.map((one) => ({ ...one, outcome: timedOut(one.outcome, "deferred") })) : all;
     const warned = recipients.map(({ recipient }) => recipient.id);
     for (const id of warned) claims.told.add(id);
     try {

@@ -13,14 +13,20 @@ const times = retryTimesOf(
   }),
 );
 
-for (const { ageMs, random, want, why } of [
+const tries: readonly { ageMs: number; random: number; priority?: number; want: number; why: string }[] = [
   { ageMs: 0, random: 0.5, want: 100_000, why: "minimal_backoff_time (OUT-06, LIM-24)" },
   { ageMs: 400_000, random: 0.5, want: 400_000, why: "as long as the message is old" },
   { ageMs: 9_000_000, random: 0.5, want: 1_000_000, why: "maximal_backoff_time (OUT-06, LIM-24)" },
   { ageMs: 400_000, random: 0, want: 360_000, why: "10 % less at random" },
+  { ageMs: 400_000, random: 0.5, priority: 9, want: 100_000, why: "PRI-05 the most urgent" },
+  { ageMs: 400_000, random: 0.5, priority: 3, want: 300_000, why: "PRI-05 urgent" },
+  { ageMs: 400_000, random: 0.5, priority: -9, want: 800_000, why: "PRI-05 the least urgent" },
   { ageMs: 400_000, random: 1, want: 440_000, why: "10 % more at random" },
-]) {
-  test(`nextTryMs() ${why}`, () => assert.equal(nextTryMs(times, { ageMs, nowMs: 5000 }, random), 5000 + want));
+];
+for (const { ageMs, random, priority, want, why } of tries) {
+  test(`nextTryMs() ${why}`, () => {
+    assert.equal(nextTryMs(times, { ageMs, nowMs: 5000, priority }, random), 5000 + want);
+  });
 }
 
 for (const { sender, ageMs, want, why } of [

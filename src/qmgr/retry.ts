@@ -27,10 +27,19 @@ export function longestDelayMs(times: RetryTimes): number {
   return times.maximalMs * (1 + JITTER);
 }
 
-/** Epoch milliseconds of the next try: after as long as the message is old, within the backoff limits, ±10 %.
- *  `random` is in [0, 1). */
-export function nextTryMs(times: RetryTimes, at: { ageMs: number; nowMs: number }, random: number): number {
-  const delayMs = Math.max(times.minimalMs, Math.min(at.ageMs, times.maximalMs));
+/** What a priority (RFC 6710) makes of the time between two tries: a quarter of it at 9, twice as much at -9. */
+function urgency(priority = 0): number {
+  return priority > 0 ? 1 - priority / 12 : 1 - priority / 9;
+}
+
+/** Epoch milliseconds of the next try: after as long as the message is old, within the backoff limits, sooner or later as
+ *  its priority says, ±10 %. `random` is in [0, 1). */
+export function nextTryMs(
+  times: RetryTimes,
+  at: { readonly ageMs: number; readonly nowMs: number; readonly priority?: number | undefined },
+  random: number,
+): number {
+  const delayMs = Math.max(times.minimalMs, Math.min(at.ageMs, times.maximalMs)) * urgency(at.priority);
   return Math.round(at.nowMs + delayMs * (1 - JITTER + 2 * JITTER * random));
 }
 

@@ -241,7 +241,7 @@ export class Scheduler implements QueueManager {
     const refused: QueuedRecipient[] = [];
     for (const [lane, recipients] of groups) {
       if (lane.hasExpressFor(message.envelope, recipients.length)) express.add(lane);
-      else if (this.#noRoom(lane)) {
+      else if (this.#noRoom(lane, message.envelope.priority)) {
         lane.more = true;
         groups.delete(lane);
         for (const recipient of recipients) refused.push(recipient);
@@ -250,9 +250,11 @@ export class Scheduler implements QueueManager {
     if (refused.length > 0) this.#giveBack(message, refused);
   }
 
-  /** Older mail of the lane waits in the store, or the lane has its share: new mail must queue up behind. */
-  #noRoom(lane: Lane): boolean {
+  /** Older mail of the lane waits in the store, or the lane has its share: new mail must queue up behind, unless it is more
+   *  urgent than what waits there. */
+  #noRoom(lane: Lane, priority = 0): boolean {
     if (lane.dead || this.#withheld.reasonFor(lane)) return false; // deferred at once, needs no room
+    if (priority > 0) return lane.regularRecipients >= this.#laneCap * (LANE_SHARE - 1);
     return lane.more || lane.queuedRecipients >= this.#laneCap;
   }
 
@@ -317,6 +319,7 @@ export class Scheduler implements QueueManager {
       transport: name,
       nexthop: lane.nexthop,
       signal: this.#abort.signal,
+      nowMs: this.#options.clock.now(),
       log,
     });
     store.clearInFlight?.(queueId);

@@ -12,6 +12,7 @@ import { sentMs } from "../mail/future-release.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import type { ClaimedMessage, DeferredRecipient, QueuedRecipient, QueueStore, Settlement } from "../queue/store.ts";
 import type { ActiveMessage, Failure } from "./active.ts";
+import { dueInTime, isLate, isOverdue, timedOut } from "./deliver-by.ts";
 import { forwardedCopies } from "./forwarding.ts";
 import { Reporter, type ReporterOptions, type Reports } from "./reports.ts";
 import { isExpired, nextTryMs, type RetryTimes } from "./retry.ts";
@@ -164,6 +165,10 @@ export class Settler {
       }
       return false;
     }
+    if (isOverdue(envelope, this.#options.clock.now()) && !this.#options.settings().softBounce) {
+      active.failed.push({ recipient, outcome: timedOut(outcome, "bounced") });
+      return true;
+    }
     if (isExpired(this.#options.settings().times, envelope, this.#options.ageMs(sentMs(envelope)))) {
       active.failed.push({ recipient, outcome: { ...outcome, kind: "bounced" } });
       return true;
@@ -175,18 +180,23 @@ export class Settler {
 
   /** A hop that knows DSN reports by itself, but nothing of delays that were here. */
   #successIsTold(recipient: QueuedRecipient, outcome: RcptOutcome): boolean {
+    if (outcome.reportRelay && !recipient.dsn?.notify?.includes("NEVER")) return true;
     if (outcome.dsnAction !== "passedOn" && isWanted(recipient.dsn, "SUCCESS")) return true;
     return recipient.warned && this.#options.settings().confirmDelayCleared && isWanted(recipient.dsn, "DELAY");
   }
 
   #delayIsTold(envelope: Envelope, { warned }: QueuedRecipient): boolean {
     const { delayWarningMs } = this.#options.settings();
+    // Who said by when wants to hear of that time, and not of another.
+    if (envelope.deliverBy?.mode === "N") return !warned && isLate(envelope, this.#options.clock.now());
     return !warned && delayWarningMs > 0 && this.#options.ageMs(sentMs(envelope)) >= delayWarningMs;
   }
 
   #deferral(envelope: Envelope, outcome: RcptOutcome, random: number): DeferredRecipient {
     const { settings, clock, ageMs } = this.#options;
-    const dueMs = nextTryMs(settings().times, { ageMs: ageMs(sentMs(envelope)), nowMs: clock.now() }, random);
+    const nowMs = clock.now();
+    const at = { ageMs: ageMs(sentMs(envelope)), nowMs, priority: envelope.priority };
+    const dueMs = dueInTime(envelope, nextTryMs(settings().times, at, random), nowMs);
     const { recipientId: id, text: reason, dsn, remoteMta, diagnostic } = outcome;
     const lastTry = { dsn, remoteMta, diagnostic: diagnostic?.slice(0, MAX_REASON) };
     return { id, dueMs, reason: reason.slice(0, MAX_REASON), lastTry };

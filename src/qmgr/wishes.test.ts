@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { DeliveryRequest } from "../mail/delivery.ts";
+import type { NewMessage } from "../queue/store.ts";
+import { settled } from "./testdata/manual-clock.ts";
 import { outcome, World } from "./testdata/world.ts";
 
 const sent = async (r: DeliveryRequest) => outcome(r, "sent", "2.0.0", "250 2.0.0 Ok");
@@ -42,4 +44,158 @@ test("FR-07: scheduler counts backoff and lifetime of a held message from its re
   await world.clock.advance(3_000_000);
   assert.ok(world.lines.some((line) => line.includes("status=expired")));
   assert.equal(world.store.messages.size, 0);
+});
+
+const untilOf = (world: World, seconds: number) => world.clock.now() + seconds * 1000;
+const bodyOf = (message: NewMessage | undefined) =>
+  message?.body.kind === "inline" ? Buffer.from(message.body.bytes).toString() : "";
+const reportsOf = (world: World) => world.store.settlements.flatMap(({ append }) => append).map(bodyOf);
+
+test("BY-03: mode R: when its time has passed the message is returned with 5.4.7, and not tried again", async () => {
+  const tries: number[] = [];
+  const world = new World({
+    deliver: (r) => {
+      if (r.envelope.sender === "") return sent(r);
+      tries.push(world.clock.now());
+      return later(r);
+    },
+  });
+  const deliverBy = { untilMs: untilOf(world, 400), mode: "R", trace: false } as const;
+  await world.send(["a@x.test"], { wishes: { deliverBy } });
+  await world.clock.advance(399_000);
+  assert.deepEqual([tries.length, world.store.messages.size], [2, 1]);
+  await world.clock.advance(2_000);
+  assert.equal(tries.length, 2);
+  assert.ok(world.lines.some((line) => line.includes("dsn=5.4.7, status=bounced (delivery time expired)")));
+  assert.match(reportsOf(world)[0] ?? "", /Deliver-By-Date: [\s\S]*Action: failed\r\nStatus: 5\.4\.7\r\n/);
+  await world.clock.advance(1000);
+  assert.equal(world.store.messages.size, 0);
+});
+
+test("BY-03: mode R: a try that ends after the time returns the message with the last reason", async () => {
+  const world = new World({
+    deliver: async (r) => {
+      if (r.envelope.sender === "") return sent(r);
+      world.clock.jump(0);
+      await world.clock.sleep(10_000);
+      return later(r);
+    },
+  });
+  await world.send(["a@x.test"], { wishes: { deliverBy: { untilMs: untilOf(world, 5), mode: "R", trace: false } } });
+  await world.clock.advance(11_000);
+  assert.match(reportsOf(world)[0] ?? "", /delivery time expired: host said: 450 later[\s\S]*Status: 5\.4\.7\r\n/);
+});
+
+test("BY-03: mode R: mail for a dead destination is returned in time", async () => {
+  const down = async (r: DeliveryRequest) => {
+    return r.envelope.sender === ""
+      ? sent(r)
+      : outcome(r, "deferred", "4.4.1", "connect to mx.test: Connection refused");
+  };
+  const world = new World({ deliver: down, settings: { transport_retry_time: "1h" } });
+  const deliverBy = { untilMs: untilOf(world, 100), mode: "R", trace: false } as const;
+  for (let i = 0; i < 9; i++) await world.send([`u${i}@x.test`], { wishes: { deliverBy } });
+  await world.clock.advance(4_000_000);
+  assert.equal(world.store.messages.size, 0);
+  assert.deepEqual(world.store.mistakes, []);
+});
+
+test("BY-03: mode N: when its time has passed its sender is told once, with 4.4.7, and it is tried further", async () => {
+  let up = false;
+  const world = new World({
+    deliver: (r) => (up || r.envelope.sender === "" ? sent(r) : later(r)),
+    settings: { delay_warning_time: "1s" },
+  });
+  const deliverBy = { untilMs: untilOf(world, 400), mode: "N", trace: false } as const;
+  await world.send(["a@x.test"], { wishes: { deliverBy } });
+  await world.clock.advance(399_000);
+  assert.deepEqual(reportsOf(world), [], "delay_warning_time is not what was asked for");
+  await world.clock.advance(2_000);
+  assert.match(reportsOf(world)[0] ?? "", /Action: delayed\r\nStatus: 4\.4\.7\r\n/);
+  await world.clock.advance(4_000_000);
+  assert.equal(reportsOf(world).length, 1);
+  up = true;
+  await world.clock.advance(4_000_000);
+  assert.equal(world.store.messages.size, 0);
+});
+
+test("BY-03: mode N: late from the beginning is told at the first failure; without DELAY in NOTIFY nobody is told", async () => {
+  for (const [notify, told] of [
+    [undefined, 1],
+    [["NEVER"], 0],
+  ] as const) {
+    const world = new World({ deliver: (r) => (r.envelope.sender === "" ? sent(r) : later(r)) });
+    const deliverBy = { untilMs: untilOf(world, -30), mode: "N", trace: false } as const;
+    await world.send(["a@x.test"], { wishes: { deliverBy }, ...(notify && { dsn: { notify } }) });
+    await world.clock.advance(1000);
+    assert.equal(reportsOf(world).length, told);
+  }
+});
+
+const relays = [
+  { notify: undefined, want: 1, why: "BY-05: traced" },
+  { notify: ["FAILURE", "DELAY"], want: 1, why: "BY-04: also who wants no report of success" },
+  { notify: ["NEVER"], want: 0, why: "BY-04: but not who wants none at all" },
+] as const;
+for (const { notify, want, why } of relays) {
+  test(`a relay that must be told is reported: ${why}`, async () => {
+    const deliver = async (r: DeliveryRequest) =>
+      (await sent(r)).map((one) => ({ ...one, dsnAction: "passedOn" as const, reportRelay: r.envelope.sender !== "" }));
+    const world = new World({ deliver });
+    await world.send(["a@x.test"], notify ? { dsn: { notify } } : {});
+    await world.clock.advance(1000);
+    assert.equal(reportsOf(world).length, want);
+    if (want > 0) assert.match(reportsOf(world)[0] ?? "", /Action: relayed\r\nStatus: 2\.0\.0\r\n/);
+  });
+}
+
+async function orderOf(priorities: readonly (number | undefined)[], settings: Record<string, string> = {}) {
+  const order: string[] = [];
+  const waiting: (() => void)[] = [];
+  const world = new World({
+    deliver: async (r) => {
+      order.push(String(r.envelope.priority ?? "-"));
+      await new Promise<void>((resolve) => waiting.push(resolve));
+      return sent(r);
+    },
+    settings: { smtp_destination_concurrency_limit: "1", smtp_initial_destination_concurrency: "1", ...settings },
+  });
+  for (const priority of priorities)
+    await world.send(["a@x.test"], priority === undefined ? {} : { wishes: { priority } });
+  for (let done = 0; done < priorities.length; done++) {
+    await settled();
+    waiting[done]?.();
+  }
+  await settled();
+  return order.slice(1).join(" ");
+}
+
+test("PRI-05: what waits in a lane goes in the order of its priority", async () => {
+  assert.equal(await orderOf([0, -9, 3, 0, 9, 3, -1]), "9 3 3 0 -1 -9");
+});
+
+test("PRI-05: the least urgent has a turn too", async () => {
+  const order = (await orderOf([0, -9, ...Array.from({ length: 30 }, () => 5)])).split(" ");
+  assert.ok(order.indexOf("-9") < 15, order.join(" "));
+});
+
+test("PRI-05: urgent mail passes a backlog that waits in the queue", async () => {
+  const order: string[] = [];
+  const world = new World({
+    deliver: async (r) => {
+      order.push(String(r.envelope.priority ?? "-"));
+      await world.clock.sleep(1000);
+      return sent(r);
+    },
+    settings: {
+      ...{ smtp_destination_concurrency_limit: "1", smtp_initial_destination_concurrency: "1" },
+      ...{ qmgr_message_active_limit: "40" },
+    },
+  });
+  for (let i = 0; i < 60; i++) await world.send([`u${i}@x.test`]);
+  await world.send(["urgent@x.test"], { wishes: { priority: 5 } });
+  await world.clock.advance(5000);
+  assert.ok(order.slice(0, 4).includes("5"), order.join(" "));
+  await world.clock.advance(100_000);
+  assert.deepEqual([world.store.messages.size, world.store.mistakes], [0, []]);
 });

@@ -234,6 +234,7 @@ export class SmtpAgent implements DeliveryAgent {
       settings,
       checked,
       now: () => clock.monotonic(),
+      wallMs: clock.now(),
     });
     signal.removeEventListener("abort", abort);
     if (result.stale) return "stale";

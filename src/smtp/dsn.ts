@@ -16,10 +16,16 @@ export function mailParameters(features: Features, { dsn }: Envelope): string {
 }
 
 /** ` ORCPT=… NOTIFY=…` of RCPT. As Postfix, ORCPT is always given: the address as it came, if nothing else. */
-export function rcptParameters(features: Features, { original, dsn }: DeliveryRecipient): string {
+export function rcptParameters(
+  features: Features,
+  { original, dsn }: DeliveryRecipient,
+  { notifyDelay }: { readonly notifyDelay: boolean } = { notifyDelay: false },
+): string {
   if (!features.has("DSN")) return "";
   const orcpt = encodeOrcpt(dsn?.orcpt ?? implicitOrcpt(formatAddress(original)));
-  const notify = dsn?.notify === undefined ? "" : ` NOTIFY=${dsn.notify.join(",")}`;
+  // Without NOTIFY a server may keep delays to itself.
+  const wanted = dsn?.notify ?? (notifyDelay ? ["FAILURE", "DELAY"] : undefined);
+  const notify = wanted === undefined ? "" : ` NOTIFY=${wanted.join(",")}`;
   return `${orcpt === undefined ? "" : ` ORCPT=${orcpt}`}${notify}`;
 }
 

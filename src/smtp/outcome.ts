@@ -14,6 +14,7 @@ export interface Verdict {
   readonly diagnostic?: string | undefined;
   /** Of "sent": who reports it. */
   readonly dsnAction?: RcptOutcome["dsnAction"];
+  readonly reportRelay?: RcptOutcome["reportRelay"];
 }
 
 /** A decision of our own; the class of `dsn` says if it is final. */

@@ -11,6 +11,7 @@ import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import { sevenBitContent } from "./seven-bit.ts";
+import { type Wishes, wishesFor } from "./wishes.ts";
 import { xforwardCommands } from "./xforward.ts";
 
 export interface TransactionResult {
@@ -29,6 +30,8 @@ export interface TransmitOptions {
   readonly settings: Settings;
   /** Milliseconds that only grow. */
   readonly now: () => number;
+  /** Epoch milliseconds, of this moment. */
+  readonly wallMs: number;
   /** What is sent instead of the request's content; read once. Its stream may throw ContentCheckError. */
   readonly checked?: MessageContent | undefined;
 }
@@ -54,6 +57,7 @@ class Transaction {
   readonly #verdicts = new Map<number, Verdict>();
   readonly #content: MessageContent;
   readonly #pipelined: boolean;
+  readonly #wishes: Wishes;
   #closing = false;
   /** The peer has said something about this message. */
   #answered = false;
@@ -66,6 +70,9 @@ class Transaction {
     this.#recipients = options.recipients;
     this.#content = options.checked ?? request.content;
     this.#pipelined = session.features.has("PIPELINING");
+    const { features, host } = session;
+    const { protocol } = options.settings;
+    this.#wishes = wishesFor(request.envelope, { features, host, protocol, nowMs: options.wallMs });
   }
 
   async run(): Promise<TransactionResult> {
@@ -103,6 +110,7 @@ class Transaction {
     }
     const addresses = [envelope.sender, ...this.#recipients.map(({ address }) => address)];
     if (addresses.some(hasControls)) return ownVerdict("5.1.3", "bad address syntax");
+    if (this.#wishes.unfit) return this.#wishes.unfit;
     if (features.has("SMTPUTF8")) return undefined;
     const needed = addresses.some(isUtf8) || (envelope.smtputf8 && (await hasUtf8Header(content)));
     return needed ? ownVerdict("5.6.7", `SMTPUTF8 is required, but was not offered by host ${host}`) : undefined;
@@ -220,7 +228,10 @@ class Transaction {
       this.#verdicts.set(
         recipient.id,
         taken
-          ? sentVerdict(reply, successAction(session.features, protocol))
+          ? {
+              ...sentVerdict(reply, successAction(session.features, protocol)),
+              ...(this.#wishes.reportRelay && { reportRelay: true }),
+            }
           : this.#refused(reply, "end of DATA command"),
       );
       if (i === last) session.needsReset = false;
@@ -250,11 +261,11 @@ class Transaction {
     const size = features.has("SIZE") ? ` SIZE=${content.sizeBytes}` : "";
     const body = features.has("8BITMIME") ? ` BODY=${envelope.body}` : "";
     const utf8 = features.has("SMTPUTF8") && envelope.smtputf8 ? " SMTPUTF8" : "";
-    return `MAIL FROM:<${this.#path(envelope.sender)}>${size}${body}${utf8}${mailParameters(features, envelope)}`;
+    return `MAIL FROM:<${this.#path(envelope.sender)}>${size}${body}${utf8}${mailParameters(features, envelope)}${this.#wishes.parameters}`;
   }
 
   #rcptCommand(recipient: DeliveryRecipient): string {
-    const parameters = rcptParameters(this.#session.features, recipient);
+    const parameters = rcptParameters(this.#session.features, recipient, this.#wishes);
     return `RCPT TO:<${this.#path(recipient.address)}>${parameters}`;
   }
 

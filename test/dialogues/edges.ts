@@ -201,8 +201,6 @@ function grantsOf(settings: Readonly<Record<string, string>>, params: Parameters
   };
 }
 
-const OFFERED = { postern_deliver_by_enable: "yes", postern_priority_enable: "yes" };
-
 /** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
 export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
   const log: string[] = [];
@@ -217,7 +215,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
       tag: "smtpd",
       id,
     });
-  const params = parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...OFFERED, ...settings });
+  const params = parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...settings });
   const options: SmtpdOptions = {
     params,
     serviceName: "submission",

@@ -27,7 +27,7 @@ export const SUBMISSION_PARAMETERS = {
     OWN,
   ),
   postern_deliver_by_enable: bool(
-    "no",
+    "yes",
     "Let clients say by when a message must be delivered (DELIVERBY, RFC 2852). Not offered where content_filter is set: " +
       "the time would be lost behind it.",
     OWN,
@@ -39,7 +39,7 @@ export const SUBMISSION_PARAMETERS = {
     "The shortest time that a client may give with BY=…;R. 0: any.",
     OWN,
   ),
-  postern_priority_enable: bool("no", "Let clients give their messages a priority (MT-PRIORITY, RFC 6710).", OWN),
+  postern_priority_enable: bool("yes", "Let clients give their messages a priority (MT-PRIORITY, RFC 6710).", OWN),
   postern_priority_profile: text("", "The profile that is announced with MT-PRIORITY: MIXER, STANAG4406, NSEP …", OWN),
   postern_priority_login_maps: list(
     "",

@@ -7,6 +7,7 @@ import type { Dns, DnsAnswer, MxRecord } from "../../dns/resolver.ts";
 import { Log, type LogRecord } from "../../log/log.ts";
 import { asAddress } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
+import type { Envelope } from "../../mail/envelope.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
 import { type LookupTable, TableError, type TableOpener } from "../../tables/table.ts";
 import { createSmtpAgent, type SmtpAgentOptions } from "../create.ts";
@@ -50,6 +51,7 @@ export interface RequestWords {
   /** How long the message was in the queue. */
   readonly queuedMs: number;
   readonly signal: AbortSignal;
+  readonly wishes: Pick<Envelope, "deliverBy" | "priority">;
 }
 
 export function createWorld(options: {
@@ -113,6 +115,7 @@ function requestOf(words: Partial<RequestWords> & { nexthop: string }): Delivery
       sender: asAddress(words.sender ?? "sender@example.org"),
       arrivalMs: 0,
       smtputf8: words.smtputf8 ?? false,
+      ...words.wishes,
       body: "8BITMIME",
       origin: { clientName: "c", clientAddress: "192.0.2.1", helo: "c", protocol: "ESMTP", service: "submission" },
     },
