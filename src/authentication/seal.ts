@@ -60,8 +60,13 @@ async function sealFields(
   return { kind: "signed", fields: headers.map((text) => text.trim()) };
 }
 
+/** A seal speaks for this site, whoever is the author. */
+interface Sealing extends Pick<Signing, "update"> {
+  sign(fields: readonly Field[]): Promise<Signed>;
+}
+
 /** `sealed`: undefined where nothing could be verified. */
-export function beginSeal(sealed: () => Promise<Sealed | undefined>, options: SealOptions): Signing {
+export function beginSeal(sealed: () => Promise<Sealed | undefined>, options: SealOptions): Sealing {
   const hash = new BodyHash("relaxed");
   return {
     update: (chunk) => hash.update(chunk),

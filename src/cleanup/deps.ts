@@ -6,6 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
 import type { AddressMappings } from "../rewrite/mappings.ts";
+import type { Authors } from "./authors.ts";
 import type { RouteLane } from "./cleanup.ts";
 import type { ContentChecks } from "./content-checks.ts";
 
@@ -24,6 +25,8 @@ export interface CleanupDeps {
   };
   /** undefined: none, and content streams past unread. */
   readonly checks?: ContentChecks | undefined;
+  /** Looks whose the From of mail is; undefined: nobody does. */
+  readonly authors?: Authors | undefined;
   /** undefined: nothing is signed. */
   readonly signer?: Signer | undefined;
   readonly laneOf: RouteLane;

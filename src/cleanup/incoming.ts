@@ -13,6 +13,8 @@ import type { MilterSession } from "../milter/milters.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
+import { TableError } from "../tables/table.ts";
+import type { Authors } from "./authors.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
 import { ContentInspection } from "./content-inspection.ts";
 import { ContentVerdict } from "./content-verdict.ts";
@@ -94,8 +96,19 @@ export class Incoming implements IncomingMessage {
         this.#log.info(`${this.#options.envelope.queueId}: removed (discarded)`, { event: "removed" });
       return this.#refusal ?? { kind: "queued" };
     }
+    if (this.#deps.authors) await this.#checkAuthors(this.#deps.authors);
+    if (this.#refusal) return this.finish(extra);
     const prepared = await this.#prepare(this.#fields, extra.hold || verdict?.hold === true);
     return prepared ? this.#commit(prepared) : this.finish(extra);
+  }
+
+  /** Who has logged in may have to be who From says. */
+  async #checkAuthors(authors: Authors): Promise<void> {
+    const { envelope, recipients } = this.#options;
+    const scene = { envelope, recipient: recipients.at(-1)?.address, log: this.#log };
+    const answer = await authors.apply(this.#fields, scene);
+    if (answer.kind === "refused") this.#refuse(answer.reply);
+    else this.#fields = answer.fields;
   }
 
   endOfData(): void | Promise<void> {
@@ -221,12 +234,27 @@ export class Incoming implements IncomingMessage {
   /** undefined: the message is refused, because it cannot be signed now. */
   async #sign(fields: readonly HeaderField[], signing: Signing): Promise<readonly HeaderField[] | undefined> {
     const { signer, log } = this.#deps;
-    const signed = await signing.sign(fields);
+    const signed = await signing.sign(fields, { owned: await this.#isOwned(fields) });
     if (signed.kind === "signed") return [...signed.fields.map(ownField), ...fields];
     log.warning(printableUtf8(`${this.#options.envelope.queueId}: cannot sign: ${signed.reason}`));
     if (signer?.whenUnavailable === "accept") return fields;
     this.#refuse(reply(451, "4.7.5", "Error: message cannot be signed, try again later"));
     return undefined;
+  }
+
+  /** Whether the domain in From may sign: the login owns what it wrote there, or what we have made of that. undefined: nobody
+   *  knows now. */
+  async #isOwned(fields: readonly HeaderField[]): Promise<boolean | undefined> {
+    const { authors } = this.#deps;
+    if (!authors) return true;
+    const { envelope } = this.#options;
+    try {
+      return (await authors.mayBeSigned(this.#fields, envelope)) || (await authors.mayBeSigned(fields, envelope));
+    } catch (error) {
+      if (!(error instanceof TableError)) throw error;
+      this.#log.warning(printableUtf8(error.message));
+      return undefined;
+    }
   }
 
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {

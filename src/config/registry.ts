@@ -9,6 +9,7 @@ import { BOUNCE_PARAMETERS } from "./params/bounce.ts";
 import { CLEANUP_PARAMETERS } from "./params/cleanup.ts";
 import { DKIM_PARAMETERS } from "./params/dkim.ts";
 import { GENERAL_PARAMETERS } from "./params/general.ts";
+import { IDENTITY_PARAMETERS } from "./params/identity.ts";
 import { LOCAL_PARAMETERS } from "./params/local.ts";
 import { LOG_PARAMETERS } from "./params/log.ts";
 import { MASTER_PARAMETERS } from "./params/master.ts";
@@ -43,6 +44,7 @@ export const REGISTRY = {
   ...REWRITE_PARAMETERS,
   ...CLEANUP_PARAMETERS,
   ...DKIM_PARAMETERS,
+  ...IDENTITY_PARAMETERS,
   ...AUTHENTICATION_PARAMETERS,
   ...MILTER_PARAMETERS,
   ...QUEUE_PARAMETERS,

@@ -24,8 +24,9 @@ export type Signed =
 export interface Signing {
   /** The body as it will be sent, with CRLF line ends, piece by piece. */
   update(chunk: Uint8Array): void;
-  /** Ends the body. `fields`: the whole header as it will be sent, latin1 text. Never rejects but for bugs. */
-  sign(fields: readonly Field[]): Promise<Signed>;
+  /** Ends the body. `fields`: the whole header as it will be sent, latin1 text. `owned`: whether who sends it owns the From
+   *  addresses; undefined: that cannot be known now. Never rejects but for bugs. */
+  sign(fields: readonly Field[], author: { readonly owned: boolean | undefined }): Promise<Signed>;
 }
 
 export interface Signer {
@@ -69,9 +70,10 @@ export function createSigner(params: Parameters, { files, clock, log }: SignerDe
       const hash = new BodyHash(body);
       return {
         update: (chunk) => hash.update(chunk),
-        async sign(fields) {
+        async sign(fields, { owned }) {
           const bodyHash = hash.digest();
-          const keys = keyRing.keysFor([...authorDomains(fields), ...(fallback === "" ? [] : [fallback])]);
+          if (owned === undefined) return { kind: "unavailable", reason: "the owner of From cannot be looked up" };
+          const keys = keyRing.keysFor(signingDomains(authorDomains(fields), { owned, fallback }));
           if ("problem" in keys) return { kind: "unavailable", reason: keys.problem };
           const settings = { ...options, bodyHash, nowMs: clock.now() };
           return { kind: "signed", fields: await Promise.all(keys.map((key) => signMessage(fields, key, settings))) };
@@ -86,6 +88,18 @@ function authorDomains(fields: readonly Field[]): readonly string[] {
   const from = fields.find(({ name }) => name === "from")?.text ?? "";
   const value = Buffer.from(from.slice(from.indexOf(":") + 1), "latin1").toString("utf8");
   return findAddresses(value).map(({ address }) => domainToASCII(domainOf(address) ?? "").toLowerCase());
+}
+
+/** Whose keys are asked for, in order. For who does not own the From address the domain in it does not sign, nor one that would
+ *  count as the same organisation to DMARC (RFC 7489 §3.1.1): the last two labels stand for it, which errs on the safe side. */
+function signingDomains(
+  authors: readonly string[],
+  { owned, fallback }: { readonly owned: boolean; readonly fallback: string },
+): readonly string[] {
+  const last = fallback === "" ? [] : [fallback];
+  if (owned) return [...authors, ...last];
+  const organization = (domain: string) => domain.split(".").slice(-2).join(".");
+  return last.filter((domain) => !authors.some((author) => organization(author) === organization(domain)));
 }
 
 class KeyRing {

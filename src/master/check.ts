@@ -19,6 +19,7 @@ import type { TableOpener } from "../tables/table.ts";
 import { accountNamed, readAccountFiles } from "./accounts.ts";
 import { checkReports } from "./bounce-templates.ts";
 import { checkContent, checkOutgoingContent } from "./check-content.ts";
+import { checkIdentity } from "./check-identity.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
 import { TableFindings } from "./check-tables.ts";
@@ -122,6 +123,7 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
     );
   });
   const checked = [...networks, ...checkContent(params, tables), ...checkSigning(params, snapshot)];
+  checked.push(...checkIdentity(params, tables));
   const found = [...checked, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];

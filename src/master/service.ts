@@ -3,6 +3,7 @@ import { resolve as resolvePath } from "node:path";
 import { compileAccess } from "../access/compile.ts";
 import { asksAuthentication } from "../access/validate-words.ts";
 import { createAuthenticator } from "../authentication/create.ts";
+import { createAuthors } from "../cleanup/authors.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import { createContentChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
@@ -17,6 +18,7 @@ import { createPolicyServers } from "../policy/client.ts";
 import type { PolicyServers } from "../policy/policy.ts";
 import { createBeforeQueueFilter } from "../proxy/create.ts";
 import { createResolver } from "../rewrite/create.ts";
+import { createLoginOwners } from "../rewrite/login-owners.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { announcedMechanisms } from "../sasl/announce.ts";
 import type { AccountBackend } from "../sasl/postern-backend.ts";
@@ -70,12 +72,19 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   const { options, problems, close } = wireService(input, (params, resolver) =>
     createCleanup({
       ...{ params, log, checks: createContentChecks(params, input.tables) },
+      authors: authorsOf(params, { tables: input.tables, resolver }),
       signer: createSigner(params, { files: input.files, clock: kit.clock, log }),
       ...mappingOf(params, { tables: input.tables, resolver }),
       ...kit.queue,
     }),
   );
   return { smtpd: createSmtpd(options), problems, close };
+}
+
+/** Who looks whose the From of mail is. */
+function authorsOf(params: Parameters, deps: { readonly tables: TableOpener; readonly resolver: AddressResolver }) {
+  const owners = createLoginOwners({ params, ...deps });
+  return createAuthors({ params, owners, rewrite: (address) => deps.resolver.rewrite(address) });
 }
 
 /** The service without its sessions. */

@@ -55,6 +55,8 @@ export interface SmtpdSettings {
   readonly limits: LimitSettings;
   /** Whether the queue id waits for the first accepted recipient. */
   readonly delayOpen: boolean;
+  /** Whether who has logged in may send with the null sender. */
+  readonly authenticatedNullSender: boolean;
   /** Every 5xx becomes 4xx. */
   readonly softBounce: boolean;
   readonly submission: SubmissionSettings;
@@ -117,6 +119,7 @@ function readMoreSettings(params: Parameters) {
     limits: readLimits(params),
     softBounce: params.get("soft_bounce"),
     submission: readSubmissionSettings(params),
+    authenticatedNullSender: params.get("postern_authenticated_null_sender"),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
   };
 }

@@ -1,11 +1,11 @@
 /** access/restrictions/reject-sender-login-mismatch.ts: who may use which MAIL FROM (smtpd_sender_login_maps). The class
  *  `reject_sender_login_mismatch` is the authenticated and the unauthenticated check together. All of them let the null
  *  sender pass and look at the envelope only, as Postfix does. */
-import { loginOwners, type OwnersOf } from "../login-owners.ts";
+import { createLoginOwners, type LoginOwners } from "../../rewrite/login-owners.ts";
 import { rejected } from "../reply-text.ts";
 import { type Context, DUNNO, type Evaluate, type Outcome, type Services, type Word } from "../restriction.ts";
 
-type Check = (context: Context, ownersOf: OwnersOf) => Promise<Outcome>;
+type Check = (context: Context, owners: LoginOwners) => Promise<Outcome>;
 
 export const rejectAuthenticatedSenderLoginMismatch = word(
   "reject_authenticated_sender_login_mismatch",
@@ -34,7 +34,7 @@ function word(name: string, check: Check): Word {
 }
 
 function evaluateWith(name: string, check: Check, services: Services): Evaluate {
-  const ownersOf = loginOwners(services);
+  const owners = createLoginOwners(services);
   return (context) => {
     const { sender, saslEnabled } = context.facts;
     if (sender === undefined || sender === "") return DUNNO;
@@ -42,7 +42,7 @@ function evaluateWith(name: string, check: Check, services: Services): Evaluate 
       services.log.warning(`restriction \`${name}' ignored: no SASL support`);
       return DUNNO;
     }
-    return check(context, ownersOf);
+    return check(context, owners);
   };
 }
 
@@ -53,20 +53,20 @@ function isLoggedIn({ facts }: Context): boolean {
 /** The login must be among the owners. */
 async function checkOwner(
   context: Context,
-  ownersOf: OwnersOf,
+  owners: LoginOwners,
   { unlisted }: { readonly unlisted: "allow" | "refuse" },
 ): Promise<Outcome> {
   const { sender, sasl } = context.facts;
   if (sender === undefined || sasl === undefined) return DUNNO;
-  const owners = await ownersOf(sender, context);
-  if (owners === undefined ? unlisted === "allow" : owners.includes(sasl.username)) return DUNNO;
+  const logins = await owners.of(sender, context.trace);
+  if (logins === undefined ? unlisted === "allow" : logins.includes(sasl.username)) return DUNNO;
   return refuse(sender, `not owned by user ${sasl.username}`);
 }
 
 /** An address that somebody owns is not for clients that have not logged in. */
-async function checkUnowned(context: Context, ownersOf: OwnersOf): Promise<Outcome> {
+async function checkUnowned(context: Context, owners: LoginOwners): Promise<Outcome> {
   const { sender } = context.facts;
-  if (sender === undefined || (await ownersOf(sender, context)) === undefined) return DUNNO;
+  if (sender === undefined || (await owners.of(sender, context.trace)) === undefined) return DUNNO;
   return refuse(sender, "not logged in");
 }
 

@@ -1,5 +1,5 @@
 /** config/params/dkim.ts: the parameters of DKIM signing, each declared once. Postfix has none: it leaves signing to a milter. */
-import { type Declaration, file, text, time, word } from "../declare.ts";
+import { bool, type Declaration, file, text, time, word } from "../declare.ts";
 
 export const DKIM_PARAMETERS = {
   postern_dkim_signing_file: file(
@@ -23,7 +23,13 @@ export const DKIM_PARAMETERS = {
   ),
   postern_dkim_fallback_domain: text(
     "",
-    "The domain that signs mail whose From domain has no key here. Empty: such mail is not signed.",
+    "The domain that signs mail whose From domain has no key here, or may not sign for the login. Empty: such mail is not signed.",
+    { origin: "postern" },
+  ),
+  postern_dkim_require_owner: bool(
+    "${smtpd_sender_login_maps?{yes}:{no}}",
+    "Sign mail of a client that has logged in with the keys of its From domain only if smtpd_sender_login_maps gives all of its " +
+      "From addresses to the login.",
     { origin: "postern" },
   ),
   postern_dkim_unavailable_action: word(

@@ -2,6 +2,7 @@
 import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import { type Address, domainOf } from "../../mail/address.ts";
 import { isUnclosedPath, parsePath } from "../../mail/path.ts";
+import { printableAscii } from "../../mail/printable.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
 import { grantSubmission } from "../grants.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
@@ -95,12 +96,20 @@ function checkSize(session: Session, size: number | undefined): Reply | undefine
 }
 
 function checkSender(session: Session): Awaitable<Reply | undefined> {
+  const { settings } = session;
   return whenKnown(session.access.atMail(session.facts("MAIL")), (verdict) => {
     const refused = applyVerdict(session, verdict);
     const transaction = session.transaction;
     if (refused || transaction === undefined) return refused;
+    if (transaction.sender === "" && session.user && !settings.authenticatedNullSender)
+      return refuse(session, nullSenderRefusal(session.user.username));
     return checkSmtputf8(session, transaction.sender);
   });
+}
+
+function nullSenderRefusal(username: string): Reply {
+  const text = printableAscii(`<>: Sender address rejected: user ${username} may not send with the null sender`);
+  return reply(550, "5.7.1", text.slice(0, 480));
 }
 
 /** EAI-04, only where strict_smtputf8 asks for it: Postfix else lets 8-bit addresses pass. */
