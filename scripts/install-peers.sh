@@ -8,7 +8,7 @@ packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcr
   postfix-policyd-spf-python)
 packages+=(fail2ban pflogsumm logwatch)
 packages+=(mariadb-server slapd postfix-ldap memcached)
-packages+=(dovecot-lmtpd knot knot-dnsutils unbound opendkim opendkim-tools)
+packages+=(dovecot-lmtpd knot knot-dnsutils unbound opendkim opendkim-tools python3-spf python3-yaml python3-dkim)
 # Debian lets only one mail server be installed: the others are unpacked where the tests lay them over the system for the
 # process that they start (test/testbed/laid-over.ts).
 packages+=(libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0)
