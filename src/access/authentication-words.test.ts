@@ -185,6 +185,18 @@ describe("reject_dmarc_fail", () => {
     assert.equal(await dmarcReply(undefined), "451 4.3.5 Server configuration error");
   });
 
+  test("before a filter that takes the mail it is an error of the configuration", () => {
+    const { problems } = compile({
+      smtpd_proxy_filter: "127.0.0.1:10025",
+      smtpd_end_of_data_restrictions: "reject_dmarc_fail",
+      smtpd_recipient_restrictions: "reject_unauth_destination",
+    });
+    assert.deepEqual(
+      problems.map(({ text }) => text),
+      ["smtpd_end_of_data_restrictions: restriction reject_dmarc_fail cannot see mail that smtpd_proxy_filter takes"],
+    );
+  });
+
   test("in another list it is an error of the configuration", () => {
     const { problems } = compile({ smtpd_recipient_restrictions: "reject_unauth_destination, reject_dmarc_fail" });
     assert.deepEqual(

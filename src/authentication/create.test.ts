@@ -1,6 +1,7 @@
 /** authentication/create.test.ts: what SPF, DKIM and DMARC say of a message, by zones in a table; which fields are taken out; and that what a
  *  stranger chooses costs a bounded number of questions. */
 import assert from "node:assert/strict";
+import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 import fc from "fast-check";
 import { parametersOf } from "../config/parameters.ts";
@@ -214,6 +215,17 @@ async function verdictOf(
 /** The field on one line of any length. */
 const unfolded = (field: string) => field.replace(/\r\n\t /g, " ");
 
+/** Whether the library has been loaded into this process. */
+const isLoaded = () => Object.keys(createRequire(import.meta.url).cache).some((file) => file.includes("/mailauth/"));
+
+test("the library is loaded when the first message is verified, and not before", async () => {
+  const authenticator = open();
+  await authenticator.begin({ ...STRANGER, login: "a" }).header(fieldsOf(FROM("a@good.test")));
+  assert.equal(isLoaded(), false);
+  await authenticator.begin(STRANGER).spf();
+  assert.equal(isLoaded(), true);
+});
+
 describe("Authentication-Results", () => {
   for (const {
     name,
@@ -327,6 +339,16 @@ describe("what a stranger can make it cost", () => {
   test("DMARC-02: a From that is too long to be read names no author", async () => {
     const { dmarc } = await verdictOf(fieldsOf(`From: a@good.test,${" (x)".repeat(10_000)}`));
     assert.equal(dmarc.noAuthor, "no author domain");
+  });
+
+  test("what the name service throws because nobody may ask it comes out, for explain", async () => {
+    const silent = { ...zoneDns(ZONE), txt: () => Promise.reject(new Error("not to be asked")) };
+    const params = parametersOf({ myhostname: "mx.test", postern_authentication_results: "yes" });
+    const authenticator = createAuthenticator(params, {
+      ...{ dns: silent, clock: { now: () => NOW, monotonic: () => 0 }, role: "mx", asked: false, files: KEY_FILES },
+      log: new Log({ sink: () => undefined, now: () => NOW, tag: "t", id: 1 }),
+    });
+    await assert.rejects(async () => authenticator?.begin(STRANGER).spf(), /not to be asked/);
   });
 
   test("the questions of one message have a bound", async () => {

@@ -8,6 +8,7 @@ import { dkimSign } from "mailauth/lib/dkim/sign.js";
 import { loadLibrary } from "./library.ts";
 import { Signatures } from "./signatures.ts";
 import { fieldsOf, signed } from "./testdata/zone.ts";
+import { judge } from "./verdict.ts";
 
 const KEY = generateKeyPairSync("rsa", { modulusLength: 1024 });
 const SMALL = generateKeyPairSync("rsa", { modulusLength: 768 });
@@ -89,6 +90,19 @@ describe("a signature", () => {
     assert.deepEqual([result, (unsigned ?? 0) > 0], ["pass", true]);
     assert.equal((await verify(fields, [BODY, "added\r\n"])).result, "pass");
     assert.equal((await verify(fields, ["x", BODY])).result, "fail");
+  });
+
+  test("DMARC-01: a signature that leaves a part of the body unsigned does not speak for the message", async () => {
+    const library = await loadLibrary();
+    const dmarcOf = async (made: Made) => {
+      const resolve = async (name: string) => [[name.startsWith("_dmarc") ? "v=DMARC1; p=reject" : record(KEY)]];
+      const signatures = new Signatures({ library, resolve, limit: 10, nowMs: 1000, sender: "" });
+      await signatures.header(await fieldsSignedBy(made));
+      signatures.update(Buffer.from(BODY));
+      const asked = { resolve, serviceId: "mx.test", clientAddress: "192.0.2.1", sender: "", spf: [] };
+      return (await judge(signatures, library, asked)).dmarc.result;
+    };
+    assert.deepEqual([await dmarcOf({}), await dmarcOf({ maxBodyLength: 5 })], ["pass", "fail"]);
   });
 
   test("DKIM-01: rsa-sha1 never passes, whatever it signs", async () => {

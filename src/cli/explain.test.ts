@@ -47,6 +47,8 @@ submission inet n - n - - smtpd
 2530 inet n - n - - smtpd
   -o { smtpd_client_restrictions = check_client_mx_access texthash:watched, no_such_word }
   -o { smtpd_end_of_data_restrictions = check_sender_access texthash:watched }
+2531 inet n - n - - smtpd
+  -o { smtpd_recipient_restrictions = reject_spf_fail } -o { smtpd_end_of_data_restrictions = reject_dmarc_fail }
 2528 inet n - n - - smtpd
   -o smtpd_delay_reject=no -o { smtpd_client_restrictions = check_client_access fail:broken }
 `;
@@ -137,6 +139,21 @@ const CASES: readonly { readonly why: string; readonly args: readonly string[] }
     why: "a word that nobody knows",
     args: ["--service", "2530", "--client", "192.0.2.1", "--from", "a@b.test", "--to", "x@y.test"],
   },
+  {
+    why: "a sender whose domain does not let the client send",
+    args: ["--service", "2531", ...CLIENT, "--from", "eve@spf.test", "--to", "bob@example.org"],
+  },
+  {
+    why: "SPF that lets it through, and DMARC of a message that nobody has seen",
+    args: [
+      ...["--service", "2531", ...CLIENT, "--from", "eve@far.test", "--to", "bob@example.org"],
+      ...["--stage", "end-of-data"],
+    ],
+  },
+  {
+    why: "SPF that is not asked",
+    args: ["--service", "2531", ...CLIENT, "--from", "eve@spf.test", "--to", "bob@example.org", "--no-dns"],
+  },
   { why: "HELO, with delay", args: [...MX, "--stage", "helo"] },
   { why: "VRFY", args: [...MX, "--stage", "vrfy", "--to", "nobody@example.org"] },
   { why: "ETRN", args: [...MX, "--stage", "etrn", "--to", "example.net"] },
@@ -157,6 +174,8 @@ const DNS_LINES = [
   "A 99.113.0.203.rbl.example 127.0.0.2",
   "TXT 99.113.0.203.rbl.example see https://rbl.example/203.0.113.99",
   "A mail.example.org 192.0.2.25",
+  "TXT spf.test v=spf1 -all",
+  "MX spf.test 10 mx.far.test",
   "fail slow.test",
 ];
 

@@ -1,8 +1,9 @@
 /** dkim/check-keys.ts: what is wrong with the signing file and its keys, for `postern check`. */
 import { posix } from "node:path";
+import { domainToASCII } from "node:url";
 import type { Problem } from "../config/snapshot.ts";
 import { parseKey } from "./key.ts";
-import { parseSigningFile, type SigningLine } from "./signing-file.ts";
+import { linesFor, parseSigningFile, type SigningLine } from "./signing-file.ts";
 
 /** RFC 8301 §3.2. */
 const GOOD_BITS = 2048;
@@ -21,6 +22,12 @@ export function checkSigningFile(path: string, read: (path: string) => Uint8Arra
     }),
   );
   return [...wrong, ...lines.flatMap((line) => checkKey(line, path, read))];
+}
+
+/** Whether the signing file has a line that signs for the domain. */
+export function hasKeyOf(domain: string, file: Uint8Array): boolean {
+  const { lines } = parseSigningFile(new TextDecoder().decode(file));
+  return linesFor(domainToASCII(domain).toLowerCase(), lines).length > 0;
 }
 
 function checkKey(line: SigningLine, path: string, read: (path: string) => Uint8Array | undefined): readonly Problem[] {

@@ -8,7 +8,7 @@ import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
-import { checkSigningFile } from "../dkim/check-keys.ts";
+import { checkSigningFile, hasKeyOf } from "../dkim/check-keys.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import type { ServiceProof } from "../proof/service.ts";
 import { createResolver } from "../rewrite/create.ts";
@@ -101,6 +101,7 @@ const ADDRESS_LISTS = [
   "smtpd_sasl_exceptions_networks",
   "smtpd_client_event_limit_exceptions",
   "smtpd_forbid_bare_newline_exclusions",
+  "postern_authentication_trusted_clients",
   "smtpd_authorized_xclient_hosts",
   "smtpd_authorized_xforward_hosts",
 ] as const;
@@ -108,6 +109,7 @@ const ADDRESS_LISTS = [
 const LIKE_MYNETWORKS: ReadonlySet<string> = new Set([
   "smtpd_client_event_limit_exceptions",
   "smtpd_forbid_bare_newline_exclusions",
+  "postern_authentication_trusted_clients",
 ]);
 
 function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: TableOpener): readonly Problem[] {
@@ -130,10 +132,26 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
 }
 
 function checkSigning(params: Parameters, snapshot: ConfigSnapshot): readonly Problem[] {
-  return checkSigningFile(params.get("postern_dkim_signing_file"), (path) => {
+  const read = (path: string) => {
     const image = snapshot.files.get(path);
     return image && "bytes" in image ? image.bytes : undefined;
-  });
+  };
+  return [...checkSigningFile(params.get("postern_dkim_signing_file"), read), ...checkSealing(params, read)];
+}
+
+/** ARC seals are left out without a key. */
+function checkSealing(params: Parameters, read: (path: string) => Uint8Array | undefined): readonly Problem[] {
+  if (!params.get("postern_arc_seal")) return [];
+  const path = params.get("postern_dkim_signing_file");
+  const domain = params.get("postern_arc_seal_domain");
+  const bytes = read(path);
+  // One that cannot be read was reported with the line that names it.
+  if (path !== "" && (bytes === undefined || hasKeyOf(domain, bytes))) return [];
+  const why = path === "" ? "postern_dkim_signing_file is empty" : `${path} has no key that signs for ${domain}`;
+  const text = `postern_arc_seal: nothing is sealed: ${why}`;
+  return [
+    { severity: "warning", at: params.source("postern_arc_seal"), text, hint: `postern dkim generate ${domain}` },
+  ];
 }
 
 function checkUserFile(snapshot: ConfigSnapshot, path: string, service: ServiceEntry): readonly Problem[] {

@@ -1,8 +1,10 @@
 /** smtpd/rehearsal.ts: a session that is only played through, for `postern explain`: the real commands, restrictions and replies
  *  for a client that is not there. No byte is read from a network, nothing is queued, nobody is counted. Who logged in and
  *  what the TLS handshake gave are taken as told. */
+import { NotAsked } from "../access/not-asked.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
 import type { ClientEndpoint, SaslIdentity, ServerEndpoint, TlsSession } from "../mail/client.ts";
+import type { MessageAuthenticator } from "../mail/message-authentication.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { Connection } from "../net/connection.ts";
 import { scriptedSocket } from "../net/scripted-socket.ts";
@@ -69,6 +71,7 @@ class StageOf {
         counting: undefined,
         cleanup: emptyCleanup(script.sizeBytes),
         filter: undefined,
+        authenticator: options.authenticator && withoutContent(options.authenticator),
         nextQueueId: () => "NOQUEUE" as QueueId,
         freeBytes: () => Number.MAX_SAFE_INTEGER,
         explainer: { trace: "always", take: (explanation) => this.#explanations.push(explanation) },
@@ -139,6 +142,24 @@ function splitReplies(text: string): string[][] {
     if (line.charAt(3) !== "-") open = undefined;
   }
   return replies;
+}
+
+/** Of content that nobody has seen nothing is known. */
+function withoutContent(authenticator: MessageAuthenticator): MessageAuthenticator {
+  return {
+    begin(sender) {
+      const real = authenticator.begin(sender);
+      return {
+        judged: real.judged,
+        spf: () => real.spf(),
+        header: (fields) => fields,
+        update: () => undefined,
+        verdict: () => Promise.reject(new NotAsked()),
+        beginSeal: () => undefined,
+        resultsField: async () => undefined,
+      };
+    },
+  };
 }
 
 /** Takes everything and keeps nothing. */

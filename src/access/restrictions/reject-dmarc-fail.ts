@@ -14,6 +14,9 @@ export const rejectDmarcFail: Word = {
   names: ["reject_dmarc_fail"],
   argument: "none",
   build: (services, { ref }) => {
+    if (services.params.get("smtpd_proxy_filter") !== "") {
+      throw new ParameterError("restriction reject_dmarc_fail cannot see mail that smtpd_proxy_filter takes");
+    }
     if (ref.parameter.endsWith("_restrictions") && ref.parameter !== "smtpd_end_of_data_restrictions") {
       throw new ParameterError(ELSEWHERE);
     }
@@ -31,7 +34,10 @@ function evaluate({ params, log }: Services): Evaluate {
     }
     if (authentication === undefined) return notAvailable("reject_dmarc_fail", log);
     if (!authentication.judged) return DUNNO;
-    const verdict = await authentication.verdict();
+    const verdict = await authentication.verdict().catch((error: unknown) => {
+      trace?.lookup("DMARC of", "the author", error);
+      throw error;
+    });
     if (verdict === undefined) return DUNNO;
     const { dmarc } = verdict;
     trace?.lookup("DMARC of", dmarc.domain, dmarc.noAuthor ?? `${dmarc.result}, p=${dmarc.policy}`);
