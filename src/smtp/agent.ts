@@ -18,6 +18,7 @@ import { findHosts } from "./hosts.ts";
 import type { MtaSts } from "./mta-sts.ts";
 import { type NextHop, parseNextHops } from "./nexthop.ts";
 import { ownVerdict, type Verdict } from "./outcome.ts";
+import { isUsedUp, takeBatch } from "./peer-limits.ts";
 import type { SharedReplyRules } from "./reply.ts";
 import { replyRules } from "./reply-rules.ts";
 import { formatRelay, type Session, type Target } from "./session.ts";
@@ -26,7 +27,7 @@ import type { Settings } from "./settings.ts";
 import { filteredOutcome } from "./status-filter.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import type { TlsTally } from "./tls-tally.ts";
-import { transmit } from "./transaction.ts";
+import { type TransactionResult, transmit } from "./transaction.ts";
 
 export interface AgentParts {
   readonly settings: Settings;
@@ -45,6 +46,8 @@ export interface AgentParts {
   /** smtp_header_checks and its like; undefined: none. */
   readonly checks?: ContentChecks | undefined;
 }
+
+type Recipients = readonly DeliveryRecipient[];
 
 /** A delivery under way: what is known of each recipient, and since when what was done. */
 interface Delivery {
@@ -127,13 +130,14 @@ export class SmtpAgent implements DeliveryAgent {
   /** Sessions of this next hop that wait for mail; dead ones are skipped. */
   async #useCached(delivery: Delivery): Promise<void> {
     const key = this.#key(delivery);
+    let left = delivery.pending;
     for (let session = this.#cache.take(key); session; session = this.#cache.take(key)) {
       delivery.startedMs = this.#parts.clock.monotonic();
-      if ((await this.#transmit(session, delivery)) === "done") {
-        delivery.answered = true;
-        delivery.tried.add(session.relay);
-        return;
-      }
+      const before = left.length;
+      left = await this.#transmit(session, delivery, left);
+      delivery.answered ||= left.length < before;
+      if (left.length === 0) delivery.tried.add(session.relay);
+      if (left.length === 0 || delivery.finished) return;
     }
     delivery.startedMs = this.#parts.clock.monotonic();
   }
@@ -195,11 +199,19 @@ export class SmtpAgent implements DeliveryAgent {
     this.#fail(delivery, { verdict, reached: false }, undefined);
   }
 
+  /** One session, and as many more as the server's limits ask for. */
   async #useTarget(target: Target, delivery: Delivery): Promise<void> {
+    let left = delivery.pending;
+    do left = await this.#useSession(target, delivery, left);
+    while (left.length > 0 && !delivery.finished);
+  }
+
+  /** Gives those whose turn did not come. */
+  async #useSession(target: Target, delivery: Delivery, recipients: Recipients): Promise<Recipients> {
     const { request, signal } = delivery;
     if (signal.aborted) {
       delivery.finished = true;
-      return;
+      return [];
     }
     delivery.startedMs = this.#parts.clock.monotonic();
     const { sender, arrivalMs, queueId } = request.envelope;
@@ -211,15 +223,34 @@ export class SmtpAgent implements DeliveryAgent {
       if (!opened.refusal.reached) this.#parts.log.info(opened.refusal.verdict.text);
       this.#fail(delivery, opened.refusal, target);
       this.#settlePending(delivery);
-      return;
+      return [];
     }
     delivery.sessions++;
     delivery.answered = true;
-    await this.#transmit(opened.session, delivery);
+    return this.#transmit(opened.session, delivery, recipients);
   }
 
-  /** One transaction for the pending recipients. "stale": nothing happened, use another session. */
-  async #transmit(session: Session, delivery: Delivery): Promise<"done" | "stale"> {
+  /** One transaction, or as many as the server wants of them. Gives those for whom nothing happened: use another session. */
+  async #transmit(session: Session, delivery: Delivery, recipients: Recipients): Promise<Recipients> {
+    let left = recipients;
+    let reusable = true;
+    while (left.length > 0 && reusable) {
+      const batch = takeBatch(session, left);
+      if (batch.length === 0) break;
+      const result = await this.#transact(session, delivery, batch);
+      if (result.stale) return left;
+      left = left.length === batch.length ? [] : left.filter((recipient) => !batch.includes(recipient));
+      delivery.finished ||= result.uncertain;
+      reusable = result.reusable;
+    }
+    if (reusable && this.#mayReuse(session, delivery)) this.#cache.put(this.#key(delivery), session);
+    else if (reusable) session.quit();
+    else session.connection.destroy();
+    return left;
+  }
+
+  /** One transaction, and what it made of its recipients. */
+  async #transact(session: Session, delivery: Delivery, recipients: Recipients): Promise<TransactionResult> {
     const { outgoing, signal } = delivery;
     const { clock, settings, checks, generic, log } = this.#parts;
     const { content, envelope } = delivery.request;
@@ -230,24 +261,20 @@ export class SmtpAgent implements DeliveryAgent {
     const abort = () => session.connection.destroy();
     signal.addEventListener("abort", abort, { once: true });
     const result = await transmit(session, outgoing, {
-      recipients: delivery.pending,
+      recipients,
       settings,
       checked,
       now: () => clock.monotonic(),
       wallMs: clock.now(),
     });
     signal.removeEventListener("abort", abort);
-    if (result.stale) return "stale";
+    if (result.stale) return result;
     const times = { connectMs: connectedMs - delivery.startedMs, transmitMs: clock.monotonic() - connectedMs };
     for (const [id, verdict] of result.verdicts) {
       delivery.outcomes.set(id, outcomeOf(id, verdict, { ...place(session), ...times }));
     }
     this.#settlePending(delivery);
-    delivery.finished ||= result.uncertain;
-    if (result.reusable && this.#mayReuse(session, delivery)) this.#cache.put(this.#key(delivery), session);
-    else if (result.reusable) session.quit();
-    else session.connection.destroy();
-    return "done";
+    return result;
   }
 
   /** The target took no mail: all pending recipients share its refusal until another host says otherwise. */
@@ -259,9 +286,11 @@ export class SmtpAgent implements DeliveryAgent {
     }
   }
 
-  /** Deferred recipients stay pending for the next host; what is sent or bounced is settled. */
+  /** Deferred recipients stay pending for the next host, as do those whose turn did not come; what is sent or bounced is settled. */
   #settlePending(delivery: Delivery): void {
-    delivery.pending = delivery.pending.filter(({ id }) => delivery.outcomes.get(id)?.kind === "deferred");
+    delivery.pending = delivery.pending.filter(
+      ({ id }) => (delivery.outcomes.get(id)?.kind ?? "deferred") === "deferred",
+    );
   }
 
   /** What a host said to recipients that now go to the next one would otherwise be lost. */
@@ -279,7 +308,7 @@ export class SmtpAgent implements DeliveryAgent {
     const { nexthop } = delivery.request;
     if (this.#closed || delivery.signal.aborted || session.reuse === false || !session.target.best) return false;
     if (!cache.onDemand && !isCachedDestination(nexthop, cache.destinations, protocol)) return false;
-    if (session.uses >= cache.uses) return false;
+    if (session.uses >= cache.uses || isUsedUp(session)) return false;
     return this.#parts.clock.monotonic() - session.openedMs < cache.lifeMs;
   }
 
@@ -294,7 +323,11 @@ export class SmtpAgent implements DeliveryAgent {
   }
 
   #unreached(id: number, delivery: Delivery): RcptOutcome {
-    const text = delivery.signal.aborted ? "delivery interrupted by shutdown" : "no next hop to deliver to";
+    const text = delivery.signal.aborted
+      ? "delivery interrupted by shutdown"
+      : delivery.sessions > 0
+        ? "the session ended before this recipient's turn"
+        : "no next hop to deliver to";
     return outcomeOf(id, ownVerdict("4.3.2", text), { relay: "none", connectMs: 0, transmitMs: 0 });
   }
 }

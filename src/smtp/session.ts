@@ -74,6 +74,8 @@ export class Session {
   reuse: boolean | undefined;
   /** Deliveries carried, the present one included. */
   uses = 0;
+  /** Of recipients so far, where the server limits their number. */
+  readonly domains = new Set<string>();
   /** What is being done, for "lost connection … while …". */
   phase = "receiving the initial server greeting";
   /** A transaction was left unfinished: RSET before the next. */
