@@ -283,3 +283,22 @@ for (const [settings, want, line] of [
     assert.equal(store.appended.length, 0);
   });
 }
+
+test("8BIT-03: content with 8-bit octets that was not declared is queued as 8BITMIME, however it arrives", async () => {
+  const bodies = async (content: string, wishes: Partial<MessageOptions["envelope"]> = {}) => {
+    const whole = await receive(content, { options: asked(wishes) });
+    const single = await receive(content, { options: asked(wishes), step: 1 });
+    assert.equal(single.store.appended[0]?.envelope.body, whole.store.appended[0]?.envelope.body);
+    return whole.store.appended[0]?.envelope.body;
+  };
+  assert.equal(await bodies("Subject: x\r\n\r\nplain\r\n"), "7BIT");
+  assert.equal(await bodies("Subject: x\r\n\r\nplain\r\nn\xc3\xa9e\r\nplain\r\n"), "8BITMIME");
+  assert.equal(await bodies("Subject: n\xc3\xa9e\r\n\r\nplain\r\n"), "7BIT", "the header is not what 8BITMIME is for");
+  assert.equal(await bodies("Subject: x\r\n\r\nn\xc3\xa9e\r\n", { body: "BINARYMIME" }), "BINARYMIME");
+});
+
+test("REQ-05: TLS-Required: No is kept with the message, and the field stays", async () => {
+  const { text, store } = await receive("TLS-Required: No\r\nSubject: x\r\n\r\nb\r\n");
+  assert.equal(store.appended[0]?.envelope.tlsOptional, true);
+  assert.match(text, /^TLS-Required: No\r$/m);
+});

@@ -2,6 +2,7 @@
  *  section ends, bounded), body (bytes go to the store's writer, through the checks if there are any), failed (bytes are
  *  counted and dropped; the reason is told at the end of data, as RFC 5321 wants the client's data read first). The header
  *  block is made last. */
+import { isAscii } from "node:buffer";
 import type { Signing } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
@@ -25,6 +26,7 @@ import { passMilters } from "./milter-stage.ts";
 import { messageId, missingFields } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
+import { markedEnvelope } from "./transport-marks.ts";
 
 type Refusal = Extract<CleanupResult, { kind: "refused" }>;
 
@@ -51,6 +53,8 @@ export class Incoming implements IncomingMessage {
   #fields: readonly HeaderField[] = [];
   /** Authentication-Results, above all others. */
   #above: readonly HeaderField[] = [];
+  /** The body has 8-bit octets; looked for only where the client declared none. */
+  #eightBit = false;
   #refusal: Refusal | undefined;
   sizeBytes = 0;
 
@@ -220,10 +224,10 @@ export class Incoming implements IncomingMessage {
       );
       if (out.refusal) this.#refuse(out.refusal);
       if (out.refusal || out.discard) return undefined;
-      const signing = out.body !== body && this.#signing ? this.#beginSigning() : undefined;
-      if (signing) {
-        this.#signing = signing;
-        for await (const chunk of store.readBody(out.body)) signing.update(chunk);
+      if (out.body !== body) {
+        this.#eightBit = false;
+        if (this.#signing) this.#signing = this.#beginSigning();
+        for await (const chunk of store.readBody(out.body)) this.#readStored(chunk);
       }
       return { fields: out.fields, mapped: out.mapped, hold: hold || out.hold, body: out.body };
     } finally {
@@ -259,7 +263,8 @@ export class Incoming implements IncomingMessage {
 
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {
     const { recipients, sender } = mapped;
-    const envelope = { ...this.#filteredEnvelope(), sender };
+    const marks = { fields, eightBit: this.#eightBit, params: this.#deps.params };
+    const envelope = markedEnvelope({ ...this.#filteredEnvelope(), sender }, marks);
     const dueMs = sentMs(envelope);
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
@@ -351,8 +356,14 @@ export class Incoming implements IncomingMessage {
     return undefined;
   }
 
-  #store(chunk: Uint8Array): void | Promise<void> {
+  /** What is asked of the body as it is stored. */
+  #readStored(chunk: Uint8Array): void {
     this.#signing?.update(chunk);
+    if (!this.#eightBit && this.#options.envelope.body === "7BIT") this.#eightBit = !isAscii(chunk);
+  }
+
+  #store(chunk: Uint8Array): void | Promise<void> {
+    this.#readStored(chunk);
     try {
       const wait = this.#body.write(chunk);
       if (wait) {

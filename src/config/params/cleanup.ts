@@ -41,6 +41,16 @@ export const CLEANUP_PARAMETERS = {
     { min: 1 },
     "Bytes of a MIME boundary that are compared; what begins like it is taken for it.",
   ),
+  detect_8bit_encoding_header: bool(
+    "yes",
+    "Relay a message as 8BITMIME if its Content-Transfer-Encoding says 8bit or binary, whatever the client declared. Unlike " +
+      "in Postfix, 8-bit octets in its body have the same effect, with this parameter or without.",
+  ),
+  tls_required_enable: bool(
+    "yes",
+    "Heed the header field `TLS-Required: No` (RFC 8689): such a message goes with TLS that is not verified, or in clear, where " +
+      "smtp_tls_security_level, policies, DANE or MTA-STS would hold it back. As in Postfix 3.10.",
+  ),
   strict_7bit_headers: bool("no", "Refuse 8-bit text in header fields, those of parts too, with 550 5.6.0."),
   strict_8bitmime_body: bool(
     "no",
