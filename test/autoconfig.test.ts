@@ -31,6 +31,17 @@ test("DISC-01: --live finds a server that is what the documents say", async () =
   assert.match(text, /self-signed certificate .*: programs will warn/);
 });
 
+test("--live --json holds the same", async () => {
+  const { code, out: text } = await run("example.org", "--live", "--json");
+  assert.equal(code, 0);
+  const found = JSON.parse(text);
+  assert.deepEqual(
+    found.map(({ port, security }: { port: number; security: string }) => `${port} ${security}`),
+    [`${site.submissions} tls`, `${site.submission} starttls`],
+  );
+  assert.deepEqual(found[0].mechanisms, ["SCRAM-SHA-256", "CRAM-MD5", "PLAIN", "LOGIN"]);
+});
+
 test("DISC-01: SRV records carry the ports of master.cf; one document alone comes bare", async () => {
   const { code, out: text } = await run("example.org", "--format", "srv");
   assert.equal(code, 0);
@@ -54,6 +65,8 @@ const USAGE = [
   { args: ["a.test", "b.test"], says: /expected one DOMAIN/ },
   { args: ["a.test", "--format", "ispdb"], says: /unknown format "ispdb"/ },
   { args: ["a.test", "--user", "alice"], says: /--user: no mail address/ },
+  { args: ["a.test", "--user", "alice@b.test"], says: /"alice@b\.test" is no address of a\.test/ },
+  { args: ["a.test", "--json"], says: /--json needs --live/ },
   { args: ["a.test", "--nonsense"], says: /Unknown option '--nonsense'/ },
 ];
 for (const { args, says } of USAGE) {
@@ -84,7 +97,7 @@ test("DISC-01: --live tells where the server differs", async () => {
   assert.match(renamed.out, /^wrong {4}\d+ as smtp\.example\.org/m);
   assert.match(
     renamed.out,
-    /error: has a certificate that is not for smtp\.example\.org but for DNS:mail\.example\.org/,
+    /error: has a certificate that is not for smtp\.example\.org but for\s+DNS:mail\.example\.org/,
   );
   await site.server.stop();
   const stopped = await run("example.org", "--live");

@@ -23,9 +23,11 @@ export async function checkMx({ site, view, addresses }: DnsCheckContext): Promi
   const exchangers = [...new Set(records.map(({ exchange }) => exchange))];
   const problems = (await Promise.all(exchangers.map((exchange) => checkExchanger(exchange, view)))).flat();
   if (problems.some(({ state }) => state === "unknown")) return problems;
-  const ours = exchangers.includes(host) || (await pointsHere(exchangers, { view, addresses }));
+  const known = exchangers.some((exchange) => exchange === host || site.exchangers.includes(exchange));
+  const ours = known || (await pointsHere(exchangers, { view, addresses }));
   if (receives && !ours) {
-    const why = "none of them is this server, which takes mail for the domain by its configuration";
+    const why =
+      "none of them is this server, which takes mail for the domain by its configuration (--mx names a host in front)";
     return [finding("wrong", "MX", domain, { found, why, publish }), ...problems];
   }
   if (problems.length > 0) return problems;

@@ -343,6 +343,12 @@ for (const { topic, says, why, ...change } of REMARKS) {
   });
 }
 
+test("checkDns() takes a host in front of this server for ours where the operator says so", async () => {
+  const zone = { "example.org MX": ["10 mx.filter.test"], "mx.filter.test A": ["198.51.100.1"] };
+  const { findings } = await check({ zone, site: { exchangers: ["mx.filter.test"] } });
+  assert.equal(findings[0]?.state, "ok");
+});
+
 test("DMARC-01: a subdomain has the record of its parent, and reports within that domain need no permit", async () => {
   const { findings } = await check({
     site: { domain: "news.example.org" },

@@ -28,6 +28,8 @@ export interface DnsSite {
   readonly host: string;
   /** Mail for the domain is taken here. */
   readonly receives: boolean;
+  /** Hosts that take mail for this server (a filter in front of it), A-labels, lower case. */
+  readonly exchangers: readonly string[];
   /** Public addresses that mail leaves from, as far as the operator or the configuration names them; else those of `host`. */
   readonly addresses: readonly string[];
   /** Mail leaves through it, so its addresses count and not ours; "": it does not. */

@@ -1,64 +1,21 @@
 /** admin/live-listener.test.ts: what is said of services that are not what documents say, over real sockets. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
-import net from "node:net";
 import { after, before, test } from "node:test";
-import tls from "node:tls";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import { makeSelfSigned, type SelfSigned } from "../net/self-signed.ts";
 import type { AccountServer } from "./account.ts";
-import { askListener } from "./live-listener.ts";
+import { askListener, shownCertificate } from "./live-listener.ts";
+import { CLEAR, closeTlsServers, lastTlsServer, type Script, startTlsServer } from "./testdata/tls-server.ts";
 
-interface Script {
-  readonly greeting?: string;
-  readonly clear?: string;
-  readonly startTls?: string;
-  readonly secure?: string;
-}
-
-const AUTH = "250-x\r\n250 AUTH PLAIN LOGIN\r\n";
 let good: SelfSigned;
 let other: SelfSigned;
-const servers: net.Server[] = [];
 before(() => {
   good = makeSelfSigned(["mail.example.org"], Date.now());
   other = makeSelfSigned(["other.example.org"], Date.now());
 });
-after(() => {
-  for (const server of servers) server.close();
-});
+after(closeTlsServers);
 
-/** Answers as told; resolves to its port. */
-async function start(script: Script, certificate: SelfSigned, wrapper: boolean): Promise<number> {
-  const context = { key: certificate.keyPem, cert: certificate.certificatePem };
-  const talk = (socket: net.Socket, secure: boolean) => {
-    socket.on("error", () => socket.destroy());
-    socket.on("data", (chunk: Buffer) => {
-      const line = chunk.toString("latin1");
-      if (line.startsWith("EHLO")) socket.write((secure ? script.secure : script.clear) ?? AUTH);
-      else if (line.startsWith("QUIT")) socket.end("221 x\r\n");
-      else {
-        const reply = script.startTls ?? "220 go\r\n";
-        socket.write(reply);
-        socket.removeAllListeners("data");
-        if (reply.startsWith("220")) talk(new tls.TLSSocket(socket, { isServer: true, ...context }), true);
-      }
-    });
-  };
-  const greet = (socket: net.Socket) => {
-    socket.write(script.greeting ?? "220 x\r\n");
-    talk(socket, wrapper);
-  };
-  const server = wrapper ? tls.createServer(context, greet) : net.createServer(greet);
-  server.on("tlsClientError", () => undefined);
-  servers.push(server);
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  return (server.address() as net.AddressInfo).port;
-}
-
-const CLEAR = "250-x\r\n250 STARTTLS\r\n";
 const CASES: readonly (Script & {
   readonly security: AccountServer["security"];
   readonly foreign?: boolean;
@@ -89,7 +46,7 @@ const CASES: readonly (Script & {
 ];
 for (const c of CASES) {
   test(`askListener() ${c.why}`, { timeout: 20_000 }, async () => {
-    const port = await start(c, c.foreign ? other : good, c.security === "tls");
+    const port = await startTlsServer(c, c.foreign ? other : good, c.security === "tls");
     const server: AccountServer = {
       ...{ protocol: "smtp", host: "mail.example.org", port, security: c.security },
       mechanisms: ["PLAIN"],
@@ -103,7 +60,7 @@ for (const c of CASES) {
 }
 
 test("askListener() says that nobody listens, and that the certificate is self-signed", async () => {
-  const port = await start({}, good, true);
+  const port = await startTlsServer({}, good, true);
   const server: AccountServer = {
     ...{ protocol: "smtp", host: "mail.example.org", port, security: "tls" },
     mechanisms: [],
@@ -111,14 +68,14 @@ test("askListener() says that nobody listens, and that the certificate is self-s
   const ask = () =>
     askListener({ server, address: "127.0.0.1", deadlines: new Deadlines(systemClock), clock: systemClock });
   assert.match((await ask()).map(({ severity, text }) => `${severity} ${text}`).join(), /^warning has a self-signed/);
-  const listening = servers.at(-1);
+  const listening = lastTlsServer();
   await new Promise((resolve) => listening?.close(resolve));
   assert.match((await ask())[0]?.text ?? "", /^does not answer: Connection refused$/);
 });
 
 test("askListener() knows a certificate that ends soon, and one that has ended", async () => {
   const YEARS_MS = 3650 * 86_400_000;
-  const port = await start({}, good, true);
+  const port = await startTlsServer({}, good, true);
   const server: AccountServer = {
     ...{ protocol: "smtp", host: "mail.example.org", port, security: "tls" },
     mechanisms: [],
@@ -128,4 +85,17 @@ test("askListener() knows a certificate that ends soon, and one that has ended",
     askListener({ server, address: "127.0.0.1", deadlines: new Deadlines(systemClock), clock: at(ms) });
   assert.match((await ask(YEARS_MS - 86_400_000)).map(({ text }) => text).join(), /certificate that ends on/);
   assert.match((await ask(YEARS_MS + 86_400_000)).map(({ text }) => text).join(), /certificate that ended on/);
+});
+
+test("shownCertificate() is that of the handshake; none where there is no TLS and where nobody listens", async () => {
+  const deadlines = new Deadlines(systemClock);
+  const ask = async (port: number) =>
+    shownCertificate({ address: "127.0.0.1", port, host: "mail.example.org" }, deadlines);
+  const chain = await ask(await startTlsServer({ clear: CLEAR }, good, false));
+  assert.equal(chain?.length, 1);
+  assert.match(chain?.[0]?.subjectAltName ?? "", /DNS:mail\.example\.org/);
+  const port = await startTlsServer({ clear: CLEAR, startTls: "454 no\r\n" }, good, false);
+  assert.equal(await ask(port), undefined);
+  await new Promise((resolve) => lastTlsServer()?.close(resolve));
+  assert.equal(await ask(port), undefined);
 });

@@ -1,5 +1,5 @@
 /** admin/live-listener.ts: asks a running submission service whether it is what account documents say of it: TLS as promised, a
- *  certificate for the name that programs connect to, AUTH with the announced mechanisms. Nothing is logged in, nothing sent. */
+ *  certificate for the name that programs connect to, AUTH with the announced mechanisms. Nobody logs in, nothing is sent. */
 import type { X509Certificate } from "node:crypto";
 import type { Clock } from "../base/clock.ts";
 import type { Deadlines } from "../base/deadlines.ts";
@@ -28,6 +28,8 @@ const TIMEOUT_MS = 10_000;
 const DAY_MS = 86_400_000;
 /** Time to put a certificate in place. */
 const EXPIRY_WARNING_MS = 14 * DAY_MS;
+/** Longest chain that is looked at. */
+const MAX_CHAIN = 20;
 const EHLO_NAME = "postern-autoconfig.invalid";
 
 /** What is wrong; never rejects for anything the server does. */
@@ -41,6 +43,34 @@ export async function askListener(options: ListenerOptions): Promise<readonly Li
   } catch (error) {
     if (!(error instanceof ConnectionError)) throw error;
     return [{ severity: "error", text: `does not answer: ${error.message}` }];
+  } finally {
+    connection?.destroy();
+  }
+}
+
+/** The certificate that a service shows on STARTTLS, with those that it sends above it; undefined: none, or nobody answers. */
+export async function shownCertificate(
+  { address, port, host }: { readonly address: string; readonly port: number; readonly host: string },
+  deadlines: Deadlines,
+): Promise<readonly X509Certificate[] | undefined> {
+  let connection: ClientConnection | undefined;
+  try {
+    connection = await ClientConnection.open({ peer: { address, port }, deadlines, timeoutMs: TIMEOUT_MS });
+    await readReply(connection, TIMEOUT_MS);
+    await say(connection, `EHLO ${EHLO_NAME}`);
+    if ((await say(connection, "STARTTLS")).code !== 220) return undefined;
+    const established = await connection.startTls({ serverName: host, timeoutMs: TIMEOUT_MS });
+    const chain: X509Certificate[] = [];
+    let next = established.certificate();
+    while (next !== undefined && chain.length < MAX_CHAIN) {
+      chain.push(next);
+      next = next.checkIssued(next) ? undefined : next.issuerCertificate;
+    }
+    await say(connection, "QUIT");
+    return chain;
+  } catch (error) {
+    if (error instanceof ConnectionError) return undefined;
+    throw error;
   } finally {
     connection?.destroy();
   }

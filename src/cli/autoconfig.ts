@@ -10,19 +10,21 @@ import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import { formatProblem } from "../config/check.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { printableUtf8 } from "../mail/printable.ts";
 import { liveTargets } from "../master/live-targets.ts";
 import { openSnapshotTables, silentLog } from "../master/prove.ts";
 import { readConfiguration } from "./config-commands.ts";
+import { wrap } from "./explain-format.ts";
 import { saslMechanisms } from "./sasl-mechanisms.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
-const USAGE = `Usage: postern [-c DIR] autoconfig DOMAIN [--format FORMAT] [--user ADDRESS] [--out DIR] [--live]
+const USAGE = `Usage: postern [-c DIR] autoconfig DOMAIN [--format FORMAT] [--user ADDRESS] [--out DIR] | --live [--json]
 
 Prints what mail programs ask for when a user sets up an account, made from main.cf and master.cf.
   --format FORMAT   thunderbird | autodiscover | mobileconfig | pacc | srv | all (all)
   --user ADDRESS    for this user; only autodiscover and mobileconfig differ
   --out DIR         writes files there instead
-  --live            asks the running services whether they are so; exit 1 if not
+  --live [--json]   asks the running services whether they are so; exit 1 if not
 `;
 
 const OPTIONS = {
@@ -30,6 +32,7 @@ const OPTIONS = {
   user: { type: "string" },
   out: { type: "string" },
   live: { type: "boolean" },
+  json: { type: "boolean" },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -39,6 +42,7 @@ interface Wanted {
   readonly user: string | undefined;
   readonly out: string | undefined;
   readonly live: boolean;
+  readonly json: boolean;
 }
 
 export const autoconfig: Command = async (args, terminal) => {
@@ -60,7 +64,7 @@ export const autoconfig: Command = async (args, terminal) => {
     const text = "no service of master.cf takes submissions with AUTH and TLS; see postern_service_role";
     return failed(terminal, "autoconfig", text, EXIT.configuration);
   }
-  if (wanted.live) return checkLive(snapshot, account, terminal);
+  if (wanted.live) return checkLive(snapshot, account, { terminal, json: wanted.json });
   return write(account, wanted, terminal);
 };
 
@@ -72,13 +76,17 @@ function parse(args: readonly string[]): Wanted | { readonly problem: string } |
     if (given === undefined || positionals.length > 1) return { problem: "expected one DOMAIN" };
     const domain = accountDomain(given);
     if (domain === undefined) return { problem: `"${given}" is no domain name` };
-    const { format = "all", user, out, live = false } = values;
+    const { format = "all", user, out, live = false, json = false } = values;
+    if (json && !live) return { problem: "--json needs --live" };
     const formats = format === "all" ? DOCUMENT_FORMATS : DOCUMENT_FORMATS.filter((one) => one === format);
     if (formats.length === 0) return { problem: `unknown format "${format}"` };
     if (user !== undefined && !/^[^\x00-\x20\x7f@]+@[^\x00-\x20\x7f@]+$/.test(user)) {
       return { problem: `--user: no mail address: "${user}"` };
     }
-    return { domain, formats, user, out, live };
+    if (user !== undefined && accountDomain(user.slice(user.indexOf("@") + 1)) !== domain) {
+      return { problem: `--user: "${user}" is no address of ${domain}` };
+    }
+    return { domain, formats, user, out, live, json };
   } catch (error) {
     return { problem: (error as Error).message.split(". ")[0] ?? "" };
   }
@@ -102,10 +110,29 @@ function write(account: MailAccount, { formats, user, out }: Wanted, terminal: T
   return documents.length === 0 ? EXIT.problems : EXIT.done;
 }
 
-async function checkLive(snapshot: ConfigSnapshot, { outgoing }: MailAccount, terminal: Terminal): Promise<number> {
+/** A listener, and what is wrong with it. */
+interface AskedListener {
+  readonly server: AccountServer;
+  readonly address: string;
+  readonly findings: readonly LiveFinding[];
+}
+
+async function checkLive(
+  snapshot: ConfigSnapshot,
+  account: MailAccount,
+  { terminal, json }: { readonly terminal: Terminal; readonly json: boolean },
+): Promise<number> {
+  const asked = await askListeners(snapshot, account);
+  terminal.stdout(json ? `${JSON.stringify(asked.map(asJson), undefined, 2)}\n` : asked.map(formatListener).join(""));
+  if (asked.length === 0) return failed(terminal, "autoconfig", "no service listens on this machine", EXIT.problems);
+  if (!asked.some(isWrong)) return EXIT.done;
+  return failed(terminal, "autoconfig", "the running services are not what the documents say", EXIT.problems);
+}
+
+async function askListeners(snapshot: ConfigSnapshot, { outgoing }: MailAccount): Promise<readonly AskedListener[]> {
   const tables = openSnapshotTables(snapshot, silentLog());
   const deadlines = new Deadlines(systemClock);
-  let errors = 0;
+  const asked: AskedListener[] = [];
   try {
     const targets = liveTargets(snapshot, tables);
     for (const server of outgoing) {
@@ -113,24 +140,30 @@ async function checkLive(snapshot: ConfigSnapshot, { outgoing }: MailAccount, te
         const findings: readonly LiveFinding[] = proxied
           ? [{ severity: "warning", text: "waits for a PROXY header, so it is not asked" }]
           : await askListener({ server, address, deadlines, clock: systemClock });
-        errors += findings.filter(({ severity }) => severity === "error").length;
-        terminal.stdout(formatListener(server, address, findings));
+        asked.push({ server, address, findings });
       }
     }
   } finally {
     await tables.close?.();
   }
-  if (errors === 0) return EXIT.done;
-  return failed(terminal, "autoconfig", "the running services are not what the documents say", EXIT.problems);
+  return asked;
 }
 
-function formatListener(server: AccountServer, address: string, findings: readonly LiveFinding[]): string {
+function isWrong({ findings }: AskedListener): boolean {
+  return findings.some(({ severity }) => severity === "error");
+}
+
+function asJson({ server, address, findings }: AskedListener) {
+  const { host, port, security, mechanisms, service } = server;
+  return { service: service?.name, host, address, port, security, mechanisms, findings };
+}
+
+function formatListener(asked: AskedListener): string {
+  const { server, address, findings } = asked;
   const at = `${address.includes(":") ? `[${address}]` : address}:${server.port}`;
   const how = server.security === "tls" ? "TLS" : "STARTTLS";
   const auth = server.mechanisms.length > 0 ? `, AUTH ${server.mechanisms.join(" ")}` : "";
   const name = `${server.service?.name} as ${server.host} (${at}, ${how}${auth})`;
-  if (findings.length === 0) return `ok       ${name}\n`;
-  const lines = findings.map(({ severity, text }) => `         ${severity}: ${text}\n`);
-  const isWrong = findings.some(({ severity }) => severity === "error");
-  return `${isWrong ? "wrong   " : "ok      "} ${name}\n${lines.join("")}`;
+  const lines = findings.map(({ severity, text }) => wrap(`${severity}: ${printableUtf8(text)}`, " ".repeat(9)));
+  return `${isWrong(asked) ? "wrong   " : "ok      "} ${name}\n${lines.join("")}`;
 }

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { type Site, SMTP, SUBMISSION, SUBMISSIONS, snapshotOf } from "../admin/testdata/site.ts";
+import { CLEAR, closeTlsServers, startTlsServer } from "../admin/testdata/tls-server.ts";
 import { generateKey } from "../dkim/key.ts";
 import { makeSelfSigned } from "../net/self-signed.ts";
 import { readSite } from "./dns-site.ts";
@@ -12,7 +13,7 @@ import { readSite } from "./dns-site.ts";
 const made = makeSelfSigned(["mail.example.org"], Date.now());
 const CHAIN = "/etc/postern/site.pem";
 const files = { [CHAIN]: made.keyPem + made.certificatePem + made.certificatePem };
-const OPTIONS = { domain: "example.org", addresses: [], validates: false };
+const OPTIONS = { domain: "example.org", addresses: [], exchangers: [], validates: false };
 
 let directory: string;
 before(() => {
@@ -24,7 +25,10 @@ before(() => {
   );
   writeFileSync(join(directory, "bad"), "nonsense\n");
 });
-after(() => rmSync(directory, { recursive: true }));
+after(() => {
+  closeTlsServers();
+  rmSync(directory, { recursive: true });
+});
 
 const RECEIVES: readonly (Site & { readonly want: boolean; readonly why: string })[] = [
   { main: "mydestination = example.org\n", want: true, why: "mydestination" },
@@ -75,18 +79,33 @@ for (const { main, want, given = [], why = main } of ADDRESSES) {
 const CERTIFICATES = [
   { main: `smtpd_tls_chain_files = ${CHAIN}\n`, want: [2], why: "a chain file" },
   { main: `smtpd_tls_cert_file = ${CHAIN}\nsmtpd_tls_eccert_file = ${CHAIN}\n`, want: [2], why: "a certificate file" },
-  { main: "smtpd_tls_chain_files = /etc/postern/gone.pem\n", want: undefined, why: "a file that cannot be read" },
+  {
+    main: "smtpd_tls_chain_files = /etc/postern/gone.pem\n",
+    master: "127.0.0.1:9 inet n - n - - smtpd\n",
+    want: undefined,
+    why: "a file that cannot be read, and nobody answers",
+  },
   { main: "smtpd_tls_security_level = none\n", want: [], why: "no TLS" },
 ];
-for (const { main, want, why } of CERTIFICATES) {
+for (const { main, master = SMTP, want, why } of CERTIFICATES) {
   test(`readSite() certificates: ${why}`, async () => {
-    const { certificates } = await readSite(await snapshotOf({ main, master: SMTP, files }), OPTIONS);
+    const { certificates } = await readSite(await snapshotOf({ main, master, files }), OPTIONS);
     assert.deepEqual(
       certificates?.map((chain) => chain.length),
       want,
     );
   });
 }
+
+test("readSite() certificates: what the running service shows, where the file cannot be read", async () => {
+  const port = await startTlsServer({ clear: CLEAR }, made, false);
+  const site = {
+    main: "smtpd_tls_chain_files = /etc/postern/gone.pem\n",
+    master: `127.0.0.1:${port} inet n - n - - smtpd\n`,
+  };
+  const { certificates } = await readSite(await snapshotOf(site), OPTIONS);
+  assert.match(certificates?.[0]?.[0]?.subjectAltName ?? "", /mail\.example\.org/);
+});
 
 test("readSite() addresses: the smtp line of master.cf may name them", async () => {
   const master = `${SMTP}smtp unix - - n - - smtp -o smtp_bind_address=203.0.113.7\n`;

@@ -4,12 +4,16 @@ import { resolve } from "node:path";
 import { readAccount } from "../admin/account.ts";
 import { type DkimKeyFile, keysOf, readSigningFile } from "../admin/dkim-keys.ts";
 import type { DnsSite } from "../admin/dns-finding.ts";
+import { shownCertificate } from "../admin/live-listener.ts";
 import { canonicalIp } from "../base/cidr.ts";
+import { systemClock } from "../base/clock.ts";
+import { Deadlines } from "../base/deadlines.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { queryName } from "../dns/create.ts";
 import { isSmtpService } from "../master/listeners.ts";
+import { liveTargets } from "../master/live-targets.ts";
 import { openSnapshotTables, silentLog } from "../master/prove.ts";
 import { tlsReaders } from "../master/tls-readers.ts";
 import { ownAddresses } from "../net/interfaces.ts";
@@ -23,6 +27,8 @@ export interface SiteOptions {
   readonly domain: string;
   /** Given by the operator: what mail leaves from, whatever the configuration says. */
   readonly addresses: readonly string[];
+  /** Hosts that take mail for this server, A-labels. */
+  readonly exchangers: readonly string[];
   readonly validates: boolean;
 }
 
@@ -39,7 +45,8 @@ export async function readSite(snapshot: ConfigSnapshot, options: SiteOptions): 
     ...dkimKeys(snapshot, params, domain),
     milters: hasMilters(snapshot),
     account: account.outgoing.length > 0 ? account : undefined,
-    certificates: serverCertificates(snapshot),
+    certificates: serverCertificates(snapshot) ?? (await liveCertificates(snapshot)),
+    exchangers: options.exchangers,
   };
 }
 
@@ -92,6 +99,24 @@ function dkimKeys(
   return "problem" in file
     ? { keys: [], keysProblem: file.problem }
     : { keys: keysOf(file, domain), keysProblem: undefined };
+}
+
+/** What the running services show: keys and chains in one file are for root alone. undefined: nobody answers. */
+async function liveCertificates(snapshot: ConfigSnapshot): Promise<DnsSite["certificates"]> {
+  const tables = openSnapshotTables(snapshot, silentLog());
+  const deadlines = new Deadlines(systemClock);
+  const host = scopeOf(snapshot).get("myhostname");
+  const chains: (readonly X509Certificate[])[] = [];
+  try {
+    for (const { service, address, port, tls, proxied } of liveTargets(snapshot, tables)) {
+      if (tls !== "starttls" || proxied || serviceRole(scopeOf(snapshot, service)) !== "mx") continue;
+      const chain = await shownCertificate({ address, port, host }, deadlines);
+      if (chain !== undefined && chain.length > 0) chains.push(chain);
+    }
+  } finally {
+    await tables.close?.();
+  }
+  return chains.length > 0 ? chains : undefined;
 }
 
 /** undefined: some cannot be read. */

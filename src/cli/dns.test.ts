@@ -113,6 +113,7 @@ const USAGE = [
   { args: ["chek", "a.test"], says: /"chek": unknown command/ },
   { args: ["check", "a.test", "--resolver", "ns.test"], says: /--resolver: no address: "ns\.test"/ },
   { args: ["check", "a.test", "--address", "host"], says: /--address: no IP address/ },
+  { args: ["check", "a.test", "--mx", "host"], says: /--mx: no host name/ },
 ];
 for (const { args, says } of USAGE) {
   test(`dns ${args.join(" ")}: usage`, async () => {

@@ -18,17 +18,19 @@ import { formatReport, reportAsJson } from "./dns-format.ts";
 import { readSite } from "./dns-site.ts";
 import { type Command, EXIT, failed } from "./terminal.ts";
 
-const USAGE = `Usage: postern [-c DIR] dns check DOMAIN [--json] [--resolver ADDRESS[:PORT]] [--address IP]…
+const USAGE = `Usage: postern [-c DIR] dns check DOMAIN [--json] [--resolver ADDRESS[:PORT]] [--address IP]… [--mx HOST]…
 
 Compares DNS with the configuration: MX, host name, PTR, SPF, DKIM, DMARC, SRV, TLSA, MTA-STS, TLSRPT, CAA.
   --resolver ADDRESS[:PORT]   asks this name server, and believes it when it says that an answer is signed
   --address IP                mail leaves from this address (behind NAT, through a relay host); may be repeated
+  --mx HOST                   this host takes mail for this server, such as a filter in front; may be repeated
 `;
 
 const OPTIONS = {
   json: { type: "boolean" },
   resolver: { type: "string", multiple: true },
   address: { type: "string", multiple: true },
+  mx: { type: "string", multiple: true },
   help: { type: "boolean", short: "h" },
 } as const;
 
@@ -41,6 +43,7 @@ interface Wanted {
   readonly json: boolean;
   readonly resolvers: readonly string[];
   readonly addresses: readonly string[];
+  readonly exchangers: readonly string[];
 }
 
 export const dns: Command = async (args, terminal) => {
@@ -76,12 +79,14 @@ function parse(args: readonly string[]): Wanted | { readonly problem: string } |
     if (given === undefined || more.length > 0) return { problem: "expected one DOMAIN" };
     const domain = accountDomain(given);
     if (domain === undefined) return { problem: `"${given}" is no domain name` };
-    const { json = false, resolver = [], address = [] } = values;
+    const { json = false, resolver = [], address = [], mx = [] } = values;
     const bad = resolver.find((one) => parseNameServer(one) === undefined);
     if (bad !== undefined) return { problem: `--resolver: no address: "${bad}"` };
-    const addresses = address.map((one) => canonicalIp(one));
-    if (addresses.includes(undefined)) return { problem: "--address: no IP address" };
-    return { domain, json, resolvers: resolver, addresses: addresses.filter((one) => one !== undefined) };
+    const addresses = address.map((one) => canonicalIp(one) ?? "");
+    if (addresses.includes("")) return { problem: "--address: no IP address" };
+    const exchangers = mx.map((one) => accountDomain(one) ?? "");
+    if (exchangers.includes("")) return { problem: "--mx: no host name" };
+    return { domain, json, resolvers: resolver, addresses, exchangers };
   } catch (error) {
     return { problem: (error as Error).message.split(". ")[0] ?? "" };
   }

@@ -29,7 +29,7 @@ export function keyFile(state: "publish" | "sign" | "retired"): DkimKeyFile {
 
 const SERVER = { protocol: "smtp", host: "mail.example.org", mechanisms: ["PLAIN"] } as const;
 export const SITE: DnsSite = {
-  ...{ domain: "example.org", host: "mail.example.org", receives: true, addresses: [], relayhost: "" },
+  ...{ domain: "example.org", host: "mail.example.org", receives: true, addresses: [], relayhost: "", exchangers: [] },
   ...{ keys: [keyFile("sign")], keysProblem: undefined, milters: false, validates: true },
   account: {
     ...{ domain: "example.org", provider: "Example", login: "address", incoming: [] },
