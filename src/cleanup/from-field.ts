@@ -1,6 +1,7 @@
 /** cleanup/from-field.ts: the value of a From field that is made of a sender's address and full name (header_from_format,
  *  full_name_encoding_charset; RFC 5322 §3.4, RFC 2047 §5). Text here is UTF-8 text, not latin1 of bytes. Pure. */
 import { type Address, formatAddress } from "../mail/address.ts";
+import { encodedWords } from "./encoded-words.ts";
 
 export interface FromFormat {
   /** "obsolete" puts the name behind the address, as a comment. */
@@ -12,8 +13,6 @@ export interface FromFormat {
 /** Printable characters that may stand in a phrase without quotes, and what is not ASCII. */
 const PHRASE = /^[A-Za-z0-9!#$%&'*+\-/=?^_`{|}~ \u0080-\u{10ffff}]*$/u;
 const CONTROLS = /[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+/gu;
-/** UTF-8 bytes in one encoded word: 60 characters of base64, so that the word stays below 75 (RFC 2047 §2). */
-const WORD_BYTES = 42;
 /** Of a full name; what is behind it is cut. */
 const MAX_NAME = 500;
 
@@ -23,8 +22,9 @@ export function fromValue(sender: Address, fullName: string | undefined, { forma
   const name = (fullName ?? "").replace(CONTROLS, " ").trim().slice(0, MAX_NAME);
   if (name === "") return address;
   const encoded = charset !== "" && /[^\x20-\x7e]/.test(name);
-  if (format === "obsolete") return `${address} (${encoded ? encodedWords(name, charset) : comment(name)})`;
-  return `${encoded ? encodedWords(name, charset) : phrase(name)} <${address}>`;
+  if (format === "obsolete")
+    return `${address} (${encoded ? encodedWords(Buffer.from(name), charset) : comment(name)})`;
+  return `${encoded ? encodedWords(Buffer.from(name), charset) : phrase(name)} <${address}>`;
 }
 
 function phrase(name: string): string {
@@ -33,18 +33,4 @@ function phrase(name: string): string {
 
 function comment(name: string): string {
   return name.replace(/[\\()]/g, "\\$&");
-}
-
-/** Each word holds whole characters. The line is folded between words. */
-function encodedWords(name: string, charset: string): string {
-  const words: string[] = [];
-  let word = "";
-  for (const character of name) {
-    if (Buffer.byteLength(word + character) > WORD_BYTES) {
-      words.push(word);
-      word = "";
-    }
-    word += character;
-  }
-  return [...words, word].map((text) => `=?${charset}?B?${Buffer.from(text).toString("base64")}?=`).join("\r\n ");
 }

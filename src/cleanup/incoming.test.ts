@@ -198,8 +198,23 @@ test("PREPEND stands above Received in order; a field that it brings is not adde
 });
 
 test("our own lines are UTF-8, the client's bytes stay", async () => {
-  const { text } = await receive("X: \xff\r\n\r\nb", { options: options({ prepend: ["X-One: \u00e9"] }) });
+  const { text } = await receive("X: \xff\r\n\r\nb", {
+    options: options({ prepend: ["X-One: \u00e9"] }),
+    settings: { postern_submission_checks: "eight_bit_header:off" },
+  });
   assert.match(text, /^X-One: \xc3\xa9\r\nReceived: [\s\S]*\r\nX: \xff\r\n/);
+});
+
+test("smtpd_hide_client_session leaves the session out of Received (TRC-02, TRC-03)", async () => {
+  const settings = { smtpd_hide_client_session: "yes" };
+  const one = await receive("Subject: hi\r\n\r\n", { settings });
+  assert.match(
+    one.text,
+    /^Received: by mail\.example\.org \(Postern\) id [0-9A-F]+\r\n\tfor <b@x\.test>; .*\r\nSubject/,
+  );
+  const recipients = ["b@x.test", "c@x.test"].map((text) => ({ address: asAddress(text), original: asAddress(text) }));
+  const two = await receive("Subject: hi\r\n\r\n", { settings, options: options({ recipients }) });
+  assert.match(two.text, /^Received: by mail\.example\.org \(Postern\) id [0-9A-F]+;\r\n\t\w+, .*\r\nSubject/);
 });
 
 test("Received names the recipient that the client named, not who was added (TRC-03)", async () => {

@@ -17,13 +17,16 @@ import { MappingError } from "../rewrite/mapping-error.ts";
 import { TableError } from "../tables/table.ts";
 import type { Authors } from "./authors.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
+import { Completion } from "./completion.ts";
 import { ContentInspection } from "./content-inspection.ts";
 import { ContentVerdict } from "./content-verdict.ts";
 import type { CleanupDeps } from "./deps.ts";
+import { SubmissionDuties } from "./duties/submission-duties.ts";
 import { fieldValue, type HeaderField, HeaderIntake, parseFields } from "./header-block.ts";
+import { Ledger, logChanges } from "./ledger.ts";
 import { type MappedEnvelope, mapEnvelope, peelRecipients, unmapped } from "./map-envelope.ts";
-import { passMilters } from "./milter-stage.ts";
-import { messageId, missingFields } from "./missing-fields.ts";
+import { passMilters, recordMilters } from "./milter-stage.ts";
+import { messageId } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
 import { markedEnvelope } from "./transport-marks.ts";
@@ -45,6 +48,12 @@ export class Incoming implements IncomingMessage {
   /** undefined: nothing is checked. */
   readonly #inspection: ContentInspection | undefined;
   readonly #verdict: ContentVerdict | undefined;
+  readonly #ledger = new Ledger();
+  readonly #completion: Completion;
+  /** undefined: the message only passes through. */
+  readonly #duties: SubmissionDuties | undefined;
+  /** How many fields on top are ours. */
+  #ownCount = 0;
   /** undefined: the message is not signed. */
   #signing: Signing | undefined;
   /** Until the header section has ended. */
@@ -63,6 +72,11 @@ export class Incoming implements IncomingMessage {
     this.#options = options;
     this.#log = deps.log;
     this.#body = deps.store.beginBody(options.envelope.queueId);
+    this.#completion = new Completion(deps.params, options);
+    const { log, params } = deps;
+    if (options.role === "submission") {
+      this.#duties = new SubmissionDuties({ params, log, options, ledger: this.#ledger });
+    }
     // Only what this site's own people and programs send: a signature says that it is the domain's.
     this.#signing = this.#beginSigning();
     const { envelope, recipients } = options;
@@ -130,7 +144,10 @@ export class Incoming implements IncomingMessage {
     const { queueId } = this.#options.envelope;
     const warn = (text: string) => this.#log.warning(printableUtf8(`${queueId}: ${text}`));
     try {
-      return { fields: await this.#rewriteFields(fields, warn), mapped: await this.#mapEnvelope(warn), hold };
+      const rewritten = await this.#rewriteFields(fields, warn);
+      this.#ledger.compare(fields, rewritten, { why: "address rewritten", rule: "address rewriting" });
+      const checked = this.#checkDuties(rewritten);
+      return checked && { fields: checked, mapped: await this.#mapEnvelope(warn), hold };
     } catch (error) {
       if (!(error instanceof MappingError)) throw error;
       if (error.cause instanceof Error) this.#log.warning(printableUtf8(error.cause.message));
@@ -142,6 +159,15 @@ export class Incoming implements IncomingMessage {
       );
       return undefined;
     }
+  }
+
+  /** undefined: the message is refused. */
+  #checkDuties(fields: readonly HeaderField[]): readonly HeaderField[] | undefined {
+    const checked = this.#duties?.check(fields.slice(this.#ownCount));
+    if (checked === undefined) return fields;
+    if ("fields" in checked) return [...fields.slice(0, this.#ownCount), ...checked.fields];
+    this.#refuse(checked.refused);
+    return undefined;
   }
 
   async #mapEnvelope(warn: (text: string) => void): Promise<MappedEnvelope> {
@@ -179,7 +205,7 @@ export class Incoming implements IncomingMessage {
     const { authentication } = this.#options;
     const results = authentication && (await authentication.resultsField());
     if (results !== undefined) this.#above = [ownField(results)];
-    const completed = [...this.#above, ...this.#completeFields(fields, mapped.sender)];
+    const completed = [...this.#above, ...this.#completion.complete(fields, mapped.sender, this.#ledger)];
     try {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
@@ -187,9 +213,11 @@ export class Incoming implements IncomingMessage {
       const whole = { fields: completed, mapped, hold };
       const passed = milters ? await this.#passMilters(milters, whole, body) : { ...whole, body };
       if (passed === undefined) return this.finish({ hold, discard: !this.#refusal });
-      const signed = this.#signing ? await this.#sign(passed.fields, this.#signing) : passed.fields;
+      const told = this.#duties?.tell(passed.fields) ?? passed.fields;
+      const signed = this.#signing ? await this.#sign(told, this.#signing) : told;
       if (signed === undefined) return this.finish({ hold, discard: false });
       const { claimed, message } = await this.#append(signed, passed.body, passed);
+      logChanges(this.#ledger, this.#options.envelope.queueId, this.#deps);
       if (claimed) this.#deps.arrived(claimed);
       else if (message.envelope.futureRelease) this.#deps.dueAt(message.envelope.futureRelease.untilMs);
       else if (!message.hold) this.#deps.poke();
@@ -224,6 +252,7 @@ export class Incoming implements IncomingMessage {
       );
       if (out.refusal) this.#refuse(out.refusal);
       if (out.refusal || out.discard) return undefined;
+      recordMilters(this.#ledger, input, out);
       if (out.body !== body) {
         this.#eightBit = false;
         if (this.#signing) this.#signing = this.#beginSigning();
@@ -239,7 +268,11 @@ export class Incoming implements IncomingMessage {
   async #sign(fields: readonly HeaderField[], signing: Signing): Promise<readonly HeaderField[] | undefined> {
     const { signer, log } = this.#deps;
     const signed = await signing.sign(fields, { owned: await this.#isOwned(fields) });
-    if (signed.kind === "signed") return [...signed.fields.map(ownField), ...fields];
+    if (signed.kind === "signed") {
+      const all = [...signed.fields.map(ownField), ...fields];
+      this.#ledger.compare(fields, all, { why: "signed for the sender's domain", rule: "DKIM" });
+      return all;
+    }
     log.warning(printableUtf8(`${this.#options.envelope.queueId}: cannot sign: ${signed.reason}`));
     if (signer?.whenUnavailable === "accept") return fields;
     this.#refuse(reply(451, "4.7.5", "Error: message cannot be signed, try again later"));
@@ -264,7 +297,7 @@ export class Incoming implements IncomingMessage {
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {
     const { recipients, sender } = mapped;
     const marks = { fields, eightBit: this.#eightBit, params: this.#deps.params };
-    const envelope = markedEnvelope({ ...this.#filteredEnvelope(), sender }, marks);
+    const envelope = markedEnvelope({ ...this.#filteredEnvelope(), sender, changes: this.#ledger.changes }, marks);
     const dueMs = sentMs(envelope);
     const rows: NewRecipient[] = [];
     for (const recipient of recipients) {
@@ -311,15 +344,28 @@ export class Incoming implements IncomingMessage {
   }
 
   #inspectHeader(given: readonly HeaderField[], blank: boolean): void | Promise<void> {
-    const fields = [...this.#ownFields(), ...given];
+    const own = this.#ownFields();
+    this.#ownCount = own.length;
+    this.#ledger.compare([], own.slice(0, -1), { why: "asked for by a restriction", rule: "PREPEND" });
+    const fields = [...own, ...given];
     if (!this.#inspection) {
       for (const field of fields) this.#logMessageId(field);
       return this.#takeHeader(fields);
     }
     const seen = (field: HeaderField) => this.#logMessageId(field);
     const inspected = this.#inspection.header({ fields, blank, seen });
-    if (inspected instanceof Promise) return inspected.then((kept) => this.#takeHeader(kept));
-    return this.#takeHeader(inspected);
+    if (inspected instanceof Promise) return inspected.then((kept) => this.#takeInspected(fields, kept));
+    return this.#takeInspected(fields, inspected);
+  }
+
+  #takeInspected(fields: readonly HeaderField[], kept: readonly HeaderField[]): void {
+    if (kept !== fields) {
+      const own = new Set(fields.slice(0, this.#ownCount));
+      this.#ownCount = kept.findLastIndex((field) => own.has(field)) + 1;
+      // A rule that ends the matter leaves out the rest.
+      if (!this.#verdict?.over) this.#ledger.compare(fields, kept, { why: "matched", rule: "header_checks" });
+    }
+    this.#takeHeader(kept);
   }
 
   #takeHeader(fields: readonly HeaderField[]): void {
@@ -359,6 +405,7 @@ export class Incoming implements IncomingMessage {
   /** What is asked of the body as it is stored. */
   #readStored(chunk: Uint8Array): void {
     this.#signing?.update(chunk);
+    this.#duties?.update(chunk);
     if (!this.#eightBit && this.#options.envelope.body === "7BIT") this.#eightBit = !isAscii(chunk);
   }
 
@@ -377,31 +424,6 @@ export class Incoming implements IncomingMessage {
     return undefined;
   }
 
-  #completeFields(fields: readonly HeaderField[], sender: Address): readonly HeaderField[] {
-    const { params } = this.#deps;
-    const drop = new Set(params.get("message_drop_headers").map((name) => name.toLowerCase()));
-    const kept = fields.filter((field) => !drop.has(field.name));
-    if (!this.#completes) return kept;
-    return [...kept, ...missingFields(fields, { ...this.#completionFacts, sender })];
-  }
-
-  get #completes(): boolean {
-    const { params } = this.#deps;
-    const rewritten = this.#options.role === "submission" || params.get("remote_header_rewrite_domain") !== "";
-    return rewritten || params.get("always_add_missing_headers");
-  }
-
-  get #completionFacts() {
-    const { params } = this.#deps;
-    const { queueId, arrivalMs } = this.#options.envelope;
-    return {
-      ...{ queueId, arrivalMs, myhostname: params.get("myhostname") },
-      fullName: this.#options.fullName,
-      fromFormat: { format: params.get("header_from_format"), charset: params.get("full_name_encoding_charset") },
-      undisclosedRecipients: params.get("undisclosed_recipients_header"),
-    };
-  }
-
   /** What PREPEND puts on top, and Received. */
   #ownFields(): readonly HeaderField[] {
     const received = receivedField(this.#options, this.#deps.params);
@@ -417,7 +439,7 @@ export class Incoming implements IncomingMessage {
   #logMessageId(field?: HeaderField): void {
     const { name } = field ?? { name: "message-id" };
     if (name !== "message-id" && name !== "resent-message-id") return;
-    const added = this.#completes ? messageId(this.#completionFacts) : "<>";
+    const added = this.#completion.completes ? messageId(this.#completion.facts) : "<>";
     const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : added;
     this.#log.info(`${this.#options.envelope.queueId}: ${name}=${value}`, () => ({
       event: "message_id",

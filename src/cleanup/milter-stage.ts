@@ -10,6 +10,7 @@ import type { MilterBody } from "../milter/filter.ts";
 import type { MilterSession } from "../milter/milters.ts";
 import type { BodyWriter, QueueStore, StoredBody } from "../queue/store.ts";
 import type { HeaderField } from "./header-block.ts";
+import type { Ledger } from "./ledger.ts";
 import type { MappedEnvelope } from "./map-envelope.ts";
 
 export interface MilterStageDeps {
@@ -67,6 +68,17 @@ export async function passMilters(
     writer: holder.writer,
     body: body.stored,
   };
+}
+
+/** What the Milters changed of the content. */
+export function recordMilters(
+  ledger: Ledger,
+  given: { readonly fields: readonly HeaderField[]; readonly body: StoredBody },
+  out: MilterOutput,
+): void {
+  const occasion = { why: "a Milter asked for it", rule: "smtpd_milters" };
+  ledger.compare(given.fields, out.fields, occasion);
+  if (out.body !== given.body) ledger.record("body replaced", occasion);
 }
 
 async function changedEnvelope(

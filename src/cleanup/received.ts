@@ -14,6 +14,25 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
   const { origin } = envelope;
   if (origin.uid !== undefined) return receivedFromUser(envelope, origin.uid, params);
   const safe = envelope.smtputf8 ? printableUtf8 : printableAscii;
+  // A message that a before-queue filter gets has none.
+  const id = envelope.queueId === "" ? "" : ` id ${envelope.queueId}`;
+  const host = `by ${params.get("myhostname")} (${params.get("mail_name")})`;
+  const hidden = params.get("smtpd_hide_client_session");
+  const lines = hidden ? [] : sessionLines(options, params, safe);
+  lines.push(hidden ? `Received: ${host}${id}` : `${host} with ${withProtocol(envelope, tls)}${id}`);
+  const named = accepted ?? recipients;
+  const only = named.length === 1 ? named[0] : undefined;
+  const date = formatMailDate(envelope.arrivalMs);
+  // RFC 6710 §4.1; such a clause stands last (RFC 5321 §4.4).
+  const priority = envelope.priority === undefined ? "" : ` PRIORITY ${envelope.priority}`;
+  if (only) lines.push(`for <${safe(formatAddress(only.original))}>${priority}; ${date}`);
+  else lines.push(`${lines.pop()}${priority};`, date);
+  return lines.join("\r\n\t");
+}
+
+/** Who the client was: what smtpd_hide_client_session leaves out. */
+function sessionLines({ envelope, tls }: MessageOptions, params: Parameters, safe: (text: string) => string): string[] {
+  const { origin } = envelope;
   const lines = [
     `Received: from ${safe(origin.helo ?? origin.clientName)} (${origin.clientName} [${literal(origin.clientAddress)}])`,
   ];
@@ -21,17 +40,7 @@ export function receivedField(options: MessageOptions, params: Parameters): stri
   if (origin.saslUsername !== undefined && params.get("smtpd_sasl_authenticated_header")) {
     lines.push(`(Authenticated sender: ${comment(safe(origin.saslUsername))})`);
   }
-  // A message that a before-queue filter gets has none.
-  const id = envelope.queueId === "" ? "" : ` id ${envelope.queueId}`;
-  const by = `by ${params.get("myhostname")} (${params.get("mail_name")}) with ${withProtocol(envelope, tls)}${id}`;
-  const named = accepted ?? recipients;
-  const only = named.length === 1 ? named[0] : undefined;
-  const date = formatMailDate(envelope.arrivalMs);
-  // RFC 6710 §4.1; such a clause stands last (RFC 5321 §4.4).
-  const priority = envelope.priority === undefined ? "" : ` PRIORITY ${envelope.priority}`;
-  if (only) lines.push(by, `for <${safe(formatAddress(only.original))}>${priority}; ${date}`);
-  else lines.push(`${by}${priority};`, date);
-  return lines.join("\r\n\t");
+  return lines;
 }
 
 /** Submitted by a program of this machine, as pickup(8) writes it. */

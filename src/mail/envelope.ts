@@ -51,6 +51,19 @@ export interface FutureRelease {
   readonly request: string;
 }
 
+/** One thing that was done to a message, printable: `Date replaced`, why, and the rule of main.cf that says so. */
+export interface Change {
+  readonly what: string;
+  readonly why: string;
+  readonly rule: string;
+}
+
+export interface Changes {
+  readonly list: readonly Change[];
+  /** How many more there were. */
+  readonly omitted?: number;
+}
+
 export interface Envelope {
   readonly queueId: QueueId;
   readonly sender: Address;
@@ -70,6 +83,8 @@ export interface Envelope {
   readonly filter?: string | undefined;
   /** undefined: the client asked for nothing. */
   readonly dsn?: MessageDsn | undefined;
+  /** What cleanup did to the message; undefined: nothing. */
+  readonly changes?: Changes | undefined;
 }
 
 /** One recipient as it is asked to be delivered. `address` after rewriting; `original` as the client gave it. */

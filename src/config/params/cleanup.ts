@@ -1,11 +1,17 @@
 /** config/params/cleanup.ts: the parameters of cleanup, each declared once. */
 import { bool, type Declaration, int, list, text, word, words } from "../declare.ts";
+import { submissionChecks } from "./submission-checks.ts";
 
 export const CLEANUP_PARAMETERS = {
   hopcount_limit: int(
     "50",
     { min: 1 },
     "The most Received header fields a message may have before it is a mail loop (RFC 5321 §6.3).",
+  ),
+  smtpd_hide_client_session: bool(
+    "no",
+    "Leave the client's name and address, its TLS session and its login out of the Received field. Postfix's own master.cf " +
+      "sets it for submission with -o.",
   ),
   header_checks: list(
     "",
@@ -76,6 +82,25 @@ export const CLEANUP_PARAMETERS = {
     "1048576",
     { min: 65536 },
     "The most bytes of all header fields of one message together; a larger header is refused with 552 5.3.4.",
+    { origin: "postern" },
+  ),
+  postern_submission_checks: submissionChecks(
+    "What is done about faults of submitted messages: `check:grade` words, where a grade is off, warn, fix or reject, and `all` " +
+      "is every check. Those that are not named keep their default; see docs/message-repair.md. Never for a role of mx.",
+  ),
+  postern_repair_signed: bool(
+    "no",
+    "Repair also what a DKIM, S/MIME or OpenPGP signature of the sender covers, and so break it; with no, such faults are logged.",
+    { origin: "postern" },
+  ),
+  postern_log_changes: bool(
+    "yes",
+    "One log line, `changes:`, for each message that was changed: what, why, by which rule.",
+    { origin: "postern" },
+  ),
+  postern_modification_header: bool(
+    "no",
+    "Add a field X-Postern-Changes to submitted messages that says what was changed, or that nothing was.",
     { origin: "postern" },
   ),
   content_filter: text(

@@ -1,0 +1,86 @@
+/** cleanup/duties/apply.ts: runs the checks of a submitted message in order and does what their grades say: nothing, a line in
+ *  the log, a repair, or a refusal. Never for mail that only passes through (MOD-14). */
+import type { CheckName, Grades } from "../../config/params/submission-checks.ts";
+import { type Reply, reply } from "../../mail/reply.ts";
+import type { HeaderField } from "../header-block.ts";
+import type { Ledger } from "../ledger.ts";
+import { addressSyntax, unqualified } from "./addresses.ts";
+import { date } from "./date.ts";
+import type { Duty, DutyFacts } from "./duty.ts";
+import { eightBitHeader } from "./eight-bit-header.ts";
+import { messageId } from "./identification.ts";
+import { longHeader } from "./long-header.ts";
+import { mimeVersion, transferEncoding } from "./mime.ts";
+import { from, fromTwice, loginSender, sender } from "./originator.ts";
+import { duplicate, empty } from "./repeated.ts";
+import { resent } from "./resent.ts";
+import type { Signed } from "./signed.ts";
+
+export const PARAMETER = "postern_submission_checks";
+
+/** What a repair would damage, if somebody has signed it. */
+type Touches = "header" | "body";
+
+/** Repairs of the first ones are what the later ones see. */
+const DUTIES: readonly (readonly [Exclude<CheckName, "long_body">, Duty, Touches])[] = [
+  ["empty", empty, "header"],
+  ["duplicate", duplicate, "header"],
+  ["from_twice", fromTwice, "header"],
+  ["eight_bit_header", eightBitHeader, "header"],
+  ["unqualified", unqualified, "header"],
+  ["address_syntax", addressSyntax, "header"],
+  ["from", from, "header"],
+  ["sender", sender, "header"],
+  ["login_sender", loginSender, "header"],
+  ["date", date, "header"],
+  ["message_id", messageId, "header"],
+  ["resent", resent, "header"],
+  ["mime_version", mimeVersion, "body"],
+  ["transfer_encoding", transferEncoding, "body"],
+  ["long_header", longHeader, "header"],
+];
+
+export interface DutyRun {
+  readonly grades: Grades;
+  readonly facts: DutyFacts;
+  readonly signed: Signed;
+  /** postern_repair_signed */
+  readonly force: boolean;
+  readonly ledger: Ledger;
+  /** Takes a line without queue id. */
+  readonly warn: (text: string) => void;
+}
+
+export interface Refused {
+  readonly check: CheckName;
+  readonly reply: Reply;
+}
+
+/** The header as it shall be. */
+export function applyDuties(
+  given: readonly HeaderField[],
+  run: DutyRun,
+): { readonly fields: readonly HeaderField[] } | { readonly refused: Refused } {
+  let fields = given;
+  for (const [check, duty, touches] of DUTIES) {
+    const grade = run.grades[check];
+    const found = grade === "off" ? undefined : duty(fields, run.facts);
+    if (found === undefined) continue;
+    if (grade === "reject") return { refused: refusal(check, found.problem) };
+    const kept = run.signed[touches] && !run.force && found.fields !== fields;
+    if (grade === "fix" && found.fields !== undefined && !kept) {
+      run.ledger.compare(fields, found.fields, { why: found.problem, rule: `${check}:fix` });
+      fields = found.fields;
+      continue;
+    }
+    const why = grade === "warn" ? "" : kept ? " (left as it is: the message is signed)" : " (cannot be repaired)";
+    run.warn(`check ${check}: ${found.problem}${why}`);
+  }
+  return { fields };
+}
+
+/** RFC 6409 §6.3 (SUB-24): 554 is for syntax, 550 for what this user may not do. The text is printable. */
+function refusal(check: CheckName, problem: string): Refused {
+  const text = `Error: message refused by check ${check}: ${problem}`;
+  return { check, reply: check === "login_sender" ? reply(550, "5.7.1", text) : reply(554, "5.6.0", text) };
+}

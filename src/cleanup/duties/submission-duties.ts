@@ -1,0 +1,114 @@
+/** cleanup/duties/submission-duties.ts: one submitted message under the checks of postern_submission_checks: watches its body,
+ *  knows who sends it, and logs what is found. */
+import type { Parameters } from "../../config/parameters.ts";
+import type { Log } from "../../log/log.ts";
+import { type Address, asAddress, formatAddress } from "../../mail/address.ts";
+import { printableUtf8 } from "../../mail/printable.ts";
+import { type Reply, replyText } from "../../mail/reply.ts";
+import { BodyWatch } from "../body-watch.ts";
+import type { MessageOptions } from "../cleanup.ts";
+import type { HeaderField } from "../header-block.ts";
+import type { Ledger } from "../ledger.ts";
+import { applyDuties, PARAMETER, type Refused } from "./apply.ts";
+import { type DutyFacts, makeField } from "./duty.ts";
+import { signedBy } from "./signed.ts";
+
+export interface DutyDeps {
+  readonly params: Parameters;
+  readonly log: Log;
+  readonly options: MessageOptions;
+  readonly ledger: Ledger;
+}
+
+export class SubmissionDuties {
+  readonly #deps: DutyDeps;
+  readonly #watch = new BodyWatch();
+
+  constructor(deps: DutyDeps) {
+    this.#deps = deps;
+  }
+
+  /** The body as it goes to the store. */
+  update(chunk: Uint8Array): void {
+    this.#watch.update(chunk);
+  }
+
+  /** The client's own header, as it shall be; all of the body has been seen. */
+  check(fields: readonly HeaderField[]): { readonly fields: readonly HeaderField[] } | { readonly refused: Reply } {
+    const { params, ledger, log, options } = this.#deps;
+    const done = applyDuties(fields, {
+      grades: params.get(PARAMETER),
+      facts: this.#facts(),
+      signed: signedBy(fields, this.#watch.facts.armoured),
+      force: params.get("postern_repair_signed"),
+      ledger,
+      warn: (text) => log.warning(printableUtf8(`${options.envelope.queueId}: ${text}`)),
+    });
+    if (!("refused" in done)) return done;
+    this.#logRefusal(done.refused);
+    return { refused: done.refused.reply };
+  }
+
+  /** With a field that tells the next hop and the reader what was done, if that is wanted (RFC 5321 §6.4). */
+  tell(fields: readonly HeaderField[]): readonly HeaderField[] {
+    const { params, ledger } = this.#deps;
+    return params.get("postern_modification_header") ? [...fields, changesField(ledger)] : fields;
+  }
+
+  #facts(): DutyFacts {
+    const { params, options } = this.#deps;
+    const { queueId, sender, arrivalMs, smtputf8, origin } = options.envelope;
+    return {
+      ...{ queueId, sender, arrivalMs, smtputf8 },
+      mailbox: this.#mailbox(),
+      loggedIn: origin.saslUsername !== undefined,
+      myhostname: params.get("myhostname"),
+      mydomain: params.get("mydomain"),
+      myorigin: params.get("myorigin"),
+      tokenLimit: params.get("header_address_token_limit"),
+      body: this.#watch.facts,
+    };
+  }
+
+  /** A login that is no address is one of myorigin. */
+  #mailbox(): Address | undefined {
+    const { saslUsername } = this.#deps.options.envelope.origin;
+    if (saslUsername === undefined || saslUsername === "") return undefined;
+    return asAddress(
+      saslUsername.includes("@") ? saslUsername : `${saslUsername}@${this.#deps.params.get("myorigin")}`,
+    );
+  }
+
+  /** As Postfix logs a refusal at the end of data, with the line of explain behind it. */
+  #logRefusal({ check, reply }: Refused): void {
+    const { params, log, options } = this.#deps;
+    const { queueId, sender, origin } = options.envelope;
+    const { clientName, clientAddress, protocol, helo, uid } = origin;
+    const last = options.recipients.at(-1)?.address;
+    const to = last === undefined ? "" : ` to=<${formatAddress(last)}>`;
+    const who = `from=<${formatAddress(sender)}>${to} proto=${protocol}${helo === undefined ? "" : ` helo=<${helo}>`}`;
+    const peer = uid === undefined ? `${clientName}[${clientAddress}]` : "local";
+    const text = replyText(reply);
+    log.info(printableUtf8(`${queueId}: reject: END-OF-MESSAGE from ${peer}: ${text}; ${who}`), () => ({
+      ...{ event: "reject", stage: "END-OF-MESSAGE", client_name: clientName, client_address: clientAddress },
+      ...{ from: formatAddress(sender), to: last && formatAddress(last), proto: protocol, helo },
+      ...{ code: reply.code, dsn: reply.dsn, reply: reply.lines.join(" ") },
+    }));
+    const at = params.source(PARAMETER);
+    const rule = at === undefined ? "default" : `${at.file}:${at.line}`;
+    log.info(`${queueId}: explain: rule=${rule} parameter=${PARAMETER} check=${check}`, {
+      ...{ event: "explain", rule, parameter: PARAMETER, restriction: check },
+    });
+  }
+}
+
+function changesField(ledger: Ledger): HeaderField {
+  const { changes } = ledger;
+  if (changes === undefined) return makeField("X-Postern-Changes", "none");
+  const { list, omitted } = changes;
+  const texts = list.map(({ what, rule }) => `${what} (${rule})`);
+  return makeField(
+    "X-Postern-Changes",
+    [...texts, ...(omitted === undefined ? [] : [`${omitted} more`])].join(",\r\n\t"),
+  );
+}
