@@ -10,9 +10,11 @@ const directory = new URL("./testdata/", import.meta.url);
 const scripts = readdirSync(directory).filter((name) => name.endsWith(".in"));
 
 for (const name of scripts) {
-  test(`evaluate() transcript ${name}`, async () => {
+  const source = readFileSync(new URL(name, directory), "utf8");
+  const proves = / \((?:[A-Z0-9]+-\d\d(?:, )?)+\)$/m.exec(source.split("\n")[0] ?? "")?.[0] ?? "";
+  test(`evaluate() transcript ${name}${proves}`, async () => {
     const want = new URL(name.replace(/\.in$/, ".ref"), directory);
-    const got = await runScript(readFileSync(new URL(name, directory), "utf8"));
+    const got = await runScript(source);
     if (process.env.POSTERN_UPDATE_GOLDEN === "1") writeFileSync(want, got);
     assert.equal(got, readFileSync(want, "utf8"));
   });

@@ -127,7 +127,7 @@ export const AUTH_ROWS: readonly SelftestRow[] = [
     ],
   },
   {
-    ids: ["AUTH-14", "AUTH-19"],
+    ids: ["AUTH-14", "AUTH-19", "LIM-17"],
     what: "wrong password and unknown user look the same; three failures leave the session open",
     on: "submission",
     from: "tls",

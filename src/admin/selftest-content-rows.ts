@@ -38,9 +38,9 @@ const DATA_ROWS: readonly SelftestRow[] = [
     ["\r\nDate: …:… ", "\r\nMessage-I", " with ESMTP", "Subject: bare\r\n", "\r\n\r\nbody\r\n"],
   ),
   sent(
-    ["MOD-15"],
-    "Bcc does not leave the server",
-    ["C: Subject: copy", "C: Bcc: secret@{elsewhere}", "C:", "C: x"],
+    ["MOD-15", "TRC-07"],
+    "Bcc and Return-Path do not leave the server",
+    ["C: Subject: copy", "C: Bcc: secret@{elsewhere}", "C: Return-Path: <secret@{elsewhere}>", "C:", "C: x"],
     ["Subject: copy", "!secret@"],
   ),
   sent(

@@ -212,7 +212,12 @@ const REPORTS: readonly { to: string; notify: RecipientDsn["notify"]; want: read
   { to: "twice", notify: ["SUCCESS", "FAILURE"], want: ["expanded", ["FAILURE"], "e"], why: "DSN-29: several" },
   { to: "twice", notify: ["SUCCESS"], want: ["expanded", ["NEVER"], "e"], why: "nothing is left to tell" },
   { to: "twice", notify: ["FAILURE"], want: ["expanded", ["FAILURE"], "e"], why: "success was not asked" },
-  { to: "owned", notify: ["SUCCESS"], want: [undefined, undefined, undefined], why: "RFC 3461 §5.2.7.1: a list" },
+  {
+    to: "owned",
+    notify: ["SUCCESS"],
+    want: [undefined, undefined, undefined],
+    why: "DSN-30: a list reports delivery itself, RFC 3461 §5.2.7.1",
+  },
 ];
 for (const c of REPORTS) {
   test(`alias and delivery reports: ${c.why}`, async (t) => {

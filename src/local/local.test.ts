@@ -24,7 +24,7 @@ function agent(settings: Readonly<Record<string, string>>, more: Omit<SiteOption
   return site.agent;
 }
 
-test("local delivers into new/, with its headers on top and LF line ends", async () => {
+test("local delivers into new/, with its headers on top and LF line ends (TRC-07)", async () => {
   const local = agent({ postern_local_maildir: `${root}/a/$user/` });
   const [outcome] = await local.deliver(requestFor(["Alice+ext@here.test"]), never);
   assert.equal(outcome?.kind, "sent");

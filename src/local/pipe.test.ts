@@ -113,7 +113,7 @@ test("one command for all recipients, whose end is theirs", async () => {
   );
 });
 
-test("X: the command delivers for good", async () => {
+test("X: the command delivers for good: reported as delivered (DSN-32)", async () => {
   const { outcomes } = await deliver("flags=X", ["a@y.test"]);
   assert.equal(outcomes[0]?.dsnAction, undefined);
 });

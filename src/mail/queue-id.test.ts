@@ -27,7 +27,7 @@ test("the forms match what log parsers expect", () => {
   assert.match(formatLongQueueId(p), /^[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-z]{10,}z[0-9B-DF-HJ-NP-TV-Zb-df-hj-np-tv-y]+$/);
 });
 
-test("QueueIdAllocator never repeats an id when the clock stands still or goes back", () => {
+test("QueueIdAllocator never repeats an id when the clock stands still or goes back, so Message-IDs are unique (MSG-10)", () => {
   let now = 2_000_000_000_000_000;
   const ids = new QueueIdAllocator({ nowMicros: () => now, shard: 3, long: false, floorMicros: now + 50 });
   const seen = new Set<string>();

@@ -47,7 +47,7 @@ test("Connection hands out lines, then raw chunks, then lines again", async () =
   await close();
 });
 
-test("Connection sends gathered output in one write when it waits", async () => {
+test("Connection sends gathered output in one write when it waits (PIPE-02, PIPE-04)", async () => {
   const { connection, peer, close } = await connect();
   const chunks: string[] = [];
   peer.on("data", (chunk) => chunks.push(chunk.toString()));

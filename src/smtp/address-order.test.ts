@@ -28,7 +28,7 @@ test("balanced() keeps order and limit, and gives each family its half as far as
   );
 });
 
-test("inOrder() loses nothing, and preference goes before everything (OUT-01)", () => {
+test("inOrder() loses nothing, and preference goes before everything (OUT-01, DANE-07)", () => {
   fc.assert(
     fc.property(
       addresses,

@@ -22,7 +22,7 @@ const mailCases = [
   { in: "AUTH=a@b", want: "undefined 7BIT false a@b", why: "AUTH" },
   { in: "AUTH=a+0Ab", want: "501 5.5.4 Bad AUTH parameter syntax", why: "SMUG-12" },
   { in: "__proto__=1", want: "555 5.5.4 Unsupported option: __proto__=1", why: "no property" },
-  { in: "X\u00e9", want: "555 5.5.4 Unsupported option: X?", why: "made printable" },
+  { in: "X\u00e9", want: "555 5.5.4 Unsupported option: X?", why: "made printable (EAI-05)" },
 ];
 for (const c of mailCases) {
   test(`parseMailParameters() ${c.why}: ${c.in}`, () => {

@@ -194,7 +194,10 @@ const STEPS: readonly (readonly [string, Step])[] = [
   ["2. after a reload the new service listens, and nothing else was interrupted", reloads],
   ["3. a plain TCP client gets the operator's banner, and quit gets 221", greets],
   ["4. on 587 whoever logged in sends anywhere, and it arrives at the next hop (SUB-07)", submits],
-  ["5. on 587 nobody sends without login, not to anywhere, not even from mynetworks (SUB-15)", refusesStrangers],
+  [
+    "5. on 587 nobody sends without login, not to anywhere, not even from mynetworks, and learns nothing of recipients (SUB-15, SUB-28)",
+    refusesStrangers,
+  ],
   [
     "6. afterwards nobody relays on 25, logged in or not, but mail for the site is taken (SUB-07, SUB-16)",
     relaysForNobody,
