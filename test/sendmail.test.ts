@@ -112,6 +112,19 @@ transport_retry_time = 300s`,
     await eventually(async () => assert.ok(taken.some((content) => content.includes("Subject: Undelivered Mail"))));
   });
 
+  test("-bv: the next hop is asked and gets nothing; the answer comes by mail", async () => {
+    const { code, said } = await sendmail(["-bv", "-f", "al@x.test", "asked@x.test"], "not read");
+    assert.deepEqual([code, said], [0, "Mail Delivery Status Report will be mailed to <al@x.test>.\n"]);
+    await server.logged(/to=<asked@x\.test>, relay=127\.0\.0\.1\[.* status=deliverable \(250 /);
+    await eventually(async () => {
+      const report = taken.find((content) => content.includes("Subject: Mail Delivery Status Report\r\n")) ?? "";
+      assert.match(report, /\r\n<asked@x\.test>: delivery via 127\.0\.0\.1\[127\.0\.0\.1\]:\d+: 250 /);
+      assert.match(report, /\r\nAction: deliverable\r\n/);
+    });
+    const probes = taken.filter((content) => /^Subject: probe\r$/m.test(content.split("\r\n\r\n")[0] ?? ""));
+    assert.deepEqual(probes, [], "no message was sent");
+  });
+
   test("-bs: SMTP on standard input and output, with the server's limits and reports", async () => {
     const commands = [
       ...["EHLO client", "MAIL FROM:<al@x.test> ENVID=e1", "RCPT TO:<b@x.test> NOTIFY=SUCCESS", "RCPT TO:<c@x.test>"],

@@ -43,10 +43,12 @@ export interface ComposerOptions {
   readonly expand?: ((recipient: Address) => Promise<readonly Address[]>) | undefined;
 }
 
-const TEMPLATE = { failed: "failure", delayed: "delay", success: "success" } as const satisfies Record<
-  ReportKind,
-  TemplateName
->;
+const TEMPLATE = {
+  failed: "failure",
+  delayed: "delay",
+  success: "success",
+  verify: "verify",
+} as const satisfies Record<ReportKind, TemplateName>;
 
 export function createBounceComposer(options: ComposerOptions): BounceComposer {
   const { params, clock, templates } = options;

@@ -21,7 +21,7 @@ export interface ReportedRecipient {
   readonly outcome: RcptOutcome;
 }
 
-export type ReportKind = "failed" | "delayed" | "success";
+export type ReportKind = "failed" | "delayed" | "success" | "verify";
 
 export interface StatusOptions {
   readonly envelope: Envelope;
@@ -75,12 +75,13 @@ function originalRecipient({ original, dsn }: ReportedRecipient["recipient"], ut
 }
 
 function actionOf(outcome: RcptOutcome, kind: ReportKind): string {
+  if (kind === "verify") return outcome.kind === "sent" ? "deliverable" : "undeliverable";
   if (kind !== "success") return kind;
   const action = outcome.dsnAction ?? "delivered";
   return action === "passedOn" ? "relayed" : action;
 }
 
-const STATUS_CLASS = { failed: "5", delayed: "4", success: "2" } as const;
+const STATUS_CLASS = { failed: "5", delayed: "4", success: "2", verify: "2" } as const;
 
 /** A status that is none would make the whole part unreadable. */
 function statusOf(dsn: string, kind: ReportKind): string {

@@ -38,6 +38,13 @@ const ROWS: readonly Row[] = [
     want: [">s@b.test sender non-delivery message: r1"],
   },
   {
+    why: "sendmail -bv: whatever came of whom, and NOTIFY does not count",
+    kind: "verify",
+    notify: [["NEVER"], undefined],
+    classes: ["bounce", "delay"],
+    want: [">s@b.test sender delivery status headers: r1 r2"],
+  },
+  {
     why: "DSN-44: RET=HDRS",
     kind: "failed",
     ret: "HDRS",

@@ -39,10 +39,20 @@ export interface Postmasters {
   readonly sender: Address;
 }
 
-const CONDITION = { failed: "FAILURE", delayed: "DELAY", success: "SUCCESS" } as const;
-const WORD = { failed: "non-delivery", delayed: "delay", success: "delivery status" } as const;
+const CONDITION = { failed: "FAILURE", delayed: "DELAY" } as const;
+const WORD = {
+  failed: "non-delivery",
+  delayed: "delay",
+  success: "delivery status",
+  verify: "delivery status",
+} as const satisfies Record<ReportKind, string>;
 
-/** `recipients`: all of one kind, at least one. For success: those that asked for it. */
+/** Where the sender hears what he asked for, and the postmaster nothing. */
+function isAskedFor(kind: ReportKind): kind is "success" | "verify" {
+  return kind === "success" || kind === "verify";
+}
+
+/** `recipients`: all of one kind, at least one. For success: those that asked for it. For verify: all. */
 export function planNotices(
   kind: ReportKind,
   mail: { readonly envelope: Envelope; readonly recipients: readonly ReportedRecipient[] },
@@ -65,8 +75,9 @@ function senderNotice(
   kind: ReportKind,
   { envelope, recipients }: { readonly envelope: Envelope; readonly recipients: readonly ReportedRecipient[] },
 ): Notice | undefined {
-  const wanted =
-    kind === "success" ? recipients : recipients.filter(({ recipient }) => isWanted(recipient.dsn, CONDITION[kind]));
+  const wanted = isAskedFor(kind)
+    ? recipients
+    : recipients.filter(({ recipient }) => isWanted(recipient.dsn, CONDITION[kind]));
   if (wanted.length === 0) return undefined;
   return {
     from: NULL_ADDRESS,
@@ -85,7 +96,7 @@ function postmasterCopy(
   recipients: readonly ReportedRecipient[],
   { classes, bounce, delay, sender }: Postmasters,
 ): Notice | undefined {
-  if (kind === "success" || !classes.has(kind === "failed" ? "bounce" : "delay")) return undefined;
+  if (isAskedFor(kind) || !classes.has(kind === "failed" ? "bounce" : "delay")) return undefined;
   const to = kind === "failed" ? bounce : delay;
   const label = `postmaster ${WORD[kind]} notification`;
   return { from: sender, to, postmaster: true, recipients, returned: "headers", label };
@@ -98,7 +109,7 @@ function doubleBounce(
   { classes, doubleBounce: twice, delay, sender }: Postmasters,
 ): NoticePlan {
   const told = kind === "delayed" ? classes.has("delay") : classes.has("2bounce") || classes.has("bounce");
-  if (kind === "success" || !told) {
+  if (isAskedFor(kind) || !told) {
     const text = "undeliverable mail with null sender dropped, nobody to notify";
     return { notices: [], remarks: kind === "failed" ? [{ severity: "info", text }] : [] };
   }

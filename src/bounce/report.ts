@@ -166,7 +166,7 @@ function originalHeaderLines({ order, original }: Parts, utf8: boolean): string[
   const whole = original.kind === "message";
   const plainType = whole ? "message/rfc822" : "text/rfc822-headers";
   const utf8Type = whole ? "message/global" : "message/global-headers";
-  const undelivered = order.kind === "success" ? "" : "Undelivered ";
+  const undelivered = order.kind === "success" || order.kind === "verify" ? "" : "Undelivered ";
   return [
     `Content-Description: ${undelivered}Message${whole ? "" : " Headers"}`,
     `Content-Type: ${utf8 ? utf8Type : plainType}`,
@@ -187,7 +187,8 @@ function notificationOf({ template, text, postmaster, recipients, message, kind 
   const unicode = charset === "us-ascii" || isUtf8({ ...template, charset });
   const lines = postmaster ? [] : [...text];
   for (const { recipient, outcome } of recipients) {
-    const reason = kind === "success" ? successText(outcome) : outcome.text;
+    const told = kind === "success" || (kind === "verify" && outcome.kind === "sent");
+    const reason = told ? successText(outcome) : outcome.text;
     lines.push("", ...fold(oneLine(reasonLine(recipient, reason), smtputf8 && unicode), "    "));
   }
   const bytes = Buffer.from(`${lines.join("\r\n")}\r\n`, unicode ? "utf8" : "latin1");

@@ -14,7 +14,7 @@ export interface SubmitContext {
   readonly user: LocalUser;
   /** NAME of the environment, or what the password file calls the user. */
   readonly fullName: string | undefined;
-  readonly input: AsyncIterable<Uint8Array>;
+  readonly input: AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
   readonly maildrop: string;
   /** message_size_limit; 0: none. */
   readonly sizeLimit: number;
@@ -86,13 +86,13 @@ function submissionOf(options: SendmailOptions, context: SubmitContext, header: 
   }
   const bad = recipients.find((address) => !isMailAddress(address));
   if (bad !== undefined) throw badRecipient(name, bad);
-  const { notify, ret, envid, body, gateway, report } = options;
+  const { notify, ret, envid, body, gateway, report, mode } = options;
   return {
     sender: senderOf(options, context),
     recipients,
     fullName: options.fullName ?? context.fullName,
     notify: notify ?? (report ? ["SUCCESS", "FAILURE", "DELAY"] : undefined),
-    ...{ ret, envid, body, gateway: gateway || undefined },
+    ...{ ret, envid, body, gateway: gateway || undefined, verify: mode === "verify" || undefined },
   };
 }
 
@@ -121,7 +121,7 @@ export function senderOf({ sender }: SendmailOptions, { user, warn }: Pick<Submi
 }
 
 /** The message, to its dot or to the end of the input. */
-async function* withoutDotEnd(input: AsyncIterable<Uint8Array>, dotEnds: boolean): AsyncGenerator<Buffer> {
+async function* withoutDotEnd(input: SubmitContext["input"], dotEnds: boolean): AsyncGenerator<Buffer> {
   const dot = new DotEnd();
   for await (const chunk of input) {
     const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);

@@ -33,8 +33,6 @@ async function run(options: SendmailOptions, terminal: Terminal): Promise<number
       return (await import("./server-commands.ts")).start([], terminal);
     case "smtp":
       return (await import("./sendmail-smtp.ts")).speakSmtp(terminal);
-    case "verify":
-      throw new SendmailError(EXIT.notRunning, "-bv is not supported: use postern explain, or -v with a message");
     default:
       return deliver(options, terminal);
   }
@@ -49,6 +47,9 @@ async function makeAliases(database: string | undefined, terminal: Terminal): Pr
   return database === undefined ? newaliases([], terminal) : postalias(["--", database], terminal);
 }
 
+/** What stands for a message where none is read. */
+const PROBE = [Buffer.from("Subject: probe\n\n")];
+
 async function deliver(options: SendmailOptions, terminal: Terminal): Promise<number> {
   const params = await mainCf(terminal);
   const user = currentUser();
@@ -58,13 +59,13 @@ async function deliver(options: SendmailOptions, terminal: Terminal): Promise<nu
     user,
     // biome-ignore lint/complexity/useLiteralKeys: index signature access is required by the compiler options
     fullName: process.env["NAME"] ?? user.fullName,
-    input: process.stdin as AsyncIterable<Uint8Array>,
+    input: options.mode === "verify" ? PROBE : (process.stdin as AsyncIterable<Uint8Array>),
     maildrop,
     sizeLimit: params.get("message_size_limit"),
     fieldLimit: params.get("header_size_limit"),
     warn: (text: string) => warn(terminal, text),
   };
-  if (options.report) {
+  if (options.report || options.mode === "verify") {
     const sender = senderOf(options, { ...context, warn: () => undefined });
     terminal.stdout(printableLine(`Mail Delivery Status Report will be mailed to <${sender}>.`));
   }

@@ -78,6 +78,8 @@ export interface Envelope {
   readonly priority?: number | undefined;
   readonly deliverBy?: DeliverBy | undefined;
   readonly futureRelease?: FutureRelease | undefined;
+  /** Nothing is delivered: its sender is told what would become of each recipient (sendmail -bv). */
+  readonly verify?: boolean | undefined;
   readonly origin: Origin;
   /** `transport:nexthop` that gets the whole message instead of its recipients' own (FILTER, content_filter). */
   readonly filter?: string | undefined;

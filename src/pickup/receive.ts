@@ -108,7 +108,7 @@ async function copy(reader: FileReader, message: IncomingMessage, kept: Beginnin
 
 function optionsOf(
   { queueId, user, arrivalMs }: DroppedMail,
-  { sender, recipients, fullName, notify, dsn: each, ret, envid, gateway }: Submission,
+  { sender, recipients, fullName, notify, dsn: each, ret, envid, gateway, verify }: Submission,
   { service, body }: { readonly service: PickupService; readonly body: Envelope["body"] },
 ): MessageOptions {
   const dsn = ret === undefined && envid === undefined ? undefined : { ret, envid };
@@ -118,7 +118,7 @@ function optionsOf(
   };
   const smtputf8 = [sender, ...recipients].some((address) => /[^\x00-\x7f]/.test(address));
   return {
-    envelope: { queueId, sender: service.rewrite(sender), arrivalMs, smtputf8, body, origin, dsn },
+    envelope: { queueId, sender: service.rewrite(sender), arrivalMs, smtputf8, body, origin, dsn, verify },
     recipients: recipients.map(
       (original, i): Recipient => ({
         ...{ address: service.rewrite(original), original },

@@ -23,6 +23,8 @@ export interface Submission {
   readonly originalId?: string | undefined;
   /** It comes from elsewhere (sendmail -G): headers are left alone. */
   readonly gateway?: boolean | undefined;
+  /** Only what would become of it is wanted (sendmail -bv). */
+  readonly verify?: boolean | undefined;
 }
 
 /** The longest first line in bytes, its LF included: some 50,000 recipients. */
@@ -52,7 +54,7 @@ export function parseSubmission(line: Uint8Array): Submission | undefined {
 }
 
 function checkMembers(value: Readonly<Record<string, unknown>>): Submission | undefined {
-  const { sender, recipients, fullName, notify, dsn, ret, envid, body, originalId, gateway } = value;
+  const { sender, recipients, fullName, notify, dsn, ret, envid, body, originalId, gateway, verify } = value;
   const good =
     typeof sender === "string" &&
     (sender === "" || isMailAddress(sender)) &&
@@ -66,12 +68,13 @@ function checkMembers(value: Readonly<Record<string, unknown>>): Submission | un
     (ret === undefined || ret === "FULL" || ret === "HDRS") &&
     (envid === undefined || (typeof envid === "string" && /^[\x20-\x7e]{1,100}$/.test(envid))) &&
     (body === undefined || body === "7BIT" || body === "8BITMIME") &&
-    (gateway === undefined || typeof gateway === "boolean");
+    (gateway === undefined || typeof gateway === "boolean") &&
+    (verify === undefined || typeof verify === "boolean");
   if (!good) return undefined;
   return {
     sender: sender === "" ? NULL_ADDRESS : asAddress(sender),
     recipients: recipients.map(asAddress),
-    ...{ fullName, notify, dsn, ret, envid, body, originalId, gateway },
+    ...{ fullName, notify, dsn, ret, envid, body, originalId, gateway, verify },
   };
 }
 

@@ -42,7 +42,8 @@ export async function attempt(job: Job, options: AttemptOptions): Promise<readon
   if (!agent) return deferAll(job, { dsn: "4.3.0", text: "mail transport unavailable" });
   try {
     const { activeMs } = job.active;
-    const request = { envelope, transport, nexthop, recipients: job.recipients, content, activeMs };
+    const probe = envelope.verify ? true : undefined;
+    const request = { envelope, transport, nexthop, recipients: job.recipients, content, activeMs, probe } as const;
     return matched(job, await agent.deliver(request, signal), log);
   } catch (cause) {
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);

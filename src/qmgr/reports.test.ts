@@ -52,6 +52,40 @@ for (const { notify, dsnAction, want, why } of SUCCESSES) {
   });
 }
 
+const VERIFIED = [
+  {
+    kind: "sent",
+    dsn: "2.1.5",
+    text: "250 2.1.5 Ok",
+    status: "deliverable",
+    told: "delivery via mx.test[192.0.2.1]:25: 250 2.1.5 Ok",
+  },
+  { kind: "bounced", dsn: "5.1.1", text: "550 No such user", status: "undeliverable", told: "550 No such user" },
+  { kind: "deferred", dsn: "4.4.1", text: "timed out", status: "undeliverable", told: "timed out" },
+] as const;
+for (const { kind, dsn, text, status, told } of VERIFIED) {
+  test(`sendmail -bv: the agent is only asked, once, and the sender hears of "${kind}"`, async () => {
+    const probes: unknown[] = [];
+    const world = new World({
+      deliver: async (r) => {
+        if (isReport(r)) return sent(r);
+        probes.push(r.probe);
+        return outcome(r, kind, dsn, text);
+      },
+    });
+    await world.send(["a@x.test"], { dsn: { notify: ["NEVER"] }, wishes: { verify: true } });
+    await settled();
+    assert.deepEqual(probes, [true]);
+    assert.deepEqual(reportLines(world), ["Q1: sender delivery status notification: Q2"]);
+    const report = textOf(world, 0);
+    assert.match(report, /\r\nSubject: Mail Delivery Status Report\r\n/);
+    assert.ok(report.includes(`\r\n<a@x.test>: ${told}\r\n`), report);
+    assert.match(report, new RegExp(`\\r\\nAction: ${status}\\r\\nStatus: ${dsn}\\r\\n`));
+    assert.ok(world.lines.some((line) => line.endsWith(`dsn=${dsn}, status=${status} (${text})`)));
+    assert.equal(world.store.messages.size, 0, "nothing is tried again");
+  });
+}
+
 test("a report has the log lines of any mail that comes into the queue", async () => {
   const world = new World({ deliver: sent });
   await world.send(["a@x.test"], { dsn: SUCCESS });

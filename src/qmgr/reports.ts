@@ -4,6 +4,7 @@
 import type { Awaitable } from "../base/awaitable.ts";
 import type { Clock } from "../base/clock.ts";
 import type { BounceComposer } from "../bounce/compose.ts";
+import type { ReportKind } from "../bounce/delivery-status.ts";
 import { logMessageId } from "../log/delivery-lines.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
@@ -41,11 +42,7 @@ export class Reporter {
   }
 
   /** Rejects if they cannot be made: the original cannot be read. */
-  async make(
-    kind: "failed" | "delayed" | "success",
-    message: ClaimedMessage,
-    recipients: readonly Failure[],
-  ): Promise<Reports> {
+  async make(kind: ReportKind, message: ClaimedMessage, recipients: readonly Failure[]): Promise<Reports> {
     const { bounces, nextQueueId, logFor } = this.#options;
     const { envelope, content } = message;
     const { reports, remarks } = await bounces.compose({

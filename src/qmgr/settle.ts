@@ -50,6 +50,8 @@ interface Draft {
   /** Of `done`, those whose sender is told. */
   readonly succeeded: Failure[];
   readonly warned: number[];
+  /** Of `done`, those of mail that only asks what would become of it. */
+  readonly verified: Failure[];
   /** Of `done`, what stands for them from now on. */
   readonly forwards: ForwardedMessage[];
   /** In [0, 1): one for all, so that recipients that were tried together are tried together again. */
@@ -63,7 +65,7 @@ interface DueReports {
 }
 
 function emptyDraft(random: number): Draft {
-  return { done: [], deferred: [], succeeded: [], warned: [], forwards: [], random };
+  return { done: [], deferred: [], succeeded: [], verified: [], warned: [], forwards: [], random };
 }
 
 const FIRST_REPEAT_MS = 1000;
@@ -141,7 +143,7 @@ export class Settler {
       envelope: active.message.envelope,
       recipient: named(recipient, outcome),
       outcome: counted,
-      status: soft ? "SOFTBOUNCE" : counted.kind,
+      status: soft ? "SOFTBOUNCE" : statusOf(active.message.envelope, counted),
       activeMs: active.activeMs,
       nowMs: at.nowMs,
       digits: this.#options.settings().delayDigits,
@@ -152,6 +154,11 @@ export class Settler {
   /** Sorts one outcome into the draft; true when the recipient expired. */
   #take(active: ActiveMessage, recipient: QueuedRecipient, outcome: RcptOutcome, draft: Draft): boolean {
     const { envelope } = active.message;
+    if (envelope.verify) {
+      draft.done.push(recipient.id);
+      draft.verified.push({ recipient, outcome });
+      return false;
+    }
     if (outcome.kind === "sent") {
       draft.done.push(recipient.id);
       draft.forwards.push(...(outcome.forwards ?? []));
@@ -235,6 +242,9 @@ export class Settler {
     if (draft.succeeded.length > 0) {
       made.push(await this.#made(message, "success", () => this.#reporter.make("success", message, draft.succeeded)));
     }
+    if (draft.verified.length > 0) {
+      made.push(await this.#made(message, "status", () => this.#reporter.make("verify", message, draft.verified)));
+    }
     if (due.delayed.length > 0) {
       const warning = await this.#made(message, "delay", () => this.#reporter.makeWarning(active, due.delayed));
       if (warning) draft.warned.push(...warning.warned);
@@ -282,6 +292,12 @@ export class Settler {
       }
     }
   }
+}
+
+/** As the delivery line says it. */
+function statusOf({ verify }: Envelope, { kind }: RcptOutcome): string {
+  if (!verify) return kind;
+  return kind === "sent" ? "deliverable" : "undeliverable";
 }
 
 /** The recipient under the address that an alias led to. */

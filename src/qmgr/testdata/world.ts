@@ -26,7 +26,7 @@ export interface WorldOptions {
 }
 
 /** What a sender asks of the queue. */
-export type Wishes = Pick<Envelope, "futureRelease" | "deliverBy" | "priority">;
+export type Wishes = Pick<Envelope, "futureRelease" | "deliverBy" | "priority" | "verify">;
 
 export class World {
   readonly store = new MemoryStore();
