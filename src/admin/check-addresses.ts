@@ -5,6 +5,9 @@ import { reverseName } from "../dns/create.ts";
 import { type DnsCheckContext, type DnsFinding, finding, unanswered } from "./dns-finding.ts";
 import { zoneRecord } from "./zone-line.ts";
 
+/** Of one address; receivers do not look at more either. */
+const MAX_NAMES = 10;
+
 export async function checkHost({ site, view }: DnsCheckContext): Promise<readonly DnsFinding[]> {
   const { host, addresses } = site;
   const answer = await view.addresses(host);
@@ -33,7 +36,7 @@ async function checkAddress(
     const why = `${address} has no name: large receivers refuse its mail. Who gave you the address publishes this`;
     return finding("missing", "PTR", name, { why, publish });
   }
-  const found = answer.records;
+  const found = answer.records.slice(0, MAX_NAMES);
   for (const one of found) {
     const back = await view.addresses(one);
     if (back.kind === "unknown") return unanswered("A", one);

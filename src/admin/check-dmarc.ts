@@ -5,6 +5,8 @@ import { type DnsCheckContext, type DnsFinding, finding, unanswered } from "./dn
 import type { Looked } from "./dns-view.ts";
 import { zoneText } from "./zone-line.ts";
 
+/** Other domains that reports go to; receivers need not send more than two. */
+const MAX_FOREIGN = 10;
 /** Most names that the record is looked for at (RFC 9989 §4.10). */
 const MAX_STEPS = 8;
 
@@ -19,7 +21,10 @@ export async function checkDmarc({ site, view }: DnsCheckContext): Promise<reado
     if (found.length === 0) continue;
     const main = judge(found, { domain, owner });
     const { reportDomains } = parseDmarc(found[0] ?? "");
-    const foreign = reportDomains.filter((one) => one !== owner && !one.endsWith(`.${owner}`)).sort();
+    const foreign = reportDomains
+      .filter((one) => one !== owner && !one.endsWith(`.${owner}`))
+      .sort()
+      .slice(0, MAX_FOREIGN);
     const permits = await Promise.all(foreign.map((one) => checkPermit(`${owner}._report._dmarc.${one}`, view)));
     return [main, ...permits];
   }

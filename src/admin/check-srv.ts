@@ -41,6 +41,7 @@ async function checkName(
   for (const { target } of offered) {
     const alias = await view.alias(target);
     if (alias.kind === "found") return wrong(`${target} is an alias, which a SRV record must not name (RFC 2782)`);
+    if ((await view.addresses(target)).kind === "none") return wrong(`${target} has no address`);
   }
   if (name.startsWith("_submission._tcp") && !(await isSecond(name, offered, view))) {
     return wrong("it goes before _submissions._tcp: TLS from the first byte should be preferred (RFC 8314 §5.1)");

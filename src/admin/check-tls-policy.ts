@@ -4,6 +4,9 @@ import { allowsHost, parseStsPolicy, policyId } from "../smtp/mta-sts-policy.ts"
 import { type DnsCheckContext, type DnsFinding, finding, unanswered } from "./dns-finding.ts";
 import { zoneText } from "./zone-line.ts";
 
+/** Of the hosts that a policy leaves out. */
+const MAX_NAMED = 10;
+
 /** Gets `https://HOST/.well-known/mta-sts.txt` from one of the addresses. */
 export type FetchPolicy = (
   host: string,
@@ -55,7 +58,7 @@ async function checkPolicy(
   const exchangers = mx.kind === "found" ? mx.records.map(({ exchange }) => exchange).filter(Boolean) : [];
   const outside = policy.mode === "none" ? [] : exchangers.filter((exchange) => !allowsHost(policy, exchange));
   if (outside.length > 0) {
-    const why = `it does not allow ${outside.join(", ")}, so mail does not go there (add mx: lines, and a new id to the record)`;
+    const why = `it does not allow ${outside.slice(0, MAX_NAMED).join(", ")}, so mail does not go there (add mx: lines, and a new id to the record)`;
     return finding("wrong", "MTA-STS", name, { found, why });
   }
   const why = policy.mode === "enforce" ? "" : `mode ${policy.mode}: nothing is enforced`;

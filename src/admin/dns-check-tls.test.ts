@@ -1,7 +1,10 @@
 /** admin/dns-check-tls.test.ts: as dns-check.test.ts, for SRV, PACC, TLSA, MTA-STS, TLSRPT and CAA. */
+import type { MailAccount } from "./account.ts";
 import { paccDigest, paccDocument } from "./pacc.ts";
 import { keyDigest, leaf, other, POLICY, type Row, SITE, testRows } from "./testdata/right-site.ts";
 
+const ACCOUNT = SITE.account as MailAccount;
+const IMAP = { protocol: "imap", host: "imap.example.org", port: 993, security: "tls", mechanisms: [] } as const;
 const SRV: readonly Row[] = [
   {
     zone: { "_submissions._tcp.example.org SRV": ["0 1 25 old.test"] },
@@ -9,6 +12,13 @@ const SRV: readonly Row[] = [
     says: /elsewhere/,
     publish: ["_submissions._tcp.example.org. IN SRV 0 1 465 mail.example.org."],
     why: "DISC-01: another server",
+  },
+  {
+    zone: { "imap.example.org A": [], "_imaps._tcp.example.org SRV": ["0 1 993 imap.example.org"] },
+    site: { account: { ...ACCOUNT, outgoing: [], incoming: [IMAP] } },
+    want: "wrong SRV _imaps._tcp.example.org",
+    says: /imap\.example\.org has no address/,
+    why: "DISC-01: a host that is gone",
   },
   {
     zone: { "_submissions._tcp.example.org SRV": ["0 0 0 ."] },
@@ -49,7 +59,7 @@ const SRV: readonly Row[] = [
     zone: { "_ua-auto-config.example.org TXT": ["v=UAAC1; a=sha256; d=AAAA"] },
     want: "wrong PACC _ua-auto-config.example.org",
     says: /another document/,
-    publish: [`_ua-auto-config.example.org. IN TXT "${paccDigest(String(paccDocument(SITE.account as never)))}"`],
+    publish: [`_ua-auto-config.example.org. IN TXT "${paccDigest(String(paccDocument(ACCOUNT)))}"`],
     why: "DISC-06: the digest of an earlier document",
   },
 ];

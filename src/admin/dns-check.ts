@@ -11,6 +11,9 @@ import { checkTlsa } from "./check-tlsa.ts";
 import { type DnsCheckContext, type DnsFinding, type DnsSite, unanswered } from "./dns-finding.ts";
 import type { DnsView } from "./dns-view.ts";
 
+/** Addresses of the host that are looked at. */
+const MAX_ADDRESSES = 16;
+
 export interface DnsCheckParts {
   readonly view: DnsView;
   readonly fetchPolicy: FetchPolicy;
@@ -31,7 +34,8 @@ export async function checkDns(site: DnsSite, parts: DnsCheckParts): Promise<Dns
   // Nobody answers: the other questions would only wait.
   if (mx.kind === "unknown") return { addresses: site.addresses, findings: [unanswered("MX", site.domain)] };
   const own = await view.addresses(site.host);
-  const addresses = site.addresses.length > 0 ? site.addresses : own.kind === "found" ? own.records : [];
+  const addresses =
+    site.addresses.length > 0 ? site.addresses : own.kind === "found" ? own.records.slice(0, MAX_ADDRESSES) : [];
   const context: DnsCheckContext = { site, view, addresses };
   const findings = await Promise.all([
     checkMx(context),

@@ -8,6 +8,8 @@ import { type Look, paint, wrap } from "./explain-format.ts";
 const COLOURS: Partial<Readonly<Record<FindingState, number>>> = { ok: 32, wrong: 31, missing: 31, unknown: 33 };
 const STATE_WIDTH = 10;
 const TOPIC_WIDTH = 9;
+const MAX_SHOWN = 20;
+const MAX_TEXT = 1000;
 const INDENT = " ".repeat(STATE_WIDTH + TOPIC_WIDTH);
 
 export function formatReport(site: DnsSite, { addresses, findings }: DnsReport, look: Look): string {
@@ -18,15 +20,21 @@ export function formatReport(site: DnsSite, { addresses, findings }: DnsReport, 
 }
 
 function formatFinding({ state, topic, name, found, why, publish }: DnsFinding, look: Look): string {
-  const [only, ...more] = found;
+  const [only, ...more] = shownOf(found);
   const isShort = more.length === 0 && only !== undefined && only.length + name.length < 70;
   const what = isShort ? `${name}: ${only}` : name;
   const first = wrap(printableUtf8(what), `${INDENT}  `, `${state.padEnd(STATE_WIDTH)}${topic.padEnd(TOPIC_WIDTH)}`);
-  const lines = isShort ? [] : found.map((one) => wrap(printableUtf8(one), `${INDENT}    `, `${INDENT}  `));
+  const lines = isShort ? [] : shownOf(found).map((one) => wrap(printableUtf8(one), `${INDENT}    `, `${INDENT}  `));
   const reason = why === "" ? [] : [wrap(printableUtf8(why), INDENT)];
   // Never wrapped: they are copied.
   const records = publish.map((line) => `${INDENT}publish: ${printableUtf8(line)}\n`);
   return [first.replace(state, paint(state, COLOURS[state], look)), ...lines, ...reason, ...records].join("");
+}
+
+/** What fits a screen; the whole is in --json. */
+function shownOf(found: readonly string[]): readonly string[] {
+  const texts = found.slice(0, MAX_SHOWN).map((one) => (one.length > MAX_TEXT ? `${one.slice(0, MAX_TEXT)}…` : one));
+  return found.length > MAX_SHOWN ? [...texts, `… and ${found.length - MAX_SHOWN} more`] : texts;
 }
 
 function summary(findings: readonly DnsFinding[]): string {
