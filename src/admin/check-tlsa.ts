@@ -38,7 +38,10 @@ export async function checkTlsa({ site, view }: DnsCheckContext): Promise<readon
     return [finding("wrong", "TLSA", name, { found, why })];
   }
   const unmatched = certificates.filter((chain) => !answer.records.some((record) => isFor(record, chain)));
-  if (unmatched.length === 0) return [finding("ok", "TLSA", name, { found })];
+  if (unmatched.length === 0) {
+    const why = validates ? "" : "whether the answer is signed (DNSSEC) cannot be told with this name server";
+    return [finding("ok", "TLSA", name, { found, why })];
+  }
   const why = "it is not for the certificate of this server: servers that go by DANE do not deliver here";
   return [finding("wrong", "TLSA", name, { found, why, publish })];
 }

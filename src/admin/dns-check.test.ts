@@ -343,6 +343,16 @@ for (const { topic, says, why, ...change } of REMARKS) {
   });
 }
 
+test("checkDns() does not say of an unsigned answer that it is wrong where the name server does not validate", async () => {
+  const { findings } = await check({ secure: false, site: { validates: false } });
+  const found = findings.filter(({ topic }) => topic === "TLSA");
+  assert.deepEqual(
+    found.map(({ state }) => state),
+    ["ok"],
+  );
+  assert.match(found[0]?.why ?? "", /cannot be told/);
+});
+
 test("checkDns() takes a host in front of this server for ours where the operator says so", async () => {
   const zone = { "example.org MX": ["10 mx.filter.test"], "mx.filter.test A": ["198.51.100.1"] };
   const { findings } = await check({ zone, site: { exchangers: ["mx.filter.test"] } });
