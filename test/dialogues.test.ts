@@ -61,6 +61,7 @@ function showEnvelope({ options, extra }: KeptMessage): string {
     ...(prepend.length > 0 ? [`prepend=${prepend.join("|")}`] : []),
     `to=${to.join(",")}`,
     `accepted=${accepted.length}`,
+    ...(envelope.requireTls ? ["requiretls"] : []),
     ...(envelope.futureRelease ? [`hold=${envelope.futureRelease.request}`] : []),
     ...(envelope.deliverBy ? [`by=${envelope.deliverBy.mode}${envelope.deliverBy.trace ? "T" : ""}`] : []),
     ...(envelope.priority === undefined ? [] : [`priority=${envelope.priority}`]),

@@ -32,16 +32,16 @@ interface Row {
 
 const ROWS: readonly Row[] = [
   {
-    why: "EHLO-01: submission has no ETRN, AUTH comes with TLS",
+    why: "EHLO-01: submission has no ETRN, AUTH comes with TLS, REQ-01: as REQUIRETLS does",
     settings: SITE,
     see: {
       clear: [...EVERYBODY, "STARTTLS", ...CONTENT, LIMITS],
-      TLS: [...EVERYBODY, AUTH, ...CONTENT, LIMITS, "DELIVERBY"],
-      login: [...EVERYBODY, AUTH, ...CONTENT, LIMITS, ...SUBMISSION],
+      TLS: [...EVERYBODY, AUTH, ...CONTENT, "REQUIRETLS", LIMITS, "DELIVERBY"],
+      login: [...EVERYBODY, AUTH, ...CONTENT, "REQUIRETLS", LIMITS, ...SUBMISSION],
     },
   },
   {
-    why: "EHLO-04: mx has ETRN, no AUTH, no FUTURERELEASE, DELIVERBY or MT-PRIORITY",
+    why: "EHLO-04: mx has ETRN, no AUTH, no FUTURERELEASE, DELIVERBY or MT-PRIORITY; REQUIRETLS if so configured",
     settings: MX,
     see: {
       clear: [...EVERYBODY, "ETRN", "STARTTLS", ...CONTENT, LIMITS],
@@ -54,6 +54,19 @@ const ROWS: readonly Row[] = [
     see: { login: [...EVERYBODY, "ETRN", AUTH, ...CONTENT, LIMITS] },
   },
   {
+    why: "REQ-01: postern_requiretls_enable = yes, also for other servers",
+    settings: { ...MX, postern_requiretls_enable: "yes" },
+    see: {
+      clear: [...EVERYBODY, "ETRN", "STARTTLS", ...CONTENT, LIMITS],
+      TLS: [...EVERYBODY, "ETRN", ...CONTENT, "REQUIRETLS", LIMITS],
+    },
+  },
+  {
+    why: "REQUIRETLS is not for mail that a content filter takes",
+    settings: { ...SITE, content_filter: "smtp:[127.0.0.1]:10025", postern_deliver_by_enable: "no" },
+    see: { TLS: [...EVERYBODY, AUTH, ...CONTENT, LIMITS] },
+  },
+  {
     why: "a client that may say who others are",
     settings: { xclient: "yes", xforward: "yes" },
     see: {
@@ -63,6 +76,7 @@ const ROWS: readonly Row[] = [
         "XCLIENT NAME ADDR PROTO HELO REVERSE_NAME PORT LOGIN DESTADDR DESTPORT",
         "XFORWARD NAME ADDR PROTO HELO SOURCE PORT IDENT",
         ...CONTENT,
+        "REQUIRETLS",
         LIMITS,
         "DELIVERBY",
       ],

@@ -52,6 +52,26 @@ test("DSN-44: RET decides how much of the message a failure returns", async () =
   assert.match((await readBack({ dsn: { ret: "FULL" } })).text, /Body line/);
 });
 
+test("REQ-04: a report about REQUIRETLS mail asks for it too, and returns headers only, whatever RET says", async () => {
+  const wishes = { requireTls: true };
+  for (const sender of ["a@b.test", ""]) {
+    const setup = { sender, wishes, dsn: { ret: "FULL" } as const, settings: { notify_classes: "2bounce" } };
+    const { reports } = await composed(setup);
+    assert.deepEqual(
+      reports.map(({ message }) => message.envelope.requireTls),
+      [true],
+    );
+    const { text } = await readBack(setup);
+    assert.doesNotMatch(text, /Body line/);
+    assert.match(text, /Content-Type: text\/rfc822-headers\r\n/);
+  }
+});
+
+test("REQ-05: a report about mail with TLS-Required: No is delivered as that was", async () => {
+  const { reports } = await composed({ wishes: { tlsOptional: true } });
+  assert.equal(reports[0]?.message.envelope.tlsOptional, true);
+});
+
 const ORIGINALS = [
   { original: "x@far.test", orcpt: undefined, want: "rfc822;x@far.test", why: "no ORCPT: the address itself" },
   { original: "alias@b.test", orcpt: undefined, want: "rfc822;alias@b.test", why: "no ORCPT: before rewriting" },

@@ -63,7 +63,7 @@ export function planNotices(
     const text = "undeliverable postmaster notification discarded";
     return { notices: [], remarks: kind === "failed" ? [{ severity: "warning", text }] : [] };
   }
-  if (sender === NULL_ADDRESS) return doubleBounce(kind, mail.recipients, postmasters);
+  if (sender === NULL_ADDRESS) return doubleBounce(kind, mail, postmasters);
   const toSender = senderNotice(kind, mail);
   const copy = postmasterCopy(kind, mail.recipients, postmasters);
   const notices = [toSender, copy].filter((notice) => notice !== undefined);
@@ -84,8 +84,8 @@ function senderNotice(
     to: envelope.sender,
     postmaster: false,
     recipients: wanted,
-    // RFC 3461 §6.2: the whole message for failures only.
-    returned: kind === "failed" && envelope.dsn?.ret !== "HDRS" ? "message" : "headers",
+    // RFC 3461 §6.2: the whole message for failures only. RFC 8689 §5: the way back may not be safe.
+    returned: kind === "failed" && envelope.dsn?.ret !== "HDRS" && !envelope.requireTls ? "message" : "headers",
     label: `sender ${WORD[kind]} notification`,
   };
 }
@@ -105,7 +105,7 @@ function postmasterCopy(
 /** Mail with the null sender: nobody but the postmaster can be told, and nobody else has the message. */
 function doubleBounce(
   kind: ReportKind,
-  recipients: readonly ReportedRecipient[],
+  { envelope, recipients }: { readonly envelope: Envelope; readonly recipients: readonly ReportedRecipient[] },
   { classes, doubleBounce: twice, delay, sender }: Postmasters,
 ): NoticePlan {
   const told = kind === "delayed" ? classes.has("delay") : classes.has("2bounce") || classes.has("bounce");
@@ -116,7 +116,9 @@ function doubleBounce(
   const to = kind === "failed" ? twice : delay;
   const label = `postmaster ${WORD[kind]} notification`;
   return {
-    notices: [{ from: sender, to, postmaster: true, recipients, returned: "message", label }],
+    notices: [
+      { from: sender, to, postmaster: true, recipients, returned: envelope.requireTls ? "headers" : "message", label },
+    ],
     remarks: [],
   };
 }

@@ -211,6 +211,9 @@ function envelopeOf({ order, eightBit }: Parts): Envelope {
     arrivalMs: order.nowMs,
     smtputf8: order.message.envelope.smtputf8,
     body: eightBit ? "8BITMIME" : "7BIT",
+    // RFC 8689 §5, and what its sender thought of TLS holds for the way back.
+    requireTls: order.message.envelope.requireTls,
+    tlsOptional: order.message.envelope.tlsOptional,
     ...(order.message.envelope.priority !== undefined && { priority: order.message.envelope.priority }),
     origin: {
       clientName: "localhost",

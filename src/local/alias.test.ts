@@ -4,7 +4,7 @@ import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import type { RecipientDsn } from "../mail/dsn.ts";
-import { Site, type SiteOptions, told } from "./testdata/site.ts";
+import { type RequestOptions, Site, type SiteOptions, told } from "./testdata/site.ts";
 
 const ALIASES = `
   {single = alice}, {twice = one, two}, {one = x@far.test}, {two = y@far.test, X@far.test}, {mixed = alice, x@far.test},
@@ -186,6 +186,23 @@ test("forwarded mail has a Received header and the address that it was for", asy
   assert.equal(message?.messageId, "<m@x.test>");
   assert.deepEqual([...new Set(message?.recipients.map(({ original }) => original))], ["old@here.test"]);
   assert.equal(message?.envelope.origin.clientAddress, "192.0.2.1", "it still comes from there");
+});
+
+test("REQ-06: what aliases forward keeps REQUIRETLS and TLS-Required: No, behind a list's owner, too", async (t) => {
+  const site = siteOf(t, { settings: { alias_maps: `inline:{${ALIASES} }` } });
+  const wishes: readonly RequestOptions["asks"][] = [{ requireTls: true }, { tlsOptional: true }];
+  for (const asks of wishes) {
+    for (const [to, count] of [
+      ["twice", 1],
+      ["around", 2],
+    ] as const) {
+      const { forwards = [] } = await site.deliver(`${to}@here.test`, { ...FROM, asks });
+      assert.equal(forwards.length, count);
+      for (const { envelope } of forwards) {
+        assert.deepEqual([envelope.requireTls, envelope.tlsOptional], [asks?.requireTls, asks?.tlsOptional]);
+      }
+    }
+  }
 });
 
 test("a recipient whom the mail was delivered to before gets it no more", async (t) => {

@@ -25,6 +25,7 @@ import { formatRelay, type Session, type Target } from "./session.ts";
 import { SessionCache } from "./session-cache.ts";
 import type { Settings } from "./settings.ts";
 import { filteredOutcome } from "./status-filter.ts";
+import { tlsDemandOf } from "./tls-demand.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import type { TlsTally } from "./tls-tally.ts";
 import { type TransactionResult, transmit } from "./transaction.ts";
@@ -65,6 +66,10 @@ interface Delivery {
   answered: boolean;
   /** No further host may be tried. */
   finished: boolean;
+  /** Recipients whose last host could not have the message as it is. */
+  unfit: Set<number> | undefined;
+  /** Some host may take it another time. */
+  hopeful: boolean;
   /** Addresses that have had their chance over a cached session. */
   readonly tried: Set<string>;
 }
@@ -110,11 +115,13 @@ export class SmtpAgent implements DeliveryAgent {
       sessions: 0,
       answered: false,
       finished: false,
+      unfit: undefined,
+      hopeful: false,
       tried: new Set(),
     };
     await this.#useCached(delivery);
     if (delivery.pending.length > 0 && !delivery.finished) await this.#useHops(delivery);
-    const outcomes = request.recipients.map(({ id }) => delivery.outcomes.get(id) ?? this.#unreached(id, delivery));
+    const outcomes = request.recipients.map(({ id }) => this.#lastWord(id, delivery));
     const refs = this.#parts.settings.statusFilter;
     if (refs.length === 0) return outcomes;
     return Promise.all(outcomes.map((outcome) => filteredOutcome(outcome, { ...this.#parts, refs })));
@@ -216,7 +223,8 @@ export class SmtpAgent implements DeliveryAgent {
     delivery.startedMs = this.#parts.clock.monotonic();
     const { sender, arrivalMs, queueId } = request.envelope;
     const queuedMs = request.activeMs - arrivalMs;
-    const options = { ...this.#parts, replies: this.#replies, sender, queueId, queuedMs, signal };
+    const demand = tlsDemandOf(request.envelope, this.#parts.settings.protocol);
+    const options = { ...this.#parts, replies: this.#replies, sender, demand, queueId, queuedMs, signal };
     const opened = await openSession(target, options);
     if ("refusal" in opened) {
       delivery.answered = opened.refusal.reached;
@@ -271,7 +279,7 @@ export class SmtpAgent implements DeliveryAgent {
     if (result.stale) return result;
     const times = { connectMs: connectedMs - delivery.startedMs, transmitMs: clock.monotonic() - connectedMs };
     for (const [id, verdict] of result.verdicts) {
-      delivery.outcomes.set(id, outcomeOf(id, verdict, { ...place(session), ...times }));
+      record(delivery, id, verdict, { ...place(session), ...times });
     }
     this.#settlePending(delivery);
     return result;
@@ -282,7 +290,7 @@ export class SmtpAgent implements DeliveryAgent {
     const where = target && reached ? { relay: formatRelay(target), remoteMta: target.host } : { relay: "none" };
     const connectMs = this.#parts.clock.monotonic() - delivery.startedMs;
     for (const { id } of delivery.pending) {
-      delivery.outcomes.set(id, outcomeOf(id, verdict, { ...where, connectMs, transmitMs: 0 }));
+      record(delivery, id, verdict, { ...where, connectMs, transmitMs: 0 });
     }
   }
 
@@ -316,10 +324,17 @@ export class SmtpAgent implements DeliveryAgent {
     const { sasl, bindAddress, bindAddress6 } = this.#parts.settings;
     return cacheKey({
       nexthop: request.nexthop,
-      tlsPolicy: "",
+      tlsPolicy: tlsDemandOf(request.envelope, this.#parts.settings.protocol) ?? "",
       saslIdentity: sasl.bySender ? request.envelope.sender : "",
       sourceAddress: `${bindAddress} ${bindAddress6}`.trim(),
     });
+  }
+
+  /** No host could ever have it: returned. Another may have it later: deferred. */
+  #lastWord(id: number, delivery: Delivery): RcptOutcome {
+    const outcome = delivery.outcomes.get(id) ?? this.#unreached(id, delivery);
+    if (!delivery.unfit?.has(id)) return outcome;
+    return delivery.hopeful ? { ...outcome, dsn: `4${outcome.dsn.slice(1)}` } : { ...outcome, kind: "bounced" };
   }
 
   #unreached(id: number, delivery: Delivery): RcptOutcome {
@@ -332,14 +347,23 @@ export class SmtpAgent implements DeliveryAgent {
   }
 }
 
+type Circumstances = Pick<RcptOutcome, "relay" | "remoteMta" | "connectionUse" | "connectMs" | "transmitMs">;
+
+function record(delivery: Delivery, id: number, verdict: Verdict, rest: Circumstances): void {
+  delivery.outcomes.set(id, outcomeOf(id, verdict, rest));
+  if (verdict.unfit) {
+    delivery.unfit ??= new Set();
+    delivery.unfit.add(id);
+    return;
+  }
+  delivery.unfit?.delete(id);
+  delivery.hopeful ||= verdict.kind === "deferred";
+}
+
 function place(session: Session): Pick<RcptOutcome, "relay" | "remoteMta" | "connectionUse"> {
   return { relay: session.relay, remoteMta: session.target.host, connectionUse: session.uses };
 }
 
-function outcomeOf(
-  recipientId: number,
-  verdict: Verdict,
-  rest: Pick<RcptOutcome, "relay" | "remoteMta" | "connectionUse" | "connectMs" | "transmitMs">,
-): RcptOutcome {
+function outcomeOf(recipientId: number, { unfit: _unfit, ...verdict }: Verdict, rest: Circumstances): RcptOutcome {
   return { recipientId, ...verdict, ...rest };
 }

@@ -17,6 +17,7 @@ import { brokenVerdict, ownVerdict, type Verdict } from "./outcome.ts";
 import { replyClass, type SharedReplyRules } from "./reply.ts";
 import { formatHost, formatRelay, Session, type Target, type TlsResult } from "./session.ts";
 import type { Settings } from "./settings.ts";
+import { type TlsDemand, unfitSession } from "./tls-demand.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import { startTls, startTlsIfWanted, TLS_PHASE } from "./tls-handshake.ts";
 import { type PreparedTls, prepareTls, withLearntAnchors } from "./tls-prepare.ts";
@@ -33,6 +34,8 @@ export interface HandshakeOptions {
   readonly clock: Clock;
   readonly log: Log;
   readonly sender: Address;
+  /** What the message asks of TLS. */
+  readonly demand: TlsDemand | undefined;
   /** Milliseconds that the message waited in the queue before this delivery. */
   readonly queuedMs: number;
   /** Of the message that the session is opened for. */
@@ -166,6 +169,7 @@ async function prepare(
   return (
     (await sayHello(session, options, { extended: speaksEsmtp(greeting, settings) })) ??
     (await secure(session, tls, options)) ??
+    unfitSession(session, options.demand) ??
     (await logIn(session, options))
   );
 }

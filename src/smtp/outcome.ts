@@ -15,11 +15,18 @@ export interface Verdict {
   /** Of "sent": who reports it. */
   readonly dsnAction?: RcptOutcome["dsnAction"];
   readonly reportRelay?: RcptOutcome["reportRelay"];
+  /** Of "deferred": this host can never have the message as it is. If that is so of all, it is returned; `dsn` says so already. */
+  readonly unfit?: true | undefined;
 }
 
 /** A decision of our own; the class of `dsn` says if it is final. */
 export function ownVerdict(dsn: string, text: string): Verdict {
   return { kind: dsn.startsWith("5") ? "bounced" : "deferred", dsn, text };
+}
+
+/** Another host may take it; none that time would mend. `dsn` for the case that no host does. */
+export function unfitVerdict(dsn: string, text: string): Verdict {
+  return { kind: "deferred", dsn, text, unfit: true };
 }
 
 /** The peer's acceptance of the message. */

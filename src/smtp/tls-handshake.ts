@@ -12,10 +12,11 @@ import {
   matchesName,
   ownFingerprints,
 } from "../net/server-certificate.ts";
-import { fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
+import { fromReply, ownVerdict, softened, unfitVerdict, type Verdict } from "./outcome.ts";
 import { replyClass } from "./reply.ts";
 import type { Session, TlsResult } from "./session.ts";
 import type { Settings } from "./settings.ts";
+import type { TlsDemand } from "./tls-demand.ts";
 import type { TlsEngine } from "./tls-engine.ts";
 import { ascii, nexthopDomain } from "./tls-policy.ts";
 import type { PreparedTls } from "./tls-prepare.ts";
@@ -23,6 +24,8 @@ import type { PreparedTls } from "./tls-prepare.ts";
 export interface TlsParts {
   readonly settings: Settings;
   readonly engine: TlsEngine;
+  /** Of the message. */
+  readonly demand?: TlsDemand | undefined;
   readonly log: Log;
 }
 
@@ -45,7 +48,8 @@ export async function startTlsIfWanted(
   if (!offered) {
     session.tlsResult = { type: "starttls-not-supported", reason: "" };
     if (!required) return undefined;
-    return ownVerdict("4.7.4", `TLS is required, but was not offered by host ${session.host}`);
+    const text = `TLS is required, but was not offered by host ${session.host}`;
+    return parts.demand === "required" ? unfitVerdict("5.7.10", text) : ownVerdict("4.7.4", text);
   }
   const reply = await session.command("STARTTLS", "receiving the STARTTLS response", settings.timeouts.startTlsMs);
   if (replyClass(reply) !== 2) {
@@ -88,7 +92,8 @@ export async function startTls(session: Session, tls: PreparedTls, parts: TlsPar
   if (!kept) {
     const certificate = tls.dane && established.certificate();
     if (tls.dane && certificate) engine.learnAnchors(tls.dane.records, anchorsInChain(certificate, tls.dane.records));
-    return ownVerdict("4.7.5", "Server certificate not verified");
+    const text = "Server certificate not verified";
+    return parts.demand === "required" ? unfitVerdict("5.7.5", text) : ownVerdict("4.7.5", text);
   }
   keeper.keepBy((issued) => engine.keep(key, issued, { judgement, before: resumed }));
   return undefined;

@@ -3,8 +3,10 @@
 import { X509Certificate } from "node:crypto";
 import type { Dns, ValidatingDns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
+import type { Address } from "../mail/address.ts";
 import type { TlsaRecord } from "../net/server-certificate.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { findCredentials } from "./credentials.ts";
 import { findDane } from "./dane.ts";
 import type { MtaSts } from "./mta-sts.ts";
 import { allowsHost } from "./mta-sts-policy.ts";
@@ -12,6 +14,7 @@ import { parseNextHops } from "./nexthop.ts";
 import { ownVerdict, type Verdict } from "./outcome.ts";
 import { formatHost, type Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
+import { optionalPolicy, requiredPolicy, type TlsDemand } from "./tls-demand.ts";
 import type { TlsContext, TlsEngine } from "./tls-engine.ts";
 import { ascii, findTlsPolicy, nexthopDomain, stsPolicy, type TlsPolicy } from "./tls-policy.ts";
 import type { ReportedPolicy, TlsResultType, TlsTally } from "./tls-tally.ts";
@@ -25,6 +28,9 @@ export interface PrepareParts {
   readonly sts: MtaSts | undefined;
   /** undefined: nothing is counted for reports. */
   readonly tally: Pick<TlsTally, "record"> | undefined;
+  readonly sender: Address;
+  /** What the message asks of TLS. */
+  readonly demand: TlsDemand | undefined;
   readonly log: Log;
 }
 
@@ -51,6 +57,11 @@ export async function prepareTls(target: Target, parts: PrepareParts): Promise<P
   const { settings, tables, log } = parts;
   const found = await findTlsPolicy(tables, settings.tls, target);
   if ("problem" in found) return misconfigured(found.problem, log);
+  if (parts.demand === "optional" && !(await mayLogIn(target, parts))) {
+    const { wrapper, may, mandatory } = settings.tls;
+    const policy = optionalPolicy(found.policy, { wrapper, offer: wrapper ? mandatory : may });
+    return prepared({ policy }, target, parts);
+  }
   if (found.policy.published && !found.policy.otherwise)
     return prepared(asPublished(found.policy, target, parts), target, parts);
   const byDane = await withDane(found.policy, target, parts);
@@ -60,9 +71,24 @@ export async function prepareTls(target: Target, parts: PrepareParts): Promise<P
   return prepared({ ...counted, ...chosen }, target, parts);
 }
 
+/** A password must not go to a server that has not proven who it is, whatever a message says. */
+async function mayLogIn(target: Target, { tables, settings, sender }: PrepareParts): Promise<boolean> {
+  return (await findCredentials(tables, settings, { target, sender })) !== undefined;
+}
+
+/** What was chosen, or what a message makes of it that requires TLS. */
+function demanded(chosen: Chosen, target: Target, { demand, settings }: PrepareParts): Chosen {
+  if (demand !== "required" || "refused" in chosen) return chosen;
+  const proven = chosen.dane !== undefined && !chosen.dane.half;
+  const policy = requiredPolicy(chosen.policy, target, { proven, mandatory: settings.tls.mandatory });
+  return "kind" in policy ? { refused: policy } : { ...chosen, policy };
+}
+
 /** The context that goes with what was chosen. */
-function prepared(chosen: Chosen, target: Target, { settings, engine, log, tally }: PrepareParts): Prepared {
+function prepared(before: Chosen, target: Target, parts: PrepareParts): Prepared {
+  const chosen = demanded(before, target, parts);
   if ("refused" in chosen) return chosen;
+  const { settings, engine, log, tally } = parts;
   const { policy, dane, reported } = chosen;
   if (settings.tls.wrapper && (policy.level === "none" || policy.level === "may")) {
     return misconfigured(`${settings.protocol}_tls_wrappermode requires level encrypt (or stronger)`, log);
@@ -149,8 +175,9 @@ async function withSts(policy: TlsPolicy, target: Target, parts: PrepareParts): 
     return { policy };
   }
   if (answer.policy.mode === "none") return { policy };
-  const { mode, mx, maxAgeS } = answer.policy;
-  const lines = ["version: STSv1", `mode: ${mode}`, ...mx.map((name) => `mx: ${name}`), `max_age: ${maxAgeS}`];
+  const { mode: said, mx, maxAgeS } = answer.policy;
+  const mode = parts.demand === "required" ? "enforce" : said;
+  const lines = ["version: STSv1", `mode: ${said}`, ...mx.map((name) => `mx: ${name}`), `max_age: ${maxAgeS}`];
   const reported: ReportedPolicy = { type: "sts", domain, strings: lines, mxHosts: mx };
   if (mode === "enforce" && !allowsHost(answer.policy, ascii(target.host))) {
     return { refused: unlisted(target, reported, parts) };

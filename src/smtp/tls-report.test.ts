@@ -96,6 +96,11 @@ test("formatReport() gives the members of RFC 8460 §4.4 (RPT-02)", () => {
   });
 });
 
+test("REQ-05: formatReportMail() asks for delivery without TLS, if need be", () => {
+  const mail = formatReportMail(HEAD, { from: "a@x.test", to: "b@y.test", compressed: Buffer.from(""), nowMs: 0 });
+  assert.match(mail.split("\n\n")[0] ?? "", /^TLS-Required: No$/m);
+});
+
 test("formatReportMail() is a multipart/report that a MIME parser takes apart (RPT-03)", async () => {
   const report = formatReport(HEAD, COUNTS);
   const mail = formatReportMail(HEAD, {

@@ -72,7 +72,7 @@ function reportName({ organization, domain, day, id }: ReportHead): string {
   return `${organization}!${domain}!${begin}!${begin + 86_399}!${id}.json.gz`;
 }
 
-/** The mail of §5.3, lines ending in LF. `compressed`: the report after gzip. */
+/** The mail of §5.3, lines ending in LF. It is about TLS that fails, so it must not need it (RFC 8689 §3). `compressed`: the report after gzip. */
 export function formatReportMail(
   head: ReportHead,
   mail: { readonly from: string; readonly to: string; readonly compressed: Uint8Array; readonly nowMs: number },
@@ -90,6 +90,7 @@ Message-ID: <${id}@${organization}>
 TLS-Report-Domain: ${domain}
 TLS-Report-Submitter: ${organization}
 Auto-Submitted: auto-generated
+TLS-Required: No
 MIME-Version: 1.0
 Content-Type: multipart/report; report-type="tlsrpt";
  boundary="${boundary}"

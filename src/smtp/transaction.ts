@@ -11,6 +11,7 @@ import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import { sevenBitContent } from "./seven-bit.ts";
+import { requireTlsParameter } from "./tls-demand.ts";
 import { type Wishes, wishesFor } from "./wishes.ts";
 import { xforwardCommands } from "./xforward.ts";
 
@@ -261,7 +262,9 @@ class Transaction {
     const size = features.has("SIZE") ? ` SIZE=${content.sizeBytes}` : "";
     const body = features.has("8BITMIME") ? ` BODY=${envelope.body}` : "";
     const utf8 = features.has("SMTPUTF8") && envelope.smtputf8 ? " SMTPUTF8" : "";
-    return `MAIL FROM:<${this.#path(envelope.sender)}>${size}${body}${utf8}${mailParameters(features, envelope)}${this.#wishes.parameters}`;
+    const tls = requireTlsParameter(this.#session, envelope);
+    const dsn = mailParameters(features, envelope);
+    return `MAIL FROM:<${this.#path(envelope.sender)}>${size}${body}${utf8}${tls}${dsn}${this.#wishes.parameters}`;
   }
 
   #rcptCommand(recipient: DeliveryRecipient): string {

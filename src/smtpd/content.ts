@@ -82,7 +82,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
   const { options, client, helo, protocol, user } = session;
   const queueId = transaction.filtered ? NO_QUEUE_ID : transaction.queueId;
   if (queueId === undefined) throw new Error("A transaction with recipients has no queue id");
-  const { sender, smtputf8, body, saslSender, dsn, submission } = transaction.start;
+  const { sender, smtputf8, body, requireTls, saslSender, dsn, submission } = transaction.start;
   return {
     envelope: {
       queueId,
@@ -101,6 +101,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
         service: options.serviceName,
         ...(session.forwarded && { forwarded: session.forwarded }),
       },
+      ...(requireTls && { requireTls }),
       ...(dsn !== undefined && { dsn }),
       ...(submission !== undefined && { ...submission, priority: transaction.priority }),
       ...(transaction.filter !== undefined && { filter: transaction.filter }),

@@ -2,6 +2,7 @@
  *  dsn-parameters.ts, those that only submission has in submission-parameters.ts). Pure. */
 
 import type { MessageDsn, RecipientDsn } from "../mail/dsn.ts";
+import type { Envelope } from "../mail/envelope.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { decodeXtext } from "../mail/xtext.ts";
@@ -16,8 +17,9 @@ import {
 
 export interface MailParameters {
   readonly size: number | undefined;
-  readonly body: "7BIT" | "8BITMIME";
+  readonly body: Envelope["body"];
   readonly smtputf8: boolean;
+  readonly requireTls: boolean;
   /** Decoded AUTH=; undefined for none and for `<>`. */
   readonly auth: string | undefined;
   /** undefined: nothing asked. */
@@ -30,6 +32,8 @@ export interface MailParameters {
 export interface OfferedExtensions {
   readonly smtputf8: boolean;
   readonly dsn: boolean;
+  readonly requireTls?: boolean | undefined;
+  readonly binaryMime?: boolean | undefined;
   /** undefined: none of these. */
   readonly submission?: OfferedSubmission | undefined;
 }
@@ -43,7 +47,7 @@ const MAX_SIZE = 2n ** 63n - 1n;
 
 /** Parameters of MAIL, separated by blanks. */
 export function parseMailParameters(text: string, offered: OfferedExtensions): ParameterOutcome<MailParameters> {
-  const found = { size: undefined as number | undefined, body: "7BIT" as "7BIT" | "8BITMIME", smtputf8: false };
+  const found: Found = { size: undefined, body: "7BIT", smtputf8: false, requireTls: false };
   let auth: string | undefined;
   let authSeen = false;
   const dsn: DsnSoFar = {};
@@ -62,8 +66,10 @@ export function parseMailParameters(text: string, offered: OfferedExtensions): P
       const size = found.size === undefined ? parseSize(value) : reply(501, "5.5.4", "Bad message size syntax");
       if (typeof size !== "number") return bad(size);
       found.size = size;
-    } else if (name === "BODY" && (value?.toUpperCase() === "7BIT" || value?.toUpperCase() === "8BITMIME")) {
-      found.body = value.toUpperCase() === "7BIT" ? "7BIT" : "8BITMIME";
+    } else if (name === "BODY" && bodyOf(value, offered) !== undefined) found.body = bodyOf(value, offered) ?? "7BIT";
+    else if (name === "REQUIRETLS" && (offered.requireTls || value !== undefined)) {
+      if (found.requireTls || value !== undefined) return bad(reply(501, "5.5.4", "Bad REQUIRETLS parameter syntax"));
+      found.requireTls = true;
     } else if (name === "SMTPUTF8" && value === undefined && offered.smtputf8) found.smtputf8 = true;
     else if (name === "AUTH" && value !== undefined) {
       if (authSeen) return bad(reply(503, "5.5.4", "Error: multiple AUTH= options"));
@@ -76,6 +82,20 @@ export function parseMailParameters(text: string, offered: OfferedExtensions): P
   const wrong = contradiction(asked);
   if (wrong) return bad(wrong);
   return { kind: "ok", value: { ...found, auth, dsn: anyOf(dsn), submission: anyOf(asked) } };
+}
+
+interface Found {
+  size: number | undefined;
+  body: Envelope["body"];
+  smtputf8: boolean;
+  requireTls: boolean;
+}
+
+/** undefined: no such kind of content, or not offered. */
+function bodyOf(value: string | undefined, { binaryMime }: OfferedExtensions): Envelope["body"] | undefined {
+  const word = value?.toUpperCase();
+  if (word === "7BIT" || word === "8BITMIME") return word;
+  return word === "BINARYMIME" && binaryMime ? word : undefined;
 }
 
 /** Parameters of RCPT: only those of DSN. undefined: nothing asked. */

@@ -20,6 +20,8 @@ export interface SmtpdSettings {
   readonly heloRequired: boolean;
   readonly vrfyDisabled: boolean;
   readonly quotas: SessionQuotas;
+  /** Which services take REQUIRETLS. */
+  readonly requireTls: "submission" | "yes" | "no";
   readonly recipientOvershootLimit: number;
   readonly softErrorLimit: number;
   readonly hardErrorLimit: number;
@@ -77,6 +79,7 @@ export function readSettings(params: Parameters): SmtpdSettings {
     heloRequired: params.get("smtpd_helo_required"),
     vrfyDisabled: params.get("disable_vrfy_command"),
     quotas: readQuotas(params),
+    requireTls: requireTlsOf(params),
     recipientOvershootLimit: params.get("smtpd_recipient_overshoot_limit"),
     softErrorLimit: params.get("smtpd_soft_error_limit"),
     hardErrorLimit: params.get("smtpd_hard_error_limit"),
@@ -122,6 +125,12 @@ function readMoreSettings(params: Parameters) {
     authenticatedNullSender: params.get("postern_authenticated_null_sender"),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
   };
+}
+
+/** What a content filter sends back comes as new mail, without the demand. */
+function requireTlsOf(params: Parameters): SmtpdSettings["requireTls"] {
+  const services = params.get("postern_requiretls_enable");
+  return services === "submission" && params.get("content_filter") !== "" ? "no" : services;
 }
 
 /** A postscreen service, which is a plain smtpd here, has parameters of its own. */

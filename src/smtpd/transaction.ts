@@ -3,7 +3,7 @@ import type { Effect } from "../access/access.ts";
 import { type Address, asAddress } from "../mail/address.ts";
 import { formatUtcTime } from "../mail/date.ts";
 import { type MessageDsn, withDelay } from "../mail/dsn.ts";
-import type { Recipient } from "../mail/envelope.ts";
+import type { Envelope, Recipient } from "../mail/envelope.ts";
 import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { FilteredMail } from "../proxy/filter.ts";
@@ -12,7 +12,8 @@ import type { Submission } from "./submission-parameters.ts";
 export interface TransactionStart {
   readonly sender: Address;
   readonly smtputf8: boolean;
-  readonly body: "7BIT" | "8BITMIME";
+  readonly body: Envelope["body"];
+  readonly requireTls?: boolean | undefined;
   /** SIZE= as declared. */
   readonly declaredSize: number | undefined;
   /** AUTH= of MAIL, decoded; undefined for none and for `<>`. */

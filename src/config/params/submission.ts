@@ -26,6 +26,13 @@ export const SUBMISSION_PARAMETERS = {
     "How many messages one login may have held at a time; one more is refused with 552. 0: no limit.",
     OWN,
   ),
+  postern_requiretls_enable: word(
+    "submission",
+    ["submission", "yes", "no"],
+    "Which services take REQUIRETLS (RFC 8689) from clients that use TLS: submission services, unless content_filter is set; all; " +
+      "none. Such mail goes only to servers that prove who they are and promise the same, else it is returned.",
+    OWN,
+  ),
   postern_deliver_by_enable: bool(
     "yes",
     "Let clients say by when a message must be delivered (DELIVERBY, RFC 2852). Not offered where content_filter is set: " +

@@ -8,6 +8,7 @@ import { Log } from "../../log/log.ts";
 import { asAddress } from "../../mail/address.ts";
 import type { DeliveryAgent, DeliveryRequest, RcptOutcome } from "../../mail/delivery.ts";
 import type { RecipientDsn } from "../../mail/dsn.ts";
+import type { Envelope } from "../../mail/envelope.ts";
 import type { QueueId } from "../../mail/queue-id.ts";
 import { createResolver } from "../../rewrite/create.ts";
 import { createMappings } from "../../rewrite/mappings.ts";
@@ -110,6 +111,7 @@ export interface RequestOptions {
   readonly sender?: string;
   readonly dsn?: RecipientDsn;
   readonly original?: string;
+  readonly asks?: Partial<Pick<Envelope, "requireTls" | "tlsOptional">> | undefined;
   readonly probe?: true;
 }
 
@@ -127,6 +129,7 @@ export function requestFor(addresses: readonly string[], options: RequestOptions
       body: "7BIT",
       origin: { clientName: "c", clientAddress: "192.0.2.1", helo: "c", protocol: "ESMTP", service: "submission" },
       ...(options.dsn && { dsn: { envid: "e" } }),
+      ...options.asks,
     },
     transport: "local",
     nexthop: options.nexthop ?? "here.test",

@@ -46,6 +46,9 @@ export interface RequestWords {
   readonly recipients: readonly string[];
   readonly content: string | readonly Uint8Array[];
   readonly smtputf8: boolean;
+  readonly requireTls: boolean;
+  readonly tlsOptional: boolean;
+  readonly body: Envelope["body"];
   /** Only asks. */
   readonly probe: true;
   /** How long the message was in the queue. */
@@ -116,7 +119,9 @@ function requestOf(words: Partial<RequestWords> & { nexthop: string }): Delivery
       arrivalMs: 0,
       smtputf8: words.smtputf8 ?? false,
       ...words.wishes,
-      body: "8BITMIME",
+      body: words.body ?? "8BITMIME",
+      requireTls: words.requireTls,
+      tlsOptional: words.tlsOptional,
       origin: { clientName: "c", clientAddress: "192.0.2.1", helo: "c", protocol: "ESMTP", service: "submission" },
     },
     transport: "smtp",

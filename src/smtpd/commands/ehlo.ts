@@ -3,6 +3,7 @@
 import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import type { Reply } from "../../mail/reply.ts";
 import { dataError } from "../data-error.ts";
+import { offersRequireTls } from "../requiretls.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { limitsLines } from "../session-quotas.ts";
@@ -33,7 +34,7 @@ function announce(session: Session): HandlerResult {
 
 /** Keywords as Postfix lists what it takes away. */
 const LOG_ORDER =
-  "8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING LIMITS FUTURERELEASE DELIVERBY MT-PRIORITY".split(
+  "8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING REQUIRETLS LIMITS FUTURERELEASE DELIVERBY MT-PRIORITY".split(
     " ",
   );
 
@@ -66,6 +67,7 @@ function ehloReply(session: Session): Reply {
   if (keep("DSN")) lines.push("DSN");
   if (keep("SMTPUTF8") && settings.smtputf8) lines.push("SMTPUTF8");
   if (keep("CHUNKING")) lines.push("CHUNKING");
+  if (offersRequireTls(session)) lines.push("REQUIRETLS");
   if (keep("LIMITS")) lines.push(...limitsLines(session));
   lines.push(...submissionLines(session));
   return { code: 250, dsn: undefined, lines };

@@ -7,6 +7,7 @@ import { type Reply, reply } from "../../mail/reply.ts";
 import { grantSubmission } from "../grants.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
 import { milterMail } from "../milters.ts";
+import { offersRequireTls } from "../requiretls.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
 import { countMail } from "../session-quotas.ts";
@@ -46,6 +47,7 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
   const parameters = parseMailParameters(path.rest, {
     smtputf8: settings.smtputf8 && session.keeps("SMTPUTF8"),
     dsn: session.keeps("DSN"),
+    requireTls: offersRequireTls(session),
     submission: path.rest === "" ? undefined : offeredSubmission(session),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
@@ -53,9 +55,9 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
 }
 
 function transactionOf(sender: Address, parameters: MailParameters, args: string): Transaction {
-  const { size, body, smtputf8, auth, dsn, submission } = parameters;
+  const { size, body, smtputf8, requireTls, auth, dsn, submission } = parameters;
   const transaction = new Transaction({
-    ...{ sender, smtputf8, body, dsn, submission },
+    ...{ sender, smtputf8, body, requireTls, dsn, submission },
     declaredSize: size,
     saslSender: auth,
   });
