@@ -76,7 +76,7 @@ describe("dns check by Knot DNS and Unbound", { skip: !hasSignedDns() && "not in
     assert.equal(run.code, 0, run.err);
     const keys = join(directory, "dkim/keys");
     writeFileSync(keys, readFileSync(keys, "utf8").replaceAll(/ publish$/gm, " sign"));
-    const lines = new Set([`mail.${DOMAIN}. IN A ${ADDRESS}`]);
+    const lines = new Set([`mail.${DOMAIN}. IN A ${ADDRESS}`, `imap.${DOMAIN}. IN A ${ADDRESS}`]);
     let last: readonly Finding[] = [];
     for (let round = 0; round < 3; round++) {
       const served = await published(lines);
