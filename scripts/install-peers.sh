@@ -9,6 +9,7 @@ packages=(swaks libnet-ssleay-perl msmtp dovecot-core strace postfix postfix-pcr
 packages+=(fail2ban pflogsumm logwatch)
 packages+=(mariadb-server slapd postfix-ldap memcached)
 packages+=(dovecot-lmtpd knot knot-dnsutils unbound opendkim opendkim-tools python3-spf python3-yaml python3-dkim)
+packages+=(rspamd opendmarc)
 # Debian lets only one mail server be installed: the others are unpacked where the tests lay them over the system for the
 # process that they start (test/testbed/laid-over.ts).
 packages+=(libdb5.3 libevent-2.1-7 libgnutls-dane0 libidn12 libnsl2 libpcre2-8-0)
@@ -61,6 +62,7 @@ postfix postfix/main_mailer_type select No configuration
 postfix postfix/mailname string localhost
 msmtp msmtp/apparmor boolean false
 slapd slapd/no_configuration boolean true
+opendmarc opendmarc/dbconfig-install boolean false
 SELECTIONS
 if [ "${#missing[@]}" -gt 0 ]; then
   apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}" 9>&-
