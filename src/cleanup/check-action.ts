@@ -21,28 +21,23 @@ export interface CheckContext {
   /** "header_checks", for warnings. */
   readonly map: string;
   readonly what: "header" | "body";
-  /** At delivery: only what concerns the line itself can be done. */
-  readonly delivering?: boolean;
+  /** At delivery only what concerns the line itself can be done; to fields that a Milter makes, a little more. */
+  readonly scope?: "delivery" | "milter" | undefined;
 }
 
 const HEADER = /^[\x21-\x39\x3b-\x7e]+[ \t]*:/;
 
-const AT_DELIVERY: ReadonlySet<CheckAction["kind"]> = new Set([
-  "keep",
-  "ignore",
-  "strip",
-  "warn",
-  "info",
-  "prepend",
-  "replace",
-]);
+type Kinds = ReadonlySet<CheckAction["kind"]>;
+const AT_DELIVERY: Kinds = new Set(["keep", "ignore", "strip", "warn", "info", "prepend", "replace"]);
+const OF_MILTER: Kinds = new Set([...AT_DELIVERY, "reject", "filter", "discard", "hold", "redirect"]);
+const SUPPORTED = { delivery: AT_DELIVERY, milter: OF_MILTER } as const;
 
 /** Never fails. */
 export function parseCheckAction(value: string, context: CheckContext): CheckAction {
   const action = readAction(value, context);
-  const unsupported = action === undefined || (context.delivering === true && !AT_DELIVERY.has(action.kind));
-  if (!unsupported) return action;
-  const what = context.delivering ? "unsupported" : "unknown";
+  const { scope } = context;
+  if (action && (scope === undefined || SUPPORTED[scope].has(action.kind))) return action;
+  const what = scope === undefined ? "unknown" : "unsupported";
   return { kind: "keep", warning: `${what} command in ${context.map} map: ${value}` };
 }
 
@@ -71,8 +66,8 @@ function readAction(value: string, context: CheckContext): CheckAction | undefin
     case "BCC":
     case "PREPEND":
     case "REPLACE":
-      // At delivery it is not looked at what an action that cannot be done lacks.
-      if (context.delivering && !AT_DELIVERY.has(keyword.toLowerCase() as "keep")) return undefined;
+      // It is not looked at what an action that cannot be done lacks.
+      if (context.scope && !SUPPORTED[context.scope].has(keyword.toLowerCase() as "keep")) return undefined;
       return withArgument(keyword, text, context);
     default:
       return undefined;

@@ -74,6 +74,11 @@ function strictFaults(params: Parameters): readonly MimeFault[] {
   return faults;
 }
 
+/** milter_header_checks; undefined: none. */
+export function createMilterChecks(params: Parameters, tables: TableOpener): CheckMaps | undefined {
+  return openMaps("milter_header_checks", params, tables);
+}
+
 type CheckParameter = Extract<ParameterName, `${string}header_checks` | `${string}body_checks`>;
 
 function openMaps(name: CheckParameter, params: Parameters, tables: TableOpener): CheckMaps | undefined {
@@ -100,7 +105,8 @@ export class CheckMaps {
   /** Values that no line can make an action of, and why. */
   unusable(): readonly string[] {
     const what = this.name.endsWith("body_checks") ? "body" : "header";
-    const context = { map: this.name, what, delivering: /^[sl]mtp_/.test(this.name) } as const;
+    const scope = /^[sl]mtp_/.test(this.name) ? "delivery" : this.name.startsWith("milter_") ? "milter" : undefined;
+    const context = { map: this.name, what, scope } as const;
     const values = this.#tables.flatMap(({ entries = new Map(), rules = [] }) => [
       ...entries.values(),
       ...rules.map(({ value }) => value),
@@ -137,11 +143,10 @@ export class CheckMaps {
 
 /** What tables that can be read say that is no action, one text each, with the parameter that names the table. */
 export function unusableActions(
-  checks: ContentChecks,
+  maps: readonly (CheckMaps | undefined)[],
 ): readonly { readonly parameter: string; readonly text: string }[] {
-  const { header, mimeHeader, nestedHeader, body } = checks;
-  return [header, mimeHeader, nestedHeader, body].flatMap((maps) =>
-    maps === undefined ? [] : maps.unusable().map((text) => ({ parameter: maps.name, text })),
+  return maps.flatMap((one) =>
+    one === undefined ? [] : one.unusable().map((text) => ({ parameter: one.name, text })),
   );
 }
 

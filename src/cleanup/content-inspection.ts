@@ -55,12 +55,12 @@ export class ContentInspection {
         if (event.kind === "fault") this.#judge.fault(event.fault, event.text);
       }
       const maps = isMimeField(field.name) ? this.#checks.mimeHeader : this.#checks.header;
-      const line = decode(Buffer.from(field.text, "latin1"));
-      const effect = yield* this.#check(maps, "header", { ...line, text: fieldKey(line.text) });
+      const line = lookupLine(field);
+      const effect = yield* this.#check(maps, "header", line);
       if (this.#judge.over) break;
       if (effect.kind === "drop") continue;
       if (effect.kind === "prepend") kept.push({ name: "", text: fieldText(effect.text, line) });
-      const stays = effect.kind === "replace" ? asField(fieldText(effect.text, line)) : field;
+      const stays = effect.kind === "replace" ? fieldFrom(effect.text, line) : field;
       kept.push(stays);
       seen(stays);
     }
@@ -125,8 +125,19 @@ export class ContentInspection {
   }
 }
 
+/** A field as tables see it. */
+export function lookupLine({ text }: HeaderField): DecodedLine {
+  const line = decode(Buffer.from(text, "latin1"));
+  return { ...line, text: fieldKey(line.text) };
+}
+
+/** The field that a table has in the place of the one that `line` is. */
+export function fieldFrom(text: string, line: DecodedLine): HeaderField {
+  return asField(fieldText(text, line));
+}
+
 /** A line as tables see it. Postfix matches bytes; the tables here hold text, and so does most mail. */
-interface DecodedLine {
+export interface DecodedLine {
   readonly text: string;
   /** False: the bytes are no UTF-8 and `text` has one character for each. */
   readonly utf8: boolean;

@@ -9,6 +9,7 @@ import type { TableError } from "../tables/table.ts";
 import { type CheckAction, parseCheckAction } from "./check-action.ts";
 import { EmptyResult } from "./content-checks.ts";
 import type { CheckedLine, Judge, LineEffect } from "./content-judge.ts";
+import { actingClient, partiesOf, partiesText } from "./log-parties.ts";
 import type { MimeFault } from "./mime-structure.ts";
 
 const KEEP: LineEffect = { kind: "keep" };
@@ -17,6 +18,7 @@ const DROP: LineEffect = { kind: "drop" };
 /** Characters of a line that are logged, and of one that is a MIME fault. */
 const SHOWN = 200;
 const SHOWN_FAULT = 100;
+const SHOWN_OF_MILTER = 60;
 
 /** Worst first: that one is told to the client. */
 const FAULTS: readonly (readonly [MimeFault, string])[] = [
@@ -32,6 +34,8 @@ export interface CheckScene {
   /** The last one. */
   readonly recipient: Address | undefined;
   readonly log: Log;
+  /** The lines come from a Milter: there is less that can be done, and the log says so. */
+  readonly ofMilter?: true;
 }
 
 export class ContentVerdict implements Judge {
@@ -75,7 +79,7 @@ export class ContentVerdict implements Judge {
 
   /** Does what a table says of a line. */
   act(value: string, line: CheckedLine): LineEffect {
-    const action = parseCheckAction(value, line);
+    const action = parseCheckAction(value, this.#scene.ofMilter ? { ...line, scope: "milter" } : line);
     switch (action.kind) {
       case "keep":
         if (action.warning !== undefined) this.#scene.log.warning(printableUtf8(action.warning));
@@ -89,6 +93,7 @@ export class ContentVerdict implements Judge {
         return DROP;
       case "prepend":
       case "replace":
+        if (action.kind === "prepend" && this.#scene.ofMilter) return this.#notPrepended(action.text, line);
         this.#logAction(action.kind, action.text, line);
         return action;
       default:
@@ -116,7 +121,7 @@ export class ContentVerdict implements Judge {
     const parties = `from=<${formatAddress(envelope.sender)}>${to}`;
     log.info(
       printableUtf8(`${envelope.queueId}: reject: mime-error ${words}: ${shown} from ${this.#origin()}; ${parties}`),
-      () => ({ event: "reject", stage: "mime", reply: words, ...this.#parties() }),
+      () => ({ event: "reject", stage: "mime", reply: words, ...partiesOf(envelope, recipient) }),
     );
   }
 
@@ -124,6 +129,13 @@ export class ContentVerdict implements Judge {
     if (action.warning !== undefined) this.#scene.log.warning(printableUtf8(action.warning));
     this.#logAction("reject", `${action.dsn} ${action.text}`, line);
     this.#refuse(reply(action.dsn.startsWith("4") ? 451 : 550, action.dsn, printableAscii(action.text)));
+    return KEEP;
+  }
+
+  /** As in Postfix. */
+  #notPrepended(text: string, line: CheckedLine): LineEffect {
+    this.#logAction("prepend", text, line);
+    this.#scene.log.warning("the milter_header/body_checks prepend action is not implemented");
     return KEEP;
   }
 
@@ -150,40 +162,26 @@ export class ContentVerdict implements Judge {
 
   #logAction(action: string, text: string, { what, text: content, utf8 }: CheckedLine): void {
     const printable = utf8 ? printableUtf8 : printableAscii;
-    const { envelope, log } = this.#scene;
-    const { from, to, proto, helo } = this.#parties();
-    const parties =
-      ` from=<${from}>${to === undefined ? "" : ` to=<${to}>`}` +
-      `${proto === undefined ? "" : ` proto=${proto}`}${helo === undefined ? "" : ` helo=<${helo}>`}`;
-    const shown = content.slice(0, SHOWN);
-    const line = `${envelope.queueId}: ${action}: ${what} ${shown} from ${this.#origin()};${parties}`;
+    const { envelope, recipient, log, ofMilter } = this.#scene;
+    const parties = partiesOf(envelope, recipient);
+    const shown = content.slice(0, ofMilter ? SHOWN_OF_MILTER : SHOWN);
+    const label = ofMilter ? `milter-${what}-${action}` : action;
+    const line = `${envelope.queueId}: ${label}: ${what} ${shown} from ${this.#origin()};${partiesText(parties)}`;
     log.info(printable(text === "" ? line : `${line}: ${text}`), () => ({
       event: action === "warning" ? "warn" : action,
-      stage: what,
+      stage: ofMilter ? "milter" : what,
       content: printable(shown),
       text: printable(text),
-      ...this.#parties(),
+      ...parties,
     }));
   }
 
   /** The real client, where a content filter has told it (XFORWARD); a program of this machine is "local". */
   #origin(): string {
-    const { clientName, clientAddress, forwarded, uid } = this.#scene.envelope.origin;
+    const { envelope, ofMilter } = this.#scene;
+    const { forwarded, uid } = envelope.origin;
+    if (ofMilter) return actingClient(envelope);
     if (uid !== undefined) return "local";
-    return forwarded
-      ? `${forwarded.name ?? "unknown"}[${forwarded.address ?? "unknown"}]`
-      : `${clientName}[${clientAddress}]`;
-  }
-
-  #parties() {
-    const { envelope, recipient } = this.#scene;
-    const { helo, forwarded, uid } = envelope.origin;
-    const protocol = uid === undefined ? envelope.origin.protocol : undefined;
-    return {
-      from: formatAddress(envelope.sender),
-      to: recipient === undefined ? undefined : formatAddress(recipient),
-      proto: forwarded ? forwarded.protocol : protocol,
-      helo: forwarded ? forwarded.helo : helo,
-    };
+    return forwarded ? `${forwarded.name ?? "unknown"}[${forwarded.address ?? "unknown"}]` : actingClient(envelope);
   }
 }

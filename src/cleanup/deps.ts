@@ -4,11 +4,12 @@ import type { Parameters } from "../config/parameters.ts";
 import type { Signer } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
+import type { Milters } from "../milter/milters.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
 import type { AddressMappings } from "../rewrite/mappings.ts";
 import type { Authors } from "./authors.ts";
 import type { RouteLane } from "./cleanup.ts";
-import type { ContentChecks } from "./content-checks.ts";
+import type { CheckMaps, ContentChecks } from "./content-checks.ts";
 
 export interface CleanupDeps {
   readonly params: Parameters;
@@ -27,6 +28,10 @@ export interface CleanupDeps {
   readonly checks?: ContentChecks | undefined;
   /** Looks whose the From of mail is; undefined: nobody does. */
   readonly authors?: Authors | undefined;
+  /** milter_header_checks; undefined: none. */
+  readonly milterChecks?: CheckMaps | undefined;
+  /** non_smtpd_milters, of mail that comes another way than by SMTP; undefined: there are none. */
+  readonly otherMilters?: Milters | undefined;
   /** undefined: nothing is signed. */
   readonly signer?: Signer | undefined;
   readonly laneOf: RouteLane;

@@ -2,7 +2,6 @@
  *  section ends, bounded), body (bytes go to the store's writer, through the checks if there are any), failed (bytes are
  *  counted and dropped; the reason is told at the end of data, as RFC 5321 wants the client's data read first). The header
  *  block is made last. */
-import { isAscii } from "node:buffer";
 import type { Signing } from "../dkim/create.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
@@ -10,12 +9,12 @@ import type { Envelope, Recipient } from "../mail/envelope.ts";
 import { sentMs } from "../mail/future-release.ts";
 import { printableAscii, printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
-import type { MilterSession } from "../milter/milters.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
 import { TableError } from "../tables/table.ts";
 import type { Authors } from "./authors.ts";
+import { BodyReading } from "./body-reading.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
 import { Completion } from "./completion.ts";
 import { ContentInspection } from "./content-inspection.ts";
@@ -25,13 +24,19 @@ import { SubmissionDuties } from "./duties/submission-duties.ts";
 import { fieldValue, type HeaderField, HeaderIntake, parseFields } from "./header-block.ts";
 import { Ledger, logChanges } from "./ledger.ts";
 import { type MappedEnvelope, mapEnvelope, peelRecipients, unmapped } from "./map-envelope.ts";
-import { passMilters, recordMilters } from "./milter-stage.ts";
+import { type MilterPass, milterPass } from "./milter-pass.ts";
+import { type MilterOutput, recordMilters } from "./milter-stage.ts";
 import { messageId } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
 import { markedEnvelope } from "./transport-marks.ts";
 
 type Refusal = Extract<CleanupResult, { kind: "refused" }>;
+
+/** With its body. */
+interface Whole extends Prepared {
+  readonly body: StoredBody;
+}
 
 /** A message that nothing stands against, but that is not stored yet. */
 interface Prepared {
@@ -54,17 +59,16 @@ export class Incoming implements IncomingMessage {
   readonly #duties: SubmissionDuties | undefined;
   /** How many fields on top are ours. */
   #ownCount = 0;
-  /** undefined: the message is not signed. */
-  #signing: Signing | undefined;
+  #reading: BodyReading;
   /** Until the header section has ended. */
   #intake: HeaderIntake | undefined = new HeaderIntake();
   /** With our own on top. */
   #fields: readonly HeaderField[] = [];
   /** Authentication-Results, above all others. */
   #above: readonly HeaderField[] = [];
-  /** The body has 8-bit octets; looked for only where the client declared none. */
-  #eightBit = false;
   #refusal: Refusal | undefined;
+  /** What milter_header_checks has said. */
+  #afterMilters: Pick<MilterOutput, "filter" | "redirect"> | undefined;
   sizeBytes = 0;
 
   constructor(deps: CleanupDeps, options: MessageOptions) {
@@ -78,17 +82,18 @@ export class Incoming implements IncomingMessage {
       this.#duties = new SubmissionDuties({ params, log, options, ledger: this.#ledger });
     }
     // Only what this site's own people and programs send: a signature says that it is the domain's.
-    this.#signing = this.#beginSigning();
+    this.#reading = this.#beginReading();
     const { envelope, recipients } = options;
     if (!deps.checks) return;
     this.#verdict = new ContentVerdict({ envelope, recipient: recipients.at(-1)?.address, log: deps.log });
     this.#inspection = new ContentInspection(deps.checks, this.#verdict);
   }
 
-  /** A signature for mail of this site, an ARC set for that of others. */
-  #beginSigning(): Signing | undefined {
-    const { role, authentication } = this.#options;
-    return role === "submission" ? this.#deps.signer?.begin() : authentication?.beginSeal();
+  /** With a signature for mail of this site, an ARC set for that of others. */
+  #beginReading(): BodyReading {
+    const { role, authentication, envelope } = this.#options;
+    const signing = role === "submission" ? this.#deps.signer?.begin() : authentication?.beginSeal();
+    return new BodyReading(signing, envelope.body === "7BIT");
   }
 
   write(chunk: Uint8Array): void | Promise<void> {
@@ -209,12 +214,13 @@ export class Incoming implements IncomingMessage {
     try {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
-      const { milters } = this.#options;
-      const whole = { fields: completed, mapped, hold };
-      const passed = milters ? await this.#passMilters(milters, whole, body) : { ...whole, body };
+      const whole = { fields: completed, mapped, hold, body };
+      const milters = milterPass(this.#options, this.#deps);
+      const passed = milters ? await this.#passMilters(milters, whole) : whole;
       if (passed === undefined) return this.finish({ hold, discard: !this.#refusal });
       const told = this.#duties?.tell(passed.fields) ?? passed.fields;
-      const signed = this.#signing ? await this.#sign(told, this.#signing) : told;
+      const { signing } = this.#reading;
+      const signed = signing ? await this.#sign(told, signing) : told;
       if (signed === undefined) return this.finish({ hold, discard: false });
       const { claimed, message } = await this.#append(signed, passed.body, passed);
       logChanges(this.#ledger, this.#options.envelope.queueId, this.#deps);
@@ -230,37 +236,21 @@ export class Incoming implements IncomingMessage {
   }
 
   /** undefined: the message is refused, or to be discarded. */
-  async #passMilters(
-    milters: MilterSession,
-    { fields, mapped, hold }: Prepared,
-    body: StoredBody,
-  ): Promise<(Prepared & { readonly body: StoredBody }) | undefined> {
-    const { store, mapping } = this.#deps;
-    const holder = { writer: this.#body };
+  async #passMilters(milters: MilterPass, { fields, mapped, hold, body: stored }: Whole): Promise<Whole | undefined> {
+    const body = { writer: this.#body, stored, reading: this.#reading };
     const prepended = this.#above.length + this.#options.prepend.length;
-    const input = { fields, prepended, mapped, writer: this.#body, body };
     try {
-      const { envelope } = this.#options;
-      const out = await passMilters(
-        input,
-        {
-          ...{ milters, store, log: this.#log, envelope },
-          rewrite: mapping?.rewrite ?? ((address) => address),
-          expand: async (address) => mapping?.mappings.expand(address) ?? [address],
-        },
-        holder,
-      );
+      const out = await milters({ fields, prepended, mapped, body, readAnew: () => this.#beginReading() });
       if (out.refusal) this.#refuse(out.refusal);
       if (out.refusal || out.discard) return undefined;
-      recordMilters(this.#ledger, input, out);
-      if (out.body !== body) {
-        this.#eightBit = false;
-        if (this.#signing) this.#signing = this.#beginSigning();
-        for await (const chunk of store.readBody(out.body)) this.#readStored(chunk);
-      }
-      return { fields: out.fields, mapped: out.mapped, hold: hold || out.hold, body: out.body };
+      recordMilters(this.#ledger, { fields, body: stored }, { fields: out.fields, body: body.stored });
+      this.#afterMilters = out;
+      const { redirect } = out;
+      const recipients = redirect === undefined ? out.mapped.recipients : this.#redirectedTo(redirect);
+      return { fields: out.fields, mapped: { ...out.mapped, recipients }, hold: hold || out.hold, body: body.stored };
     } finally {
-      this.#body = holder.writer;
+      this.#body = body.writer;
+      this.#reading = body.reading;
     }
   }
 
@@ -296,7 +286,7 @@ export class Incoming implements IncomingMessage {
 
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {
     const { recipients, sender } = mapped;
-    const marks = { fields, eightBit: this.#eightBit, params: this.#deps.params };
+    const marks = { fields, eightBit: this.#reading.eightBit, params: this.#deps.params };
     const envelope = markedEnvelope({ ...this.#filteredEnvelope(), sender, changes: this.#ledger.changes }, marks);
     const dueMs = sentMs(envelope);
     const rows: NewRecipient[] = [];
@@ -314,8 +304,9 @@ export class Incoming implements IncomingMessage {
   #filteredEnvelope(): Envelope {
     const { envelope, redirected } = this.#options;
     const { filter, redirect } = this.#verdict ?? {};
-    if (redirect !== undefined || redirected === true) return { ...envelope, filter: undefined };
-    const last = filter ?? envelope.filter ?? this.#deps.params.get("content_filter");
+    const after = this.#afterMilters;
+    if ((after?.redirect ?? redirect) !== undefined || redirected === true) return { ...envelope, filter: undefined };
+    const last = after?.filter ?? filter ?? envelope.filter ?? this.#deps.params.get("content_filter");
     return last === envelope.filter || last === "" ? envelope : { ...envelope, filter: last };
   }
 
@@ -402,15 +393,9 @@ export class Incoming implements IncomingMessage {
     return undefined;
   }
 
-  /** What is asked of the body as it is stored. */
-  #readStored(chunk: Uint8Array): void {
-    this.#signing?.update(chunk);
-    this.#duties?.update(chunk);
-    if (!this.#eightBit && this.#options.envelope.body === "7BIT") this.#eightBit = !isAscii(chunk);
-  }
-
   #store(chunk: Uint8Array): void | Promise<void> {
-    this.#readStored(chunk);
+    this.#reading.update(chunk);
+    this.#duties?.update(chunk);
     try {
       const wait = this.#body.write(chunk);
       if (wait) {

@@ -1,7 +1,8 @@
 /** cli/import-message.ts: one message of a Postfix queue into a shard of ours: content as CRLF lines, header apart from body. */
+
+import { UnixLines } from "../base/unix-lines.ts";
 import { HeaderScanner } from "../cleanup/header-block.ts";
 import type { QueueId } from "../mail/queue-id.ts";
-import { UnixLines } from "../pickup/unix-lines.ts";
 import { RETRY_LANE } from "../qmgr/lane-map.ts";
 import type { BodyWriter, QueueStore } from "../queue/store.ts";
 import type { PostcatMessage } from "./postcat-envelope.ts";

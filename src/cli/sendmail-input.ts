@@ -1,9 +1,10 @@
 /** cli/sendmail-input.ts: the message on sendmail's standard input, as bytes: where it ends, what of its first lines is no part
  *  of it, and whom its header names. Chunks of any size give the same message. */
+
+import { UnixLines } from "../base/unix-lines.ts";
 import { fieldValue, HeaderScanner, parseFields } from "../cleanup/header-block.ts";
 import type { Address } from "../mail/address.ts";
 import { findAddresses } from "../mail/header-address.ts";
-import { UnixLines } from "../pickup/unix-lines.ts";
 
 const LF = 10;
 const CR = 13;

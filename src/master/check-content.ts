@@ -1,9 +1,11 @@
 /** master/check-content.ts: what is wrong with header_checks(5) tables, of smtpd services and of what the client sends: they are
  *  opened, and rules that are no actions are named. */
 import {
+  type CheckMaps,
   type ContentChecks,
   createContentChecks,
   createDeliveryChecks,
+  createMilterChecks,
   unusableActions,
 } from "../cleanup/content-checks.ts";
 import { scopeOf } from "../config/load.ts";
@@ -13,14 +15,17 @@ import type { TableOpener } from "../tables/table.ts";
 
 /** Of one smtpd service. */
 export function checkContent(params: Parameters, tables: TableOpener): readonly Problem[] {
-  return problemsOf(createContentChecks(params, tables), params);
+  return [
+    ...problemsOf(mapsOf(createContentChecks(params, tables)), params),
+    ...problemsOf([createMilterChecks(params, tables)], params),
+  ];
 }
 
 /** Of all transports that speak SMTP or LMTP; "smtp" is there also where no line defines it. */
 export function checkOutgoingContent(snapshot: ConfigSnapshot, tables: TableOpener): readonly Problem[] {
   const found: Problem[] = [];
   const check = (params: Parameters, protocol: "smtp" | "lmtp") =>
-    found.push(...problemsOf(createDeliveryChecks(params, tables, protocol), params));
+    found.push(...problemsOf(mapsOf(createDeliveryChecks(params, tables, protocol)), params));
   const transports = snapshot.services.filter(({ type }) => type === "unix");
   for (const service of transports) {
     const { command } = service;
@@ -30,9 +35,13 @@ export function checkOutgoingContent(snapshot: ConfigSnapshot, tables: TableOpen
   return found;
 }
 
+function mapsOf(checks: ContentChecks | undefined): readonly (CheckMaps | undefined)[] {
+  return checks ? [checks.header, checks.mimeHeader, checks.nestedHeader, checks.body] : [];
+}
+
 /** Nothing is told of a default again. */
-function problemsOf(checks: ContentChecks | undefined, params: Parameters): readonly Problem[] {
-  return (checks ? unusableActions(checks) : []).flatMap(({ parameter, text }): Problem[] => {
+function problemsOf(maps: readonly (CheckMaps | undefined)[], params: Parameters): readonly Problem[] {
+  return unusableActions(maps).flatMap(({ parameter, text }): Problem[] => {
     const at = params.source(parameter);
     return at ? [{ severity: "warning", at, text }] : [];
   });

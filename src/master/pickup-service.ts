@@ -1,12 +1,13 @@
 /** master/pickup-service.ts: wires the pickup service: cleanup and rewriting under the `-o` of its master.cf line, which need not
  *  be there; and the Pickup of a worker, which asks the configuration of the moment. */
 import { join, resolve as resolvePath } from "node:path";
-import { createContentChecks } from "../cleanup/content-checks.ts";
+import { createContentChecks, createMilterChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
 import { createSigner } from "../dkim/create.ts";
+import { createOtherMilters } from "../milter/milters.ts";
 import { Pickup } from "../pickup/pickup.ts";
 import type { PickupService } from "../pickup/service.ts";
 import { compileUserList } from "../pickup/user-list.ts";
@@ -35,6 +36,8 @@ export function buildPickupService({ snapshot, tables, files, kit }: PickupServi
   const log = kit.logFor(`${scopeOf(snapshot).get("syslog_name")}/cleanup`);
   const parts = {
     ...{ params, log, checks: createContentChecks(params, tables) },
+    milterChecks: createMilterChecks(params, tables),
+    otherMilters: createOtherMilters(params, { deadlines: kit.deadlines }),
     signer: createSigner(params, { files, clock: kit.clock, log }),
     ...mappingOf(params, { tables, resolver }),
     ...kit.queue,

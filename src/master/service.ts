@@ -5,7 +5,7 @@ import { asksAuthentication } from "../access/validate-words.ts";
 import { createAuthenticator } from "../authentication/create.ts";
 import { createAuthors } from "../cleanup/authors.ts";
 import type { Cleanup } from "../cleanup/cleanup.ts";
-import { createContentChecks } from "../cleanup/content-checks.ts";
+import { createContentChecks, createMilterChecks } from "../cleanup/content-checks.ts";
 import { createCleanup } from "../cleanup/create.ts";
 import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
@@ -73,6 +73,7 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
     createCleanup({
       ...{ params, log, checks: createContentChecks(params, input.tables) },
       authors: authorsOf(params, { tables: input.tables, resolver }),
+      milterChecks: createMilterChecks(params, input.tables),
       signer: createSigner(params, { files: input.files, clock: kit.clock, log }),
       ...mappingOf(params, { tables: input.tables, resolver }),
       ...kit.queue,
@@ -123,7 +124,7 @@ export function wireService(
       ...{ dns: kit.dns, clock: kit.clock, log, files, role: serviceRole(params) },
       asked: asksAuthentication(lists),
     }),
-    milters: createMilters(params, { deadlines: kit.deadlines }),
+    milters: createMilters(params, { deadlines: kit.deadlines, tables }),
     // On a submission service nobody has to be let in for that: no other server calls there.
     probeSender: serviceRole(params) === "mx" ? probeSender(params, resolver) : undefined,
     dns: params.get("smtpd_peername_lookup") ? kit.dns : undefined,

@@ -1,7 +1,10 @@
 /** milter/filter.ts: one Milter in one SMTP session: what it has said so far, and one event of the session or the message at a
  *  time. After an error the default action counts for the rest of the session. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
 import type { Deadlines } from "../base/deadlines.ts";
 import type { Log } from "../log/log.ts";
+import type { Address } from "../mail/address.ts";
+import { parsePath } from "../mail/path.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { type Answer, answerOf, CONTINUE, defaultAnswer } from "./answer.ts";
 import { type MessageEdits, nameOf, valueFor } from "./edits.ts";
@@ -32,6 +35,8 @@ export interface MilterBody {
   replace(chunk: Uint8Array): Promise<void>;
   /** A Milter is done: what it replaced is the body from now on. */
   settled(): Promise<void>;
+  /** A Milter has failed: what it has replaced counts for nothing. */
+  dropNew(): Promise<void>;
 }
 
 export interface Step {
@@ -82,7 +87,7 @@ export class Filter {
     if (where === "message") this.#messageBegun = true;
     try {
       this.#sendMacros(link, step);
-      link.send(step.command, step.data);
+      this.#ask(link, step.command, step.data);
       if ((link.steps & (step.silent ?? 0)) !== 0) return CONTINUE;
       return this.#take(this.#understood(await link.read(this.#settings.commandMs)), where);
     } catch (error) {
@@ -90,16 +95,20 @@ export class Filter {
     }
   }
 
-  /** Header, body and end of a message; changes go into `edits` and `body`. */
+  /** Header, body and end of a message; changes go into `edits` and `body`: all of a Milter's, or none if it fails. */
   async content(edits: MessageEdits, body: MilterBody): Promise<Answer> {
-    const before = await this.#header(edits);
-    const read = before.kind === "continue" ? await this.#body(body) : before;
+    const seen = await this.#header(edits);
+    const read = seen.kind === "continue" ? await this.#body(body) : seen;
     const wanted = read.kind === "continue" || read.kind === "skip";
     if (!wanted || this.#messageOver || this.#over || !this.#link) return read.kind === "skip" ? CONTINUE : read;
+    const before = edits.mark();
     try {
       return await this.#endOfMessage(this.#link, edits, body);
     } catch (error) {
-      return this.#failed(error, "milter");
+      const answer = this.#failed(error, "milter");
+      edits.backTo(before);
+      await body.dropNew();
+      return answer;
     }
   }
 
@@ -147,16 +156,23 @@ export class Filter {
 
   async #endOfMessage(link: MilterLink, edits: MessageEdits, body: MilterBody): Promise<Answer> {
     this.#sendMacros(link, { command: COMMAND.endOfBody, stage: "endOfMessage" });
-    link.send(COMMAND.endOfBody);
+    this.#ask(link, COMMAND.endOfBody);
+    edits.leadingSpace = (link.steps & STEP.leadingSpace) !== 0;
     for (;;) {
       const packet = await link.read(this.#settings.contentMs);
       if (packet.kind === REPLY.replaceBody) await body.replace(packet.data);
-      else if (!applyChange(packet, edits)) {
+      else if (!(await this.#applied(packet, edits))) {
         const answer = this.#understood(packet);
         this.#messageBegun = false;
         return answer.kind === "accept" ? CONTINUE : answer;
       }
     }
+  }
+
+  /** An answer that came before its question belongs to another one: nobody can tell what the next would mean. */
+  #ask(link: MilterLink, command: string, data?: Uint8Array): void {
+    if (link.unread) throw new MilterError("answered what it was not asked");
+    link.send(command, data);
   }
 
   #understood(packet: Packet): Answer {
@@ -187,54 +203,75 @@ export class Filter {
 
   #failed(error: unknown, what: string): Answer {
     if (!(error instanceof MilterError)) throw error;
-    this.#deps.log.warning(printableUtf8(`${what} ${this.#settings.name}: ${error.message}`));
+    this.#warn(`${what} ${this.#settings.name}: ${error.message}`);
     this.#link?.close();
     this.#link = undefined;
     this.#over = defaultAnswer(this.#settings.defaultAction);
     return this.#over.kind === "accept" ? CONTINUE : this.#over;
   }
-}
 
-/** False: the packet is no change. Throws MilterError for one that cannot be made. */
-function applyChange({ kind, data }: Packet, edits: MessageEdits): boolean {
-  switch (kind) {
-    case REPLY.addHeader: {
-      const [name = "", value = ""] = decodeTexts(data);
-      edits.add(checkedName(name), value);
-      return true;
+  #warn(text: string): void {
+    this.#deps.log.warning(printableUtf8(text));
+  }
+
+  /** A promise, or true, for a packet that is a change. Throws or rejects MilterError for one that cannot be made. */
+  #applied({ kind, data }: Packet, edits: MessageEdits): Awaitable<boolean> {
+    switch (kind) {
+      case REPLY.addHeader: {
+        const [name = "", value = ""] = decodeTexts(data, "latin1");
+        return whenKnown(edits.add(checkedName(name), value), () => true);
+      }
+      case REPLY.insertHeader:
+      case REPLY.changeHeader: {
+        if (data.length < 5) throw new MilterError("a header change without its position");
+        const [name = "", value = ""] = decodeTexts(data.subarray(4), "latin1");
+        const position = data.readUInt32BE(0);
+        const how = kind === REPLY.insertHeader ? "insert" : "change";
+        return whenKnown(edits[how](position, checkedName(name), value), () => true);
+      }
+      default:
+        return this.#appliedToEnvelope({ kind, data }, edits);
     }
-    case REPLY.insertHeader:
-    case REPLY.changeHeader: {
-      if (data.length < 5) throw new MilterError("a header change without its position");
-      const [name = "", value = ""] = decodeTexts(data.subarray(4));
-      const position = data.readUInt32BE(0);
-      if (kind === REPLY.insertHeader) edits.insert(position, checkedName(name), value);
-      else edits.change(position, checkedName(name), value);
-      return true;
+  }
+
+  #appliedToEnvelope({ kind, data }: Packet, edits: MessageEdits): boolean {
+    const [first = "", parameters = ""] = decodeTexts(data);
+    switch (kind) {
+      case REPLY.addRecipient:
+      case REPLY.addRecipientWithParameters:
+        if (kind === REPLY.addRecipientWithParameters) this.#ignored("cleanup_add_rcpt", parameters);
+        edits.recipients.push({ kind: "add", address: addressOf(first) });
+        return true;
+      case REPLY.deleteRecipient:
+        edits.recipients.push({ kind: "delete", address: addressOf(first) });
+        return true;
+      case REPLY.changeSender:
+        this.#ignored("cleanup_chg_from", parameters);
+        edits.sender = addressOf(first);
+        return true;
+      case REPLY.quarantine:
+        edits.quarantine = first;
+        return true;
+      default:
+        return false;
     }
-    case REPLY.addRecipient:
-    case REPLY.addRecipientWithParameters:
-      edits.added.push(bare(decodeTexts(data)[0] ?? ""));
-      return true;
-    case REPLY.deleteRecipient:
-      edits.deleted.push(bare(decodeTexts(data)[0] ?? ""));
-      return true;
-    case REPLY.changeSender:
-      edits.sender = bare(decodeTexts(data)[0] ?? "");
-      return true;
-    case REPLY.quarantine:
-      edits.quarantine = decodeTexts(data)[0] ?? "";
-      return true;
-    default:
-      return false;
+  }
+
+  /** In Postfix's words. */
+  #ignored(what: string, parameters: string): void {
+    if (parameters === "") return;
+    this.#warn(`${this.#macros("i") ?? "NOQUEUE"}: ${what}: ignoring ESMTP arguments "${parameters.slice(0, 100)}"`);
   }
 }
-
 function checkedName(name: string): string {
   if (/^[\x21-\x39\x3b-\x7e]+$/.test(name)) return name;
   throw new MilterError(`bad header name ${JSON.stringify(name.slice(0, 100))}`);
 }
 
-function bare(address: string): string {
-  return address.replace(/^<(.*)>$/, "$1");
+/** In any form that MAIL and RCPT take. */
+function addressOf(text: string): Address {
+  const path = text.trim().startsWith("<") ? text : `<${text}>`;
+  const parsed = parsePath(path, { strict: false, utf8: true, nullAllowed: true });
+  if (parsed) return parsed.address;
+  throw new MilterError(`bad address ${JSON.stringify(text.slice(0, 100))}`);
 }

@@ -3,20 +3,23 @@
 import type { Deadline, Deadlines } from "../base/deadlines.ts";
 import { type ByteSocket, openByteSocket } from "../net/byte-socket.ts";
 import {
-  ACTIONS,
   COMMAND,
   decodeTexts,
   encodePacket,
+  OFFERS,
   type Packet,
   PacketReader,
-  PROTOCOL_VERSION,
   REPLY,
-  STEPS,
+  STEP,
+  unknownTo,
 } from "./protocol.ts";
 import type { MilterSettings } from "./settings.ts";
 
 /** Bytes that may wait for a Milter that does not read; more than the header of any message. */
 const SEND_LIMIT = 16 * 1024 * 1024;
+
+/** Packets that may wait to be read before the Milter has to. */
+const MAX_WAITING = 16;
 
 /** The Milter cannot be used any more. */
 export class MilterError extends Error {
@@ -75,6 +78,11 @@ export class MilterLink {
     }
   }
 
+  /** Something has come that nobody has asked for. */
+  get unread(): boolean {
+    return this.#packets.some(({ kind }) => kind !== REPLY.progress);
+  }
+
   /** Ends the connection at once. */
   close(): void {
     this.#deadline.close();
@@ -115,15 +123,19 @@ export class MilterLink {
 
   async #negotiate(): Promise<void> {
     const offer = Buffer.alloc(12);
-    for (const [i, word] of [PROTOCOL_VERSION, ACTIONS, STEPS].entries()) offer.writeUInt32BE(word, i * 4);
+    const { version: ours, noHeaderReply } = this.#settings;
+    const { actions: allowed, steps: known } = OFFERS[ours];
+    const offered = known | (noHeaderReply ? STEP.noReplyToHeaders : 0);
+    for (const [i, word] of [ours, allowed, offered].entries()) offer.writeUInt32BE(word, i * 4);
     this.send(COMMAND.options, offer);
     const { kind, data } = await this.read(this.#settings.commandMs);
     if (kind !== COMMAND.options || data.length < 12) throw new MilterError("no option negotiation");
     const [version, actions, steps] = [data.readUInt32BE(0), data.readUInt32BE(4), data.readUInt32BE(8)];
-    if (version < 2 || version > PROTOCOL_VERSION) throw new MilterError(`protocol version ${version}`);
-    if ((actions & ~ACTIONS) !== 0) throw new MilterError(`unknown actions 0x${(actions & ~ACTIONS).toString(16)}`);
-    if ((steps & ~STEPS) !== 0) throw new MilterError(`unknown protocol steps 0x${(steps & ~STEPS).toString(16)}`);
-    this.steps = steps;
+    if (version < 2 || version > ours) throw new MilterError(`protocol version ${version}`);
+    const [odd, strange] = [actions & ~allowed, steps & ~offered];
+    if (odd !== 0) throw new MilterError(`unknown actions 0x${(odd >>> 0).toString(16)}`);
+    if (strange !== 0) throw new MilterError(`unknown protocol steps 0x${(strange >>> 0).toString(16)}`);
+    this.steps = steps | unknownTo(version);
     this.#readMacros(data.subarray(12));
   }
 
@@ -143,6 +155,7 @@ export class MilterLink {
     const packet = this.#packets.shift();
     if (packet) return Promise.resolve(packet);
     if (this.#error) return Promise.reject(this.#error);
+    this.#socket?.resume();
     this.#timeoutMs = timeoutMs;
     this.#deadline.arm(timeoutMs);
     return new Promise((resolve, reject) => {
@@ -156,7 +169,8 @@ export class MilterLink {
       this.#fail("what it says is no Milter protocol");
       return;
     }
-    this.#packets.push(...packets);
+    for (const packet of packets) this.#packets.push(packet);
+    if (this.#packets.length > MAX_WAITING) this.#socket?.pause();
     const waiter = this.#waiter;
     const first = waiter && this.#packets.shift();
     if (!waiter || !first) return;

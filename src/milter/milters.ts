@@ -1,14 +1,17 @@
 /** milter/milters.ts: the Milters of one service, asked one after the other (MILTER_README). The first that does not say "continue"
  *  decides a step; at the end of a message each sees what the one before it has made of it. */
+import type { Awaitable } from "../base/awaitable.ts";
 import type { Deadlines } from "../base/deadlines.ts";
-import { splitList } from "../config/declare.ts";
+import { ParameterError, splitList } from "../config/declare.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
-import { type Answer, CONTINUE } from "./answer.ts";
+import { printableUtf8 } from "../mail/printable.ts";
+import { type LookupTable, TableError, type TableOpener } from "../tables/table.ts";
+import { type Answer, CONTINUE, defaultAnswer } from "./answer.ts";
 import type { MessageEdits } from "./edits.ts";
 import { Filter, type FilterDeps, type MacroLookup, type MilterBody, type Step, type Where } from "./filter.ts";
 import { COMMAND, encodeTexts, STEP } from "./protocol.ts";
-import { parseMilters } from "./settings.ts";
+import { type MilterSettings, parseMilters } from "./settings.ts";
 
 export interface MilterClient {
   readonly name: string;
@@ -34,7 +37,8 @@ export interface MilterSession {
 }
 
 export interface Milters {
-  newSession(macros: MacroLookup, log: Log): MilterSession;
+  /** undefined: this client is not shown to any. `client`: its address. */
+  newSession(macros: MacroLookup, log: Log, client: string): Awaitable<MilterSession | undefined>;
 }
 
 const MACRO_PARAMETERS = {
@@ -48,24 +52,87 @@ const MACRO_PARAMETERS = {
   unknown: "milter_unknown_command_macros",
 } as const;
 
-/** undefined: there are none. Throws ParameterError. */
-export function createMilters(
-  params: Parameters,
-  { deadlines }: { readonly deadlines: Deadlines },
-): Milters | undefined {
+export interface MiltersDeps {
+  readonly deadlines: Deadlines;
+  readonly tables: TableOpener;
+}
+
+/** Those of mail that comes by SMTP: smtpd_milters, or what smtpd_milter_maps has for the client. undefined: there are none.
+ *  Throws ParameterError. */
+export function createMilters(params: Parameters, deps: MiltersDeps): Milters | undefined {
   if (params.get("receive_override_options").includes("no_milters")) return undefined;
   const settings = parseMilters(params.get("smtpd_milters"), params);
+  const maps = params.get("smtpd_milter_maps").map((ref) => deps.tables.open(ref));
+  if (settings.length === 0 && maps.length === 0) return undefined;
+  const open = sessionOpener(params, deps);
+  return {
+    newSession(macros, log, client) {
+      if (maps.length === 0) return open(settings, macros, log);
+      return settingsFor(client, { maps, settings, params, log }).then((found) =>
+        found === "unknown" ? new UndecidedSession() : open(found, macros, log),
+      );
+    },
+  };
+}
+
+/** Those of mail that comes another way: non_smtpd_milters. undefined: there are none. Throws ParameterError. */
+export function createOtherMilters(params: Parameters, deps: Pick<MiltersDeps, "deadlines">): Milters | undefined {
+  if (params.get("receive_override_options").includes("no_milters")) return undefined;
+  const settings = parseMilters(params.get("non_smtpd_milters"), params);
   if (settings.length === 0) return undefined;
+  const open = sessionOpener(params, deps);
+  return { newSession: (macros, log) => open(settings, macros, log) };
+}
+
+function sessionOpener(params: Parameters, { deadlines }: Pick<MiltersDeps, "deadlines">) {
   const macroNames = Object.fromEntries(
     Object.entries(MACRO_PARAMETERS).map(([stage, name]) => [stage, params.get(name)]),
   ) as FilterDeps["macroNames"];
   const defaults = macroDefaults(params);
-  return {
-    newSession(macros, log) {
-      const lookup: MacroLookup = (name) => macros(name) ?? defaults.get(name);
-      return new Session(settings.map((one) => new Filter(one, { deadlines, log, macroNames }, lookup)));
-    },
+  return (settings: readonly MilterSettings[], macros: MacroLookup, log: Log): MilterSession | undefined => {
+    const lookup: MacroLookup = (name) => macros(name) ?? defaults.get(name);
+    if (settings.length === 0) return undefined;
+    return new Session(settings.map((one) => new Filter(one, { deadlines, log, macroNames }, lookup)));
   };
+}
+
+/** What smtpd_milter_maps says of a client; "unknown": a table cannot be asked, or has something that is no list of Milters. */
+async function settingsFor(
+  client: string,
+  from: {
+    readonly maps: readonly LookupTable[];
+    readonly settings: readonly MilterSettings[];
+    readonly params: Parameters;
+    readonly log: Log;
+  },
+): Promise<readonly MilterSettings[] | "unknown"> {
+  const name = "smtpd_milter_maps";
+  try {
+    for (const map of from.maps) {
+      const found = await map.get(client);
+      if (found === undefined) continue;
+      return /^disable$/i.test(found.trim()) ? [] : parseMilters(splitList(found, name), from.params);
+    }
+    return from.settings;
+  } catch (error) {
+    if (!(error instanceof TableError || error instanceof ParameterError)) throw error;
+    from.log.warning(printableUtf8(`${name}: ${error.message}`));
+    return "unknown";
+  }
+}
+
+/** Nobody knows who should be asked: the client shall try again later, and is let in as far as to be told so. */
+class UndecidedSession implements MilterSession {
+  readonly #answer = defaultAnswer("tempfail");
+  readonly connect = async () => this.#answer;
+  readonly helo = this.connect;
+  readonly mail = this.connect;
+  readonly rcpt = this.connect;
+  readonly data = this.connect;
+  readonly unknown = async () => CONTINUE;
+  readonly message = this.connect;
+  abort(): void {}
+  quit(): void {}
 }
 
 /** milter_macro_defaults: name=value, `{name}=value`, `{ name = value }`. */
@@ -89,7 +156,7 @@ class Session implements MilterSession {
   }
 
   async connect({ name, address, port }: MilterClient): Promise<Answer> {
-    for (const filter of this.#filters) await filter.open();
+    await Promise.all(this.#filters.map((filter) => filter.open()));
     const family = address === "" ? "U" : address.includes(":") ? "6" : "4";
     const where = Buffer.alloc(2);
     where.writeUInt16BE(port);
@@ -129,6 +196,7 @@ class Session implements MilterSession {
     for (const filter of this.#filters) {
       const answer = await filter.content(edits, body);
       await body.settled();
+      if (edits.over) return CONTINUE;
       if (answer.kind === "hold") this.#hold ??= answer;
       else if (answer.kind !== "continue") return answer;
     }

@@ -1,7 +1,5 @@
-/** milter/protocol.ts: the numbers and letters of the Milter protocol, version 6 (libmilter's mfdef.h), and its packets: four
- *  octets of length, a letter, data. Text ends in NUL. */
-
-export const PROTOCOL_VERSION = 6;
+/** milter/protocol.ts: the numbers and letters of the Milter protocol, versions 2 to 6 (libmilter's mfdef.h), and its packets:
+ *  four octets of length, a letter, data. Text ends in NUL. */
 
 /** What we send. */
 export const COMMAND = {
@@ -44,9 +42,6 @@ export const REPLY = {
   quarantine: "q",
 } as const;
 
-/** Changes that a filter may make, by the flag that it asks for. */
-export const ACTIONS = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20 | 0x40 | 0x80 | 0x100;
-
 /** Steps that a filter may do without, and what else we can do. */
 export const STEP = {
   noConnect: 0x01,
@@ -71,14 +66,33 @@ export const STEP = {
   leadingSpace: 0x100000,
 } as const;
 
-/** All of them. Not offered: rejected recipients, and bodies without replies, which would need flow control of our own. */
-export const STEPS = Object.values(STEP).reduce((all, bit) => all | bit, 0);
+/** Versions of the protocol that can be configured (milter_protocol). */
+export type ProtocolVersion = 2 | 3 | 4 | 6;
+
+/** What is offered to a filter of version 2, and what each later version has added. */
+const STEPS_OF_2 =
+  STEP.noConnect | STEP.noHelo | STEP.noMail | STEP.noRcpt | STEP.noBody | STEP.noHeaders | STEP.noEndOfHeader;
+const ACTIONS_OF_2 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20;
+const ALL_STEPS = Object.values(STEP).reduce((all, bit) => all | bit, 0);
+
+/** Not offered to anybody: rejected recipients, and bodies without replies, which would need flow control of our own. */
+export const OFFERS: Readonly<Record<ProtocolVersion, { readonly actions: number; readonly steps: number }>> = {
+  2: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 },
+  3: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 | STEP.noUnknown },
+  4: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 | STEP.noUnknown | STEP.noData },
+  6: { actions: ACTIONS_OF_2 | 0x40 | 0x80 | 0x100, steps: ALL_STEPS },
+};
+
+/** Commands that a filter of an older version does not know, as steps that it does without. */
+export function unknownTo(version: number): number {
+  return (version < 3 ? STEP.noUnknown : 0) | (version < 4 ? STEP.noData : 0);
+}
 
 /** Bytes of one body packet. */
 export const BODY_BYTES = 65_535;
 
-/** A packet above this is no Milter's. */
-const MAX_PACKET = 64 * 1024 * 1024;
+/** A packet above this is no Milter's: libmilter sends at most 64 KiB of a body, and header fields are shorter. */
+const MAX_PACKET = 1024 * 1024;
 
 export interface Packet {
   readonly kind: string;
@@ -98,9 +112,9 @@ export function encodeTexts(texts: readonly string[]): Buffer {
   return Buffer.from(texts.map((text) => `${text.replaceAll("\0", " ")}\0`).join(""), "utf8");
 }
 
-/** Texts that end in NUL; one at the end may lack it. */
-export function decodeTexts(data: Buffer): readonly string[] {
-  const texts = data.toString("utf8").split("\0");
+/** Texts that end in NUL; one at the end may lack it. As latin1 a text is its bytes. */
+export function decodeTexts(data: Buffer, encoding: "utf8" | "latin1" = "utf8"): readonly string[] {
+  const texts = data.toString(encoding).split("\0");
   if (texts.at(-1) === "") texts.pop();
   return texts;
 }

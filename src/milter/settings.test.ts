@@ -18,6 +18,11 @@ const GOOD = [
     expected: { connectMs: 1000, commandMs: 5000, contentMs: 120_000, defaultAction: "accept" },
     why: "settings of its own, in both notations",
   },
+  {
+    word: "{ inet:h:1, { protocol = no_header_reply 2 } }",
+    expected: { version: 2, noHeaderReply: true },
+    why: "an old protocol",
+  },
 ];
 
 for (const { word, expected, why } of GOOD) {
@@ -30,7 +35,8 @@ for (const { word, expected, why } of GOOD) {
 const BAD = [
   { word: "127.0.0.1:8891", text: /want inet:host:port or unix:path/, why: "no type" },
   { word: "inet:localhost", text: /no host:port|want/, why: "no port" },
-  { word: "{ inet:h:1, protocol=2 }", text: /only 6 is spoken/, why: "an old protocol" },
+  { word: "{ inet:h:1, protocol=5 }", text: /bad milter_protocol: want 2, 3, 4 or 6/, why: "a version that is none" },
+  { word: "{ inet:h:1, { protocol = 6 2 } }", text: /bad milter_protocol/, why: "two versions" },
   { word: "{ inet:h:1, timeout=3 }", text: /unknown attribute "timeout/, why: "an unknown attribute" },
   { word: "{ inet:h:1, default_action=maybe }", text: /bad configuration/, why: "an unknown action" },
   { word: "{ inet:h:1 }x", text: /text behind/, why: "text behind the brace" },

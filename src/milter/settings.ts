@@ -6,6 +6,7 @@ import { parseInetService } from "../config/inet-name.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { REGISTRY } from "../config/registry.ts";
 import type { SocketTarget } from "../net/socket-client.ts";
+import type { ProtocolVersion } from "./protocol.ts";
 
 export type DefaultAction = "accept" | "reject" | "tempfail" | "quarantine" | "shutdown";
 
@@ -17,6 +18,9 @@ export interface MilterSettings {
   readonly commandMs: number;
   readonly contentMs: number;
   readonly defaultAction: DefaultAction;
+  readonly version: ProtocolVersion;
+  /** The filter says nothing to header fields, though its version cannot tell so. */
+  readonly noHeaderReply: boolean;
 }
 
 const OVERRIDES = {
@@ -38,9 +42,11 @@ function parseMilter(word: string, params: Parameters): MilterSettings {
     const text = own.get(parameter);
     return text === undefined ? params.get(parameter) : REGISTRY[parameter].parse(text, `${word}: ${parameter}`);
   };
-  const protocol = String(value("milter_protocol")).replace(/[\s,]*no_header_reply$/, "");
-  if (protocol !== "6") throw new ParameterError(`${word}: milter_protocol ${protocol}: only 6 is spoken here`);
+  const protocol = parseProtocol(String(value("milter_protocol")));
+  if (!protocol)
+    throw new ParameterError(`${word}: bad milter_protocol: want 2, 3, 4 or 6, and perhaps no_header_reply`);
   return {
+    ...protocol,
     name,
     target: targetOf(name, params),
     connectMs: Number(value("milter_connect_timeout")),
@@ -48,6 +54,14 @@ function parseMilter(word: string, params: Parameters): MilterSettings {
     contentMs: Number(value("milter_content_timeout")),
     defaultAction: value("milter_default_action") as DefaultAction,
   };
+}
+
+function parseProtocol(text: string): Pick<MilterSettings, "version" | "noHeaderReply"> | undefined {
+  const words = text.split(/[\s,]+/).filter(Boolean);
+  const versions = words.filter((word) => word !== "no_header_reply");
+  const version = ([2, 3, 4, 6] as const).find((known) => String(known) === versions[0]);
+  if (version === undefined || versions.length > 1) return undefined;
+  return { version, noHeaderReply: words.length > versions.length };
 }
 
 function splitWord(word: string): readonly [string, ReadonlyMap<string, string>] {

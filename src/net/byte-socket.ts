@@ -33,6 +33,9 @@ export interface ByteSocket {
   send(bytes: Uint8Array): void;
   /** Begins the handshake on the open connection. What is wrong with it, keys included, arrives by onClose(). */
   startTls(tls: ClientTls): void;
+  /** Reads no more; until resume() the peer has to wait, and its end is not noticed. */
+  pause(): void;
+  resume(): void;
   /** Ends the connection at once; no callback comes afterwards. */
   close(): void;
 }
@@ -80,6 +83,14 @@ class Connection implements ByteSocket {
       return;
     }
     this.#listen(this.#socket, "secureConnect");
+  }
+
+  pause(): void {
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (this.#socket.isPaused()) this.#socket.resume();
   }
 
   close(): void {

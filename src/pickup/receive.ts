@@ -1,5 +1,6 @@
 /** pickup/receive.ts: reads one claimed file into the queue: head, who may submit, content through cleanup. */
 import type { FileHandle } from "node:fs/promises";
+import { UnixLines } from "../base/unix-lines.ts";
 import { unreachable } from "../base/unreachable.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "../cleanup/cleanup.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
@@ -10,7 +11,6 @@ import type { QueueId } from "../mail/queue-id.ts";
 import { queueReturned } from "./returned.ts";
 import type { PickupService } from "./service.ts";
 import { MAX_HEAD_BYTES, parseSubmission, type Submission } from "./submission.ts";
-import { UnixLines } from "./unix-lines.ts";
 import { formatUser, type LocalUser } from "./user-list.ts";
 
 export interface ReceiveDeps {

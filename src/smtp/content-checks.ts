@@ -77,7 +77,7 @@ class DeliveryJudge implements Judge {
   }
 
   act(value: string, line: CheckedLine): LineEffect {
-    const action = parseCheckAction(value, { ...line, delivering: true });
+    const action = parseCheckAction(value, { ...line, scope: "delivery" });
     if (action.kind === "keep" && action.warning !== undefined) this.#log.warning(printableUtf8(action.warning));
     if ("text" in action) this.#logAction(action, line);
     if (action.kind === "prepend" || action.kind === "replace") return action;

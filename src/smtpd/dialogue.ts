@@ -11,7 +11,7 @@ import { dataError } from "./data-error.ts";
 import { looksLikeHeader } from "./forbidden-commands.ts";
 import { identify } from "./identify.ts";
 import { clientFields, sessionFields } from "./log-fields.ts";
-import { milterConnect, milterUnknown, startMilters } from "./milters.ts";
+import { milterConnect, milterUnknown } from "./milters.ts";
 import type { HandlerResult, Lost } from "./result.ts";
 import type { ClientLine, Session } from "./session.ts";
 import { softened } from "./soft-bounce.ts";
@@ -72,7 +72,6 @@ export async function welcome(session: Session): Promise<boolean> {
     session.errors++;
     return !(await deliver(session, { kind: "reply", reply: refused }));
   }
-  startMilters(session);
   const asked = milterConnect(session);
   const unwanted = asked instanceof Promise ? await asked : asked;
   if (unwanted && unwanted.code !== 421 && unwanted.code < 500) session.errors++;

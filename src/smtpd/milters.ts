@@ -9,17 +9,16 @@ import { TableError } from "../tables/table.ts";
 import type { MilterRoute, Session } from "./session.ts";
 import { logNotice } from "./verdict.ts";
 
-/** A new session with each Milter, for the client that it has now. */
-export function startMilters(session: Session): void {
-  session.milters?.quit();
-  session.milters = session.options.milters?.newSession((name) => macroOf(session, name), session.log);
-}
-
+/** Begins a session with each Milter, for the client that it has now; the refusal to give, or undefined. */
 export function milterConnect(session: Session): Awaitable<Reply | undefined> {
+  session.milters?.quit();
   const { name, address, port } = session.client;
-  return ask(session, (milters) =>
-    milters.connect({ name: name === "unknown" ? `[${address}]` : name, address, port }),
-  );
+  const begun = session.options.milters?.newSession((macro) => macroOf(session, macro), session.log, address);
+  return whenKnown(begun, (milters) => {
+    session.milters = milters;
+    const client = { name: name === "unknown" ? `[${address}]` : name, address, port };
+    return ask(session, (asked) => asked.connect(client));
+  });
 }
 
 export function milterHelo(session: Session, name: string): Awaitable<Reply | undefined> {
@@ -91,6 +90,11 @@ async function routeOf(session: Session, address: Address): Promise<MilterRoute>
   }
 }
 
+/** The name that the address has leads elsewhere. */
+function isForged({ name, reverseName }: Session["client"]): boolean {
+  return name.toLowerCase() !== reverseName.toLowerCase();
+}
+
 /** MILTER_README "Sendmail macro emulation". */
 function macroOf(session: Session, name: string): string | undefined {
   const { client, server, settings, options, user, transaction } = session;
@@ -104,7 +108,7 @@ function macroOf(session: Session, name: string): string | undefined {
     case "v":
       return options.params.get("milter_macro_v");
     case "_":
-      return `${client.name} [${client.address}]`;
+      return `${client.reverseName} [${client.address}]${isForged(client) ? " (may be forged)" : ""}`;
     case "daemon_name":
       return options.params.get("milter_macro_daemon_name");
     case "daemon_addr":

@@ -12,28 +12,37 @@ export interface MilterScript {
   readonly answer?: (command: string, data: Buffer) => string | Buffer | readonly (string | Buffer)[] | undefined;
   /** Sends each byte in a packet of its own. */
   readonly bytewise?: boolean;
+  /** Sends a pause behind so many bytes of what it says to one command. Asked each time. */
+  readonly splitAt?: () => number | undefined;
+  /** The protocol version that it claims; 6. */
+  readonly version?: number;
+  /** In the place of its words to the offer: packets, or nothing before it hangs up. */
+  readonly negotiation?: readonly (string | Buffer)[];
 }
 
 export interface ScriptedMilter {
   readonly port: number;
   /** "M sender@x.test SIZE=5", with NULs as blanks; macros as "DM i=…". */
   readonly events: string[];
+  /** What was offered: version, actions, steps, in hexadecimal. */
+  readonly offers: string[];
   close(): Promise<void>;
 }
 
 export function startMilter(script: MilterScript = {}): Promise<ScriptedMilter> {
   const events: string[] = [];
+  const offers: string[] = [];
   const open = new Set<net.Socket>();
   const server = net.createServer({ noDelay: true }, (socket) => {
     open.add(socket);
     socket.on("error", () => socket.destroy()).on("close", () => open.delete(socket));
-    serve(socket, script, events);
+    serve(socket, script, { events, offers });
   });
   return new Promise((resolve) => {
     server.listen(0, "127.0.0.1", () => {
       resolve({
         port: (server.address() as net.AddressInfo).port,
-        events,
+        ...{ events, offers },
         close: () =>
           new Promise((done) => {
             server.close(() => done());
@@ -59,11 +68,20 @@ export function numbered(letter: string, number: number, ...texts: readonly stri
   return Buffer.concat([Buffer.from(letter), word, Buffer.from(texts.map((text) => `${text}\0`).join(""))]);
 }
 
-function serve(socket: net.Socket, script: MilterScript, events: string[]): void {
+function serve(
+  socket: net.Socket,
+  script: MilterScript,
+  { events, offers }: Pick<ScriptedMilter, "events" | "offers">,
+): void {
   let pending = Buffer.alloc(0);
-  const send = (text: string | Buffer) => {
-    const bytes = packet(text);
-    if (!script.bytewise) socket.write(bytes);
+  const send = (texts: readonly (string | Buffer)[]) => {
+    const bytes = Buffer.concat(texts.map((text) => packet(text)));
+    const split = script.splitAt?.();
+    if (split !== undefined) {
+      socket.write(bytes.subarray(0, split));
+      // Behind two turns of the event loop the other side has read what came before.
+      setImmediate(() => setImmediate(() => socket.write(bytes.subarray(split))));
+    } else if (!script.bytewise) socket.write(bytes);
     else for (const byte of bytes) socket.write(Buffer.from([byte]));
   };
   socket.on("data", (chunk: Buffer) => {
@@ -78,16 +96,20 @@ function serve(socket: net.Socket, script: MilterScript, events: string[]): void
     if (command === "O") {
       const lists = Object.entries(script.macros ?? {}).map(([stage, names]) => numbered("", Number(stage), names));
       const words = Buffer.alloc(12);
-      for (const [i, word] of [6, script.actions ?? 0x1ff, script.steps ?? 0].entries())
+      offers.push([0, 4, 8].map((at) => data.readUInt32BE(at).toString(16)).join(" "));
+      for (const [i, word] of [script.version ?? 6, script.actions ?? 0x1ff, script.steps ?? 0].entries())
         words.writeUInt32BE(word, i * 4);
-      send(Buffer.concat([Buffer.from("O"), words, ...lists]));
+      send(script.negotiation ?? [Buffer.concat([Buffer.from("O"), words, ...lists])]);
+      if (script.negotiation?.length === 0) socket.destroy();
       return;
     }
     events.push(`${command} ${shown(command, data)}`.trimEnd());
     if (command === "D" || command === "A" || command === "Q") return;
     const answer = script.answer?.(command, data) ?? "c";
-    if (answer === "") socket.destroy();
-    else if (answer !== "-") for (const one of Array.isArray(answer) ? answer : [answer]) send(one);
+    const all: readonly (string | Buffer)[] = Array.isArray(answer) ? answer : [answer];
+    const said = all.filter((one) => one !== "" && one !== "-");
+    if (said.length > 0) send(said);
+    if (all.at(-1) === "") socket.end();
   };
 }
 

@@ -10,12 +10,30 @@ export const MILTER_PARAMETERS = {
     "Milters for mail that comes by SMTP, in the order in which they are asked: inet:host:port, unix:path, or " +
       "{ endpoint, default_action=accept, connect_timeout=10s, … }.",
   ),
+  smtpd_milter_maps: list(
+    "",
+    "Tables with the Milters for a client, by its address, in the place of smtpd_milters; DISABLE: none. Who cannot be looked " +
+      "up is refused for now.",
+  ),
+  non_smtpd_milters: list(
+    "",
+    "Milters for mail that does not come by SMTP: from sendmail(1), and reports that internal_mail_filter_classes names. They " +
+      "see it as if it came by ESMTP from localhost.",
+  ),
+  milter_header_checks: list(
+    "",
+    "Tables with actions (header_checks) for header fields that Milters add, insert or change: REJECT, DISCARD, HOLD, FILTER, " +
+      "REDIRECT, REPLACE, IGNORE, STRIP, INFO, WARN.",
+  ),
   milter_default_action: word(
     "tempfail",
     ["accept", "reject", "tempfail", "quarantine", "shutdown"],
     "What becomes of mail when a Milter cannot be asked or does not follow the protocol.",
   ),
-  milter_protocol: text("6", "The version of the protocol; only 6 is spoken, to filters from version 2 on."),
+  milter_protocol: text(
+    "6",
+    "The version of the protocol that is offered: 2, 3, 4 or 6. no_header_reply behind it: the Milter does not answer header fields.",
+  ),
   milter_connect_timeout: time("30s", "s", { min: 1 }, "How long connecting to a Milter may take."),
   milter_command_timeout: time(
     "30s",

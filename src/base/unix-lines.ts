@@ -1,4 +1,4 @@
-/** pickup/unix-lines.ts: content with the line ends of Unix, in chunks, as the CRLF lines that cleanup takes. A CR in front of a
+/** base/unix-lines.ts: content with the line ends of Unix, in chunks, as the CRLF lines that cleanup takes. A CR in front of a
  *  LF belongs to the line end (sendmail_fix_line_endings); any other CR is content. The last line gets an end if it has none. */
 
 const LF = 10;
