@@ -196,6 +196,26 @@ transport_retry_time = 300s`,
     assert.equal((await server.run(["queue", "delete"])).code, 64);
   });
 
+  test("postern trace tells of it what the queue and the log know", async () => {
+    const { code, stdout } = await server.run(["trace", first]);
+    assert.equal(code, 0);
+    assert.match(
+      stdout,
+      new RegExp(`^${first} {2}in the queue \\(deferred\\), for \\d+s; waiting: 1 of its recipients\\n\\n`),
+    );
+    assert.match(
+      stdout,
+      /\narrived +\w+ +\d+ [\d:]+ {2}smtpd: client=localhost\[127\.0\.0\.1\]\nfrom +<alice@example\.org>, \d+ bytes\n/,
+    );
+    assert.match(
+      stdout,
+      /\nchanges +nothing was touched\ndeliveries .* deferred <bob@elsewhere\.test> by none: connect to /,
+    );
+    assert.match(stdout, /\nwaiting +<bob@elsewhere\.test>: connect to 127\.0\.0\.1/);
+    const told = JSON.parse((await server.run(["trace", "--json", first])).stdout);
+    assert.deepEqual([told.touched, told.queue.queueId, told.envelope.sender], [false, first, "alice@example.org"]);
+  });
+
   test("with the server down: the same", async () => {
     const second = await send("second");
     await deferred(second);

@@ -32,6 +32,7 @@ const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, ()
   ["dkim", async () => (await import("./dkim.ts")).dkim],
   ["autoconfig", async () => (await import("./autoconfig.ts")).autoconfig],
   ["dns", async () => (await import("./dns.ts")).dns],
+  ["trace", async () => (await import("./trace.ts")).trace],
   ["explain", async () => (await import("./explain.ts")).explain],
   ["selftest", async () => (await import("./selftest.ts")).selftest],
   ["verify", async () => (await import("./verify.ts")).verify],
@@ -45,6 +46,7 @@ const USAGE = `Usage: postern [-c DIR] [-v] COMMAND [ARGS]
   user add LOGIN [--password-stdin] [--cram-md5] | passwd LOGIN | list [--json] | delete LOGIN
   explain --service NAME --client ADDRESS --from A --to B …     what the restrictions would say, and why
   explain --last [N] | explain ID                               why the server refused
+  trace QUEUEID [--json] [--log FILE]                           all that is known of one message
   verify [--json] [--live]                                      who can send mail where, proven
   selftest [--json] [--list] [ID…]                              what the standards ask, asked of a private copy
   diff NEWDIR [--replay]                                        what the configuration there would change
