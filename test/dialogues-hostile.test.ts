@@ -164,3 +164,19 @@ test("a client that never reads its replies is not served without end", async ()
     service.log.join("\n"),
   );
 });
+
+test("300 idle sessions do not keep another from sending (SMTP-44)", async () => {
+  const service = await startService({});
+  const idle = await Promise.all(Array.from({ length: 300 }, () => Client.connect(service.port)));
+  for (const client of idle) await expectLines(client, /^220 /);
+  const busy = await Client.connect(service.port);
+  await expectLines(busy, /^220 /);
+  await startData(busy);
+  busy.send("x\r\n.\r\n");
+  await expectLines(busy, /^250 2\.0\.0 Ok: queued/);
+  for (const client of idle) client.send("NOOP\r\n");
+  for (const client of idle) await expectLines(client, /^250 /);
+  Client.closeAll();
+  await service.close();
+  assert.equal(service.messages.length, 1);
+});

@@ -107,7 +107,7 @@ const MESSAGES = [
 ] as const;
 
 for (const { why, expected, ...message } of MESSAGES) {
-  test(`what a user submits is signed for the domain in From: ${why}`, async () => {
+  test(`what a user submits is signed for the domain in From (MOD-08): ${why}`, async () => {
     assert.match(await send(message), /^250 /, server.log());
     assert.deepEqual(await verdicts(await arrived(message.subject)), expected);
   });
@@ -118,7 +118,7 @@ test("mail from elsewhere is not signed, whatever it says", async () => {
   assert.doesNotMatch(await arrived("outside"), /^DKIM-Signature:/im);
 });
 
-test("after a rotation the new keys sign, without a restart", async () => {
+test("after a rotation the new keys sign, without a restart (DKIM-07)", async () => {
   learn(await postern("dkim", "generate", "example.org", "--selector", "next"));
   const listed = await postern("dkim", "list");
   assert.match(listed, /^example\.org {2}nextr {2}publish {2}rsa 2048$/m);

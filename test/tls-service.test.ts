@@ -105,6 +105,15 @@ describe("TLS of a server", { concurrency: false, timeout: 60_000 }, () => {
     assert.equal(new Set(shown).size, 1);
   });
 
+  test("TLS-31: who offers nothing but HTTP is no mail client", async () => {
+    assert.ok((await shake(port, { ALPNProtocols: ["h2", "http/1.1"] })) instanceof Error);
+    for (const names of [["smtp"], ["h2", "smtp"], []]) {
+      const socket = await shaken(port, { ALPNProtocols: names });
+      assert.equal(socket.alpnProtocol, names.at(-1) ?? false);
+      socket.destroy();
+    }
+  });
+
   test("TLS-29: close_notify comes before the close", async () => {
     const door = await overheard(port);
     const socket = await shaken(door.port, { maxVersion: "TLSv1.2" });

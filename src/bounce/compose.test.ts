@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { composed, ORIGINAL, readBack } from "./testdata/setup.ts";
 
-test("DSN-41, DSN-47: a report is a multipart/report that a MIME parser reads", async () => {
+test("DSN-40, DSN-41, DSN-47: a report is a multipart/report that a MIME parser reads", async () => {
   const outcome = {
     text: "host mx.far.test[192.0.2.9] said: 550 5.1.1 no such user (in reply to RCPT TO command)",
     remoteMta: "mx.far.test",
@@ -13,6 +13,7 @@ test("DSN-41, DSN-47: a report is a multipart/report that a MIME parser reads", 
   const { mail, part, text } = back;
   assert.equal(back.composed.envelope.sender, "");
   assert.deepEqual(back.composed.recipients, ["a@b.test"]);
+  assert.equal(back.composed.envelope.dsn, undefined);
   assert.equal(back.composed.envelope.queueId, "NEW1");
   assert.equal(mail.subject, "Undelivered Mail Returned to Sender");
   assert.equal(mail.from?.address, "MAILER-DAEMON@mail.example.org");

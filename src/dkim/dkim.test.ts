@@ -182,6 +182,14 @@ test("the field is folded (MSG-01), has times, no l=, and never signs trace fiel
   assert.deepEqual(signedNames(fields).filter((name) => name === "from").length, 2);
 });
 
+test("what one click unsubscribes is signed (DKIM-08)", () => {
+  const names = signedNames(
+    fieldsOf("List-Unsubscribe: <https://x.test/>\r\nList-Unsubscribe-Post: a\r\nFeedback-ID: b"),
+  );
+  for (const name of ["list-unsubscribe", "list-unsubscribe-post", "feedback-id"])
+    assert.ok(names.includes(name), name);
+});
+
 test("of fields with one name the last is hashed first; one that is missing is nothing", () => {
   const fields = fieldsOf("To: 1\r\nTo: 2");
   assert.equal(hashedFields(["to", "to", "to", "cc"], fields, "relaxed"), "to:2\r\nto:1\r\n");

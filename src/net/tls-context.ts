@@ -113,7 +113,16 @@ export function createServerTls(input: ServerTlsInput): ServerTls | { readonly p
  *  a bad or missing one never ends the handshake. */
 export function tlsSocketOptions(tls: ServerTls): TLSSocketOptions {
   const requestCert = tls.peerRules !== undefined;
-  return { isServer: true, secureContext: tls.secureContext, requestCert, rejectUnauthorized: false };
+  const { secureContext } = tls;
+  return { isServer: true, secureContext, requestCert, rejectUnauthorized: false, ALPNCallback: chooseProtocol };
+}
+
+const HTTP = /^(?:http\/|h[23](?:-|$)|spdy\/)/;
+
+/** What a client offers by ALPN. There is no name for SMTP, so anything will do; but who offers nothing but HTTP has been led
+ *  here by somebody else, and undefined ends the handshake (RFC 9325 §3.8; ALPACA). */
+function chooseProtocol({ protocols }: { readonly protocols: readonly string[] }): string | undefined {
+  return protocols.find((name) => !HTTP.test(name));
 }
 
 /** What Node tells of an established session. */

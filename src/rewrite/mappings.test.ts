@@ -30,7 +30,7 @@ function mappingsOf(settings: Readonly<Record<string, string>>) {
 const aliases = (entries: string) => ({ virtual_alias_maps: `inline:{ ${entries} }` });
 
 const EXPANSIONS = [
-  { set: {}, in: "a@x.test", want: ["a@x.test"], why: "no table" },
+  { set: {}, in: "a@x.test", want: ["a@x.test"], why: "no table (MOD-11)" },
   {
     set: aliases("{a@x.test = b@y.test c@y.test}"),
     in: "a@x.test",
@@ -163,7 +163,7 @@ const MAPS: readonly { set: Record<string, string>; in: string; want: string; pl
   { set: { canonical_maps: canonical }, in: "many@x.test", want: "one@y.test", why: "the first of several" },
   { set: hide, in: "a@h.z.test", want: "a@z.test", why: "masquerade_domains" },
   { set: hide, in: "a@z.test", want: "a@z.test", why: "the domain itself" },
-  { set: hide, in: "a@h.sub.z.test", want: "a@h.sub.z.test", why: "a spared subdomain" },
+  { set: hide, in: "a@h.sub.z.test", want: "a@h.sub.z.test", why: "a spared subdomain (MOD-11)" },
   { set: hide, in: "root@h.z.test", want: "root@h.z.test", why: "masquerade_exceptions" },
   { set: hide, in: "a@h.z.test", want: "a@h.z.test", place: "envelope_recipient", why: "masquerade_classes" },
   { set: {}, in: "MAILER-DAEMON@mail.example.org", want: "", why: "mailer-daemon is the null sender" },

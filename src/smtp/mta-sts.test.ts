@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { systemClock } from "../base/clock.ts";
-import type { Dns } from "../dns/resolver.ts";
+import type { Dns, ValidatingDns } from "../dns/resolver.ts";
 import { Log } from "../log/log.ts";
 import { MtaSts } from "./mta-sts.ts";
 import { FakePeer } from "./testdata/fake-peer.ts";
@@ -101,12 +101,13 @@ const MODE = async (sts: MtaSts) => {
   return "policy" in answer ? `${answer.policy.mode} ${answer.policy.id}` : (answer.failure ?? "nothing");
 };
 
-test("MtaSts fetches a policy once, from the right place (STS-02)", () =>
+test("MtaSts fetches a policy once, from the right place (STS-02, STS-06)", () =>
   withSite("sts.pem", async (site, dns, port) => {
     const { sts } = open(dns, port);
     assert.deepEqual(await Promise.all([MODE(sts), MODE(sts)]), ["enforce 1", "enforce 1"]);
     assert.equal(await MODE(sts), "enforce 1");
     assert.deepEqual(site.fetches, ["GET mta-sts.sts.test /.well-known/mta-sts.txt"]);
+    assert.deepEqual(await sts.policyOf("sub.sts.test"), { failure: undefined }, "a parent's policy is not its own");
     site.txt = [];
     assert.deepEqual(await open(dns, port).sts.policyOf("sts.test"), { failure: undefined });
   }));
@@ -301,7 +302,7 @@ const SCENES: readonly {
   { why: "no policy", txt: [], features: [], want: "sent" },
   { why: "switched off", settings: { smtp_tls_mta_sts: "no" }, features: [], want: "sent" },
   { why: "an entry of the table goes first", policies: { "sts.test:$": "none" }, want: "sent" },
-  { why: "a host in brackets has no policy", nexthop: "[mx.example.test]:$", features: [], want: "sent" },
+  { why: "a host in brackets has no policy (STS-06)", nexthop: "[mx.example.test]:$", features: [], want: "sent" },
   { why: "level none stays none", settings: { smtp_tls_security_level: "none" }, want: "sent" },
   {
     why: "level secure stays secure",
@@ -366,3 +367,43 @@ for (const scene of SCENES) {
       }
     }));
 }
+
+test("a TLSA record that does not match stops mail that the MTA-STS policy would let through (STS-05)", () =>
+  withSite("sts.pem", async (site, dns, httpsPort) => {
+    const none = { kind: "noData", text: "none" } as const;
+    const wrong = { usage: 3, selector: 1, matchingType: 1, association: Buffer.alloc(32) };
+    const signed: ValidatingDns = {
+      ...dns,
+      mx: async () => ({
+        kind: "found",
+        records: [{ preference: 1, exchange: "mx.example.test" }],
+        secure: true,
+        canonical: "sts.test",
+      }),
+      records: async (_name, family) =>
+        family === 4 ? { kind: "found", records: ["127.0.0.1"], secure: true, canonical: "mx.example.test" } : none,
+      tlsa: async () => ({ kind: "found", records: [wrong], secure: true, canonical: "" }),
+      alias: async () => none,
+    };
+    const peer = await FakePeer.start({ features: ["STARTTLS"], certificate: pem("mx.pem") });
+    const world = createWorld({
+      nexthop: `sts.test:${peer.port}`,
+      settings: {
+        smtp_tls_security_level: "dane",
+        smtp_dns_support_level: "dnssec",
+        smtp_tls_mta_sts: "yes",
+        smtp_tls_CAfile: "root.pem",
+      },
+      tlsFiles: { read: (path) => ({ bytes: pem(path) }) },
+      mtaSts: { directory: temporary(), port: httpsPort },
+      dns: signed,
+    });
+    try {
+      const [outcome] = await world.deliver({});
+      assert.equal(`${outcome?.kind} ${outcome?.dsn} ${outcome?.text}`, UNVERIFIED);
+      assert.deepEqual(site.fetches, []);
+    } finally {
+      await world.agent.close();
+      await peer.stop();
+    }
+  }));

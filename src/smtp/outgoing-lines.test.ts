@@ -78,7 +78,7 @@ test("OutgoingLines any chunking gives the same bytes, and un-stuffing gives the
   );
 });
 
-test("OutgoingLines whatever comes in, what goes out is CRLF lines within the limit, with one end", () => {
+test("OutgoingLines whatever comes in, what goes out is CRLF lines within the limit, with one end (MOD-01, SMUG-08)", () => {
   const content = fc.array(fc.constantFrom(".", "\r", "\n", "\r\n", "abc", "\0"), { maxLength: 60 });
   fc.assert(
     fc.property(content, cuttings, fc.integer({ min: 2, max: 12 }), (words, cuts, limit) => {

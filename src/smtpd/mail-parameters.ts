@@ -5,7 +5,7 @@ import type { MessageDsn, RecipientDsn } from "../mail/dsn.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
-import { decodeXtext } from "../mail/xtext.ts";
+import { decodeXtext, encodeXtext } from "../mail/xtext.ts";
 import { DSN_DISABLED, DSN_OF_MAIL, DSN_OF_RCPT, type DsnSoFar, notifyWarning } from "./dsn-parameters.ts";
 import {
   contradiction,
@@ -34,6 +34,8 @@ export interface OfferedExtensions {
   readonly dsn: boolean;
   readonly requireTls?: boolean | undefined;
   readonly binaryMime?: boolean | undefined;
+  /** postern_lenient_envid: an ENVID that is not xtext stands for itself. */
+  readonly lenientEnvid?: boolean;
   /** undefined: none of these. */
   readonly submission?: OfferedSubmission | undefined;
 }
@@ -57,7 +59,8 @@ export function parseMailParameters(text: string, offered: OfferedExtensions): P
     const takeDsn = value === undefined ? undefined : DSN_OF_MAIL.get(name);
     const takeAsked = value === undefined ? undefined : takerOf(name, offered.submission);
     if (takeDsn && value !== undefined) {
-      const refused = offered.dsn ? takeDsn(dsn, value) : DSN_DISABLED;
+      const given = offered.lenientEnvid && name === "ENVID" ? asXtext(value) : value;
+      const refused = offered.dsn ? takeDsn(dsn, given) : DSN_DISABLED;
       if (refused) return bad(refused);
     } else if (takeAsked && value !== undefined) {
       const refused = takeAsked(asked, value);
@@ -113,6 +116,11 @@ export function parseRcptParameters(
     if (refused) return { kind: "bad", reply: refused, warning };
   }
   return { kind: "ok", value: anyOf(dsn) };
+}
+
+/** What is no xtext, as xtext that stands for itself: Thunderbird sends its Message-ID as it is. */
+function asXtext(value: string): string {
+  return decodeXtext(value) === undefined ? encodeXtext(value) : value;
 }
 
 function anyOf<T extends object>(asked: T): T | undefined {

@@ -58,6 +58,7 @@ export interface SmtpdSettings {
   /** Whether the queue id waits for the first accepted recipient. */
   readonly delayOpen: boolean;
   /** Whether who has logged in may send with the null sender. */
+  readonly lenientEnvid: boolean;
   readonly authenticatedNullSender: boolean;
   /** Every 5xx becomes 4xx. */
   readonly softBounce: boolean;
@@ -122,6 +123,7 @@ function readMoreSettings(params: Parameters) {
     limits: readLimits(params),
     softBounce: params.get("soft_bounce"),
     submission: readSubmissionSettings(params),
+    lenientEnvid: params.get("postern_lenient_envid"),
     authenticatedNullSender: params.get("postern_authenticated_null_sender"),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
   };

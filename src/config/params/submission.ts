@@ -46,6 +46,11 @@ export const SUBMISSION_PARAMETERS = {
     "The shortest time that a client may give with BY=…;R. 0: any.",
     OWN,
   ),
+  postern_lenient_envid: bool(
+    "no",
+    "Take an ENVID of MAIL that is not xtext (RFC 3461 §4.4) for the text that it is, instead of refusing it: some clients send their Message-ID as it stands, and it may hold + or =.",
+    OWN,
+  ),
   postern_priority_enable: bool("yes", "Let clients give their messages a priority (MT-PRIORITY, RFC 6710).", OWN),
   postern_priority_profile: text("", "The profile that is announced with MT-PRIORITY: MIXER, STANAG4406, NSEP …", OWN),
   postern_priority_login_maps: list(

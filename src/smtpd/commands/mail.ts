@@ -48,6 +48,7 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
     smtputf8: settings.smtputf8 && session.keeps("SMTPUTF8"),
     dsn: session.keeps("DSN"),
     requireTls: offersRequireTls(session),
+    lenientEnvid: settings.lenientEnvid,
     submission: path.rest === "" ? undefined : offeredSubmission(session),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
