@@ -162,9 +162,7 @@ export async function finishContent(
   const ended = session.authentication && message.endOfData?.();
   if (ended) await ended;
   const only = transaction?.onlyRecipient?.original;
-  const known = session.facts("END-OF-MESSAGE", { sizeBytes, ...(only !== undefined && { recipient: only }) });
-  // Content that went to a before-queue filter has not been seen: what cannot be judged must not be taken for nothing.
-  const facts = transaction?.filtered ? { ...known, authentication: undefined } : known;
+  const facts = session.facts("END-OF-MESSAGE", { sizeBytes, ...(only !== undefined && { recipient: only }) });
   const decided = session.access.atEndOfData(facts);
   const denied = applyVerdict(session, decided instanceof Promise ? await decided : decided);
   const refused = denied ?? (transaction && tooBigForPriority(session, transaction, sizeBytes));
