@@ -106,7 +106,7 @@ function refuseUnread(verifier: DkimVerifier, tooManyFields: boolean): void {
   const prepare = verifier.prepareSignature.bind(verifier);
   verifier.prepareSignature = (signature: SignatureField) => {
     prepare(signature);
-    const names = String(signature.parsed?.["h"]?.value ?? "").split(":").length;
+    const names = String(signature.parsed?.h?.value ?? "").split(":").length;
     if (names > MAX_NAMES) signature.invalid = "too many signed fields";
     if (tooManyFields) signature.invalid = "too many header fields";
   };

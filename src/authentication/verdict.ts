@@ -61,32 +61,53 @@ interface DmarcInput {
   readonly asked: Asked;
 }
 
-/** A signature that leaves a part of the body unsigned (`l=`) does not speak for the message. */
+interface Alignable {
+  readonly spf: readonly SpfCheck[];
+  readonly dkim: readonly SignatureResult[];
+}
+
+/** What fails only because DNS did not answer for a signature or for SPF is a temperror, not a failure. */
 async function judgeDmarc(
-  { verifier }: Signatures,
-  { dkim, library, asked: { resolve, spf, sender } }: DmarcInput,
+  signatures: Signatures,
+  input: DmarcInput,
 ): Promise<{ readonly dmarc: DmarcCheck; readonly row: string }> {
-  const identity = sender === "" ? "helo" : "mailfrom";
-  const passed = spf.filter((check) => check.identity === identity && check.result === "pass");
-  const signed = dkim.filter(({ status }) => status.result === "pass" && !status.underSized);
-  const { response, reason } = await library.evaluateDmarc({
-    headerFrom: verifier.headerFrom,
-    fromFields: verifier.fromFields,
-    spfDomains: passed.map(({ domain }) => domain),
-    dkimDomains: signed.map(({ id, signingDomain }) => ({ id, domain: signingDomain })),
-    resolver: resolve,
-    strict: true,
-  } as never);
+  const { dkim, asked } = input;
+  const { response, reason } = await evaluate(signatures, input, alignable(dkim, asked, ["pass"]));
   if (response === false) {
     const noAuthor = (reason ?? "no-author-domain").replaceAll("-", " ");
-    return {
-      dmarc: { result: "permerror", ...NO_POLICY, noAuthor },
-      row: `dmarc=permerror (${noAuthor})`,
-    };
+    return { dmarc: { result: "permerror", ...NO_POLICY, noAuthor }, row: `dmarc=permerror (${noAuthor})` };
   }
-  const { policy, status, info } = response as typeof response & { policy?: string };
-  const domain = verifier.headerFrom[0]?.split("@").at(-1) ?? "";
-  return { dmarc: { result: resultOf(status.result), policy: policyOf(policy), domain }, row: info ?? "dmarc=none" };
+  const { policy, status, info = "dmarc=none" } = response as typeof response & { policy?: string };
+  const domain = signatures.verifier.headerFrom[0]?.split("@").at(-1) ?? "";
+  const found = { policy: policyOf(policy), domain };
+  if (status.result === "fail") {
+    const perhaps = alignable(dkim, asked, ["pass", "temperror"]);
+    const { response: other } = await evaluate(signatures, input, perhaps);
+    if (other !== false && other.status.result !== "fail") {
+      return { dmarc: { result: "temperror", ...found }, row: info.replace(/^dmarc=fail/, "dmarc=temperror") };
+    }
+  }
+  return { dmarc: { result: resultOf(status.result), ...found }, row: info };
+}
+
+/** A signature that leaves a part of the body unsigned (`l=`) does not speak for the message. */
+function alignable(dkim: readonly SignatureResult[], { spf, sender }: Asked, results: readonly string[]): Alignable {
+  const identity = sender === "" ? "helo" : "mailfrom";
+  return {
+    spf: spf.filter((check) => check.identity === identity && results.includes(check.result)),
+    dkim: dkim.filter(({ status }) => results.includes(status.result) && !status.underSized),
+  };
+}
+
+function evaluate({ verifier }: Signatures, { library, asked }: DmarcInput, { spf, dkim }: Alignable) {
+  return library.evaluateDmarc({
+    headerFrom: verifier.headerFrom,
+    fromFields: verifier.fromFields,
+    spfDomains: spf.map(({ domain }) => domain),
+    dkimDomains: dkim.map(({ id, signingDomain }) => ({ id, domain: signingDomain })),
+    resolver: asked.resolve,
+    strict: true,
+  } as never);
 }
 
 function resultOf(word: string): DmarcCheck["result"] {

@@ -1,11 +1,10 @@
 /** test/testbed/checkout.ts: a checkout that an unprivileged worker can read. Run as root from a private directory, the
  *  tests would otherwise fail for a reason that has nothing to do with Postern. */
-import { cpSync, mkdirSync, mkdtempSync, statSync } from "node:fs";
+import { cpSync, mkdtempSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
 const ROOT = dirname(dirname(import.meta.dirname));
-const RUNTIME_DEPENDENCIES = ["re2js", "ipaddr.js", "@mongodb-js/saslprep", "sparse-bitfield", "memory-pager"];
 
 let found: string | undefined;
 
@@ -24,9 +23,27 @@ function reachable(path: string): boolean {
 function copy(): string {
   const target = mkdtempSync(join(tmpdir(), "postern-checkout-"));
   for (const name of ["bin", "src", "package.json"]) cpSync(join(ROOT, name), join(target, name), { recursive: true });
-  mkdirSync(join(target, "node_modules"), { recursive: true });
-  for (const name of RUNTIME_DEPENDENCIES) {
-    cpSync(join(ROOT, "node_modules", name), join(target, "node_modules", name), { recursive: true });
-  }
+  for (const path of runtimePackages()) cpSync(join(ROOT, path), join(target, path), { recursive: true });
   return target;
+}
+
+interface Lock {
+  readonly packages: Readonly<Record<string, { readonly dependencies?: Readonly<Record<string, string>> }>>;
+}
+
+/** Folders of all packages that a server may load, but for the optional ones. */
+function runtimePackages(): ReadonlySet<string> {
+  const { packages } = JSON.parse(readFileSync(join(ROOT, "package-lock.json"), "utf8")) as Lock;
+  const found = new Set<string>();
+  const waiting = [""];
+  for (let from = waiting.pop(); from !== undefined; from = waiting.pop()) {
+    for (const name of Object.keys(packages[from]?.dependencies ?? {})) {
+      const own = `${from}/node_modules/${name}`;
+      const path = own in packages ? own : `node_modules/${name}`;
+      if (found.has(path)) continue;
+      found.add(path);
+      waiting.push(path);
+    }
+  }
+  return found;
 }

@@ -6,7 +6,7 @@ import type { Dns, DnsAnswer } from "../../dns/resolver.ts";
 import type { CameField } from "../../mail/message-authentication.ts";
 import type { FileSource } from "../../tables/table.ts";
 
-/** Records by "TYPE name"; MX as "preference exchange". "broken.test" and what is under it never answers. */
+/** Records by "TYPE name"; MX as "preference exchange". "broken.test" and what is under it never answers, nor do keys of a domain `broken.…`. */
 export type Zone = Readonly<Record<string, readonly string[]>>;
 
 /** `asked`: takes each question. */
@@ -14,7 +14,7 @@ export function zoneDns(zone: Zone, asked: string[] = []): Dns {
   const names = new Set(Object.keys(zone).map((key) => key.split(" ")[1]));
   const answer = async (type: string, name: string): Promise<DnsAnswer<string>> => {
     asked.push(`${type} ${name}`);
-    if (/(?:^|\.)broken\.test$/.test(name)) return { kind: "temporary", text: "Host not found, try again" };
+    if (/(?:^|\.)broken\.test$|_domainkey\.broken\./.test(name)) return { kind: "temporary", text: "Host not found, try again" };
     const records = zone[`${type} ${name.toLowerCase()}`];
     if (records) return { kind: "found", records };
     return names.has(name) ? { kind: "noData", text: "no data" } : { kind: "notFound", text: "Host not found" };
