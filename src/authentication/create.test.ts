@@ -1,6 +1,7 @@
 /** authentication/create.test.ts: what SPF, DKIM and DMARC say of a message, by zones in a table; which fields are taken out; and that what a
  *  stranger chooses costs a bounded number of questions. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { createRequire } from "node:module";
 import { describe, test } from "node:test";
 import fc from "fast-check";
@@ -8,7 +9,7 @@ import { parametersOf } from "../config/parameters.ts";
 import { Log } from "../log/log.ts";
 import type { CameField, SenderFacts } from "../mail/message-authentication.ts";
 import { createAuthenticator } from "./create.ts";
-import { Questions } from "./questions.ts";
+import { Questions, SPENT } from "./questions.ts";
 import { fieldsOf, KEY_FILES, keyRecord, signed, type Zone, zoneDns } from "./testdata/zone.ts";
 
 const NOW = Date.UTC(2026, 10, 24);
@@ -29,6 +30,8 @@ const ZONE: Zone = {
       .join(" ")} -all`,
   ],
   ...Object.fromEntries("abcdefghijkl".split("").map((c) => [`TXT ${c}.inc.test`, ["v=spf1 ip4:198.51.100.1 -all"]])),
+  "TXT three.test": ["v=spf1 include:a.inc.test include:b.inc.test -all"],
+  "TXT _dmarc.bank.co.test": ["v=DMARC1; p=reject"],
   "TXT void.test": ["v=spf1 a:no1.test a:no2.test a:no3.test -all"],
   "TXT mx.test": ["v=spf1 mx -all"],
   "MX mx.test": ["10 a.mx.test"],
@@ -377,7 +380,7 @@ describe("what a stranger can make it cost", () => {
   test("what asks more questions than any message needs is not answered", async () => {
     const { resolve } = new Questions({ dns: zoneDns(ZONE), clock: { monotonic: () => 0 }, timeoutMs: 1 });
     for (let i = 0; i < 150; i++) await resolve("good.test", "TXT");
-    await assert.rejects(resolve("good.test", "TXT"), { code: "ETIMEOUT" });
+    await assert.rejects(resolve("good.test", "TXT"), { code: SPENT });
   });
 
   test("SPF of a domain with hundreds of mail exchangers asks for ten", async () => {
@@ -470,6 +473,71 @@ describe("what a stranger can make it cost", () => {
         assert.match(field, /^Authentication-Results: mx\.test;(?:\r\n\t[^\r\n]+)+$/);
       }),
       { numRuns: 300 },
+    );
+  });
+});
+
+describe("slow answers that a stranger chooses", () => {
+  /** A clock that every question about slow.test moves on by almost all the time there is. */
+  function openSlow() {
+    let now = 0;
+    const fast = zoneDns({ ...ZONE, "TXT slow.test": ["v=spf1 include:a.slow.test include:b.slow.test -all"] });
+    const params = parametersOf({ myhostname: "mx.test", postern_authentication_results: "yes" });
+    const authenticator = createAuthenticator(params, {
+      ...{ clock: { now: () => NOW, monotonic: () => now }, role: "mx", asked: false, files: KEY_FILES },
+      dns: {
+        ...fast,
+        txt: async (name) => {
+          if (/(?:^|\.)slow\.(?:co\.)?test$/.test(name)) now += 15_000;
+          return (await fast.txt?.(name)) ?? { kind: "temporary", text: "" };
+        },
+      },
+      log: new Log({ sink: () => undefined, now: () => NOW, tag: "t", id: 1 }),
+    });
+    assert.ok(authenticator);
+    return authenticator;
+  }
+  const bogus = (domain: string) => ({
+    name: "dkim-signature",
+    text: `DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=${domain}; s=s; h=from; bh=${X_HASH}; b=YWJj`,
+  });
+  /** Of "x\r\n". */
+  const X_HASH = createHash("sha256").update("x\r\n").digest("base64");
+  const SLOW = Array.from({ length: 4 }, (_, i) => bogus(`${"abcd"[i]}.slow.test`));
+  const STRANGE = { ...STRANGER, clientAddress: "198.51.100.9", helo: "slow.test" };
+
+  async function verdict(fields: readonly CameField[]) {
+    const message = openSlow().begin(STRANGE);
+    await message.header(fields);
+    message.update(Buffer.from("x\r\n"));
+    return message.verdict();
+  }
+
+  test("DMARC-02: leave time to find that the author's domain has not signed", async () => {
+    const found = await verdict([...SLOW, bogus("good.test"), ...fieldsOf(FROM("a@good.test"))]);
+    assert.equal(found?.dmarc.result, "fail");
+    assert.equal(found?.dmarc.policy, "reject");
+  });
+
+  test("DMARC-01: leave time to find that it has", async () => {
+    const own = await signed(FROM("a@good.test"), "x\r\n", { domain: "good.test", selector: "s", nowMs: NOW });
+    const found = await verdict([...SLOW, ...own]);
+    assert.equal(found?.dmarc.result, "pass");
+  });
+
+  test("DMARC-02: what nobody had time to ask about does not count in favour", async () => {
+    const near = Array.from({ length: 4 }, (_, i) => bogus(`${"abcd"[i]}.slow.co.test`));
+    const found = await verdict([...near, bogus("bank.co.test"), ...fieldsOf(FROM("a@bank.co.test"))]);
+    assert.equal(found?.dmarc.result, "fail");
+  });
+
+  test("SPF-01: of HELO do not use up the time of MAIL FROM", async () => {
+    const checks = await openSlow()
+      .begin({ ...STRANGE, sender: "a@three.test" })
+      .spf();
+    assert.deepEqual(
+      checks.map(({ identity, result }) => `${identity} ${result}`),
+      ["helo permerror", "mailfrom fail"],
     );
   });
 });

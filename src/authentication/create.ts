@@ -102,10 +102,7 @@ class Authentication implements MessageAuthentication {
   async #askSpf(): Promise<readonly SpfCheck[]> {
     const { spf } = await loadLibrary();
     const { timeoutMs, hostname } = this.#settings;
-    const questions = this.#questions();
-    const checks = await checkSpf(this.#from, { spf, resolve: questions.resolve, timeoutMs, hostname });
-    questions.rethrow();
-    return checks;
+    return checkSpf(this.#from, { spf, open: () => this.#questions(), timeoutMs, hostname });
   }
 
   beginSeal(): MessageSeal | undefined {
@@ -173,9 +170,11 @@ class Authentication implements MessageAuthentication {
       if (signatures === undefined || signatures === "broken") return unknownVerdict(spf, serviceId);
       const { found, questions } = signatures;
       const { clientAddress, sender } = this.#from;
-      const asked = { resolve: questions.resolve, serviceId, clientAddress, sender, spf };
+      const policies = this.#questions();
+      const asked = { keys: questions.resolve, policies: policies.resolve, serviceId, clientAddress, sender, spf };
       const verdict = await judge(found, await loadLibrary(), asked);
       questions.rethrow();
+      policies.rethrow();
       return verdict;
     } catch (error) {
       if (error instanceof Error && error.name === "NotAsked") throw error;

@@ -3,6 +3,7 @@
 declare module "mailauth/lib/dkim/dkim-verifier.js" {
   export interface SignatureField {
     parsed?: Record<string, { value: unknown } | undefined>;
+    signingDomain?: string;
     /** Why it cannot be verified. */
     invalid?: string;
   }
@@ -49,6 +50,8 @@ declare module "mailauth/lib/dkim/dkim-verifier.js" {
     });
     results: SignatureResult[];
     headerFrom: string[];
+    /** In the order in which they are verified. */
+    signatureHeaders: SignatureField[];
     fromFields: number;
     bodyHashes: Map<string, BodyHasher>;
     arc: { chain: unknown[] | false; error?: Error };

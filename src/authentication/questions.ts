@@ -1,5 +1,5 @@
 /** authentication/questions.ts: the name service in the form in which the library asks it (node:dns resolve(), its error codes), with a
- *  bound on the number of questions and on the time of one message. */
+ *  bound on their number and on the time they take. */
 import type { Clock } from "../base/clock.ts";
 import type { Dns, DnsAnswer, DnsFailure } from "../dns/resolver.ts";
 
@@ -19,27 +19,32 @@ const CODES: Readonly<Record<DnsFailure["kind"], string>> = {
 export interface QuestionLimits {
   readonly dns: Dns | undefined;
   readonly clock: Pick<Clock, "monotonic">;
-  /** For all questions together, from now on. */
+  /** For all questions together, from the first on: a body may take its time to arrive. */
   readonly timeoutMs: number;
 }
 
-/** The questions of one message. */
+/** The code of a question that was not asked any more. */
+export const SPENT = "ESPENT";
+
+/** The questions about one domain, or about the signatures of one message: what a stranger chooses must not use up the time of what he
+ *  would rather not have answered. */
 export class Questions {
   readonly #limits: QuestionLimits;
-  readonly #until: number;
+  #until: number | undefined;
   #asked = 0;
   #thrown: unknown;
 
   constructor(limits: QuestionLimits) {
     this.#limits = limits;
-    this.#until = limits.clock.monotonic() + limits.timeoutMs;
   }
 
   /** Rejects with an Error that has a c-ares code. */
   readonly resolve: Resolve = async (name, type) => {
     this.#asked++;
-    if (this.#asked > MAX_QUESTIONS || this.#limits.clock.monotonic() >= this.#until) {
-      throw failure("temporary", "too many questions, or too slow answers");
+    const now = this.#limits.clock.monotonic();
+    this.#until ??= now + this.#limits.timeoutMs;
+    if (this.#asked > MAX_QUESTIONS || now >= this.#until) {
+      throw Object.assign(new Error("too many questions, or too slow answers"), { code: SPENT });
     }
     try {
       return await this.#ask(name, type);

@@ -99,7 +99,14 @@ describe("a signature", () => {
       const signatures = new Signatures({ library, resolve, limit: 10, nowMs: 1000, sender: "" });
       await signatures.header(await fieldsSignedBy(made));
       signatures.update(Buffer.from(BODY));
-      const asked = { resolve, serviceId: "mx.test", clientAddress: "192.0.2.1", sender: "", spf: [] };
+      const asked = {
+        keys: resolve,
+        policies: resolve,
+        serviceId: "mx.test",
+        clientAddress: "192.0.2.1",
+        sender: "",
+        spf: [],
+      };
       return (await judge(signatures, library, asked)).dmarc.result;
     };
     assert.deepEqual([await dmarcOf({}), await dmarcOf({ maxBodyLength: 5 })], ["pass", "fail"]);

@@ -2,7 +2,7 @@
  *  (§2.4). Who said no EHLO, or a literal, has no HELO identity. */
 import type { SenderFacts, SpfCheck, SpfResult } from "../mail/message-authentication.ts";
 import type { Library } from "./library.ts";
-import type { Resolve } from "./questions.ts";
+import type { Questions } from "./questions.ts";
 
 const RESULTS: ReadonlySet<string> = new Set<SpfResult>([
   ...(["pass", "fail", "softfail", "neutral", "none", "temperror", "permerror"] as const),
@@ -10,7 +10,8 @@ const RESULTS: ReadonlySet<string> = new Set<SpfResult>([
 
 export interface SpfOptions {
   readonly spf: Library["spf"];
-  readonly resolve: Resolve;
+  /** For one identity each. */
+  readonly open: () => Questions;
   /** Milliseconds for one identity (§4.6.4). */
   readonly timeoutMs: number;
   /** This host, for the %{r} macro and comments. */
@@ -19,10 +20,10 @@ export interface SpfOptions {
 
 /** HELO first, as §2.3 recommends, though the result of neither hides that of the other. */
 export async function checkSpf(from: SenderFacts, options: SpfOptions): Promise<readonly SpfCheck[]> {
-  const checks: SpfCheck[] = [];
-  if (isName(from.helo)) checks.push(await checkIdentity("helo", from, options));
-  if (from.sender !== "") checks.push(await checkIdentity("mailfrom", from, options));
-  return checks;
+  const identities: SpfCheck["identity"][] = [];
+  if (isName(from.helo)) identities.push("helo");
+  if (from.sender !== "") identities.push("mailfrom");
+  return Promise.all(identities.map((identity) => checkIdentity(identity, from, options)));
 }
 
 function isName(helo: string | undefined): helo is string {
@@ -32,17 +33,19 @@ function isName(helo: string | undefined): helo is string {
 async function checkIdentity(
   identity: SpfCheck["identity"],
   { clientAddress, helo = "", sender }: SenderFacts,
-  { spf, resolve, timeoutMs, hostname }: SpfOptions,
+  { spf, open, timeoutMs, hostname }: SpfOptions,
 ): Promise<SpfCheck> {
+  const questions = open();
   const found = await spf({
     ip: clientAddress,
     helo,
     sender: identity === "helo" ? "" : sender,
     mta: hostname,
-    resolver: resolve as never,
+    resolver: questions.resolve as never,
     maxElapsedTime: timeoutMs,
     strict: true,
   });
+  questions.rethrow();
   const { result, comment } = found.status;
   return {
     identity,

@@ -2,14 +2,17 @@
 import type { SignatureResult } from "mailauth/lib/dkim/dkim-verifier.js";
 import type { AuthenticationVerdict, DmarcCheck, SpfCheck } from "../mail/message-authentication.ts";
 import type { Library } from "./library.ts";
-import type { Resolve } from "./questions.ts";
+import { type Resolve, SPENT } from "./questions.ts";
 import { formatResults } from "./results-field.ts";
 import type { Signatures } from "./signatures.ts";
 
 const NO_POLICY = { policy: "none", domain: "" } as const;
 
 export interface Asked {
-  readonly resolve: Resolve;
+  /** Asks for keys. */
+  readonly keys: Resolve;
+  /** Asks for policies: of the author, so another's slow answers do not use up its time. */
+  readonly policies: Resolve;
   readonly serviceId: string;
   readonly clientAddress: string;
   /** MAIL FROM; "" for the null sender. */
@@ -39,13 +42,13 @@ export function unknownVerdict(spf: readonly SpfCheck[], serviceId: string): Aut
 async function judgeArc(
   { verifier }: Signatures,
   { arc }: Library,
-  { resolve, clientAddress }: Asked,
+  { keys, clientAddress }: Asked,
 ): Promise<{ readonly result: AuthenticationVerdict["arc"]; readonly rows: readonly string[] }> {
   if (verifier.arc.chain === false && verifier.arc.error === undefined) return { result: "none", rows: [] };
   const found = await arc(
     verifier.arc as never,
     {
-      resolver: resolve as never,
+      resolver: keys as never,
       minBitLength: 1024,
       strict: true,
       ip: clientAddress,
@@ -72,7 +75,7 @@ async function judgeDmarc(
   input: DmarcInput,
 ): Promise<{ readonly dmarc: DmarcCheck; readonly row: string }> {
   const { dkim, asked } = input;
-  const { response, reason } = await evaluate(signatures, input, alignable(dkim, asked, ["pass"]));
+  const { response, reason } = await evaluate(signatures, input, alignable(dkim, asked));
   if (response === false) {
     const noAuthor = (reason ?? "no-author-domain").replaceAll("-", " ");
     return { dmarc: { result: "permerror", ...NO_POLICY, noAuthor }, row: `dmarc=permerror (${noAuthor})` };
@@ -81,7 +84,7 @@ async function judgeDmarc(
   const domain = signatures.verifier.headerFrom[0]?.split("@").at(-1) ?? "";
   const found = { policy: policyOf(policy), domain };
   if (status.result === "fail") {
-    const perhaps = alignable(dkim, asked, ["pass", "temperror"]);
+    const perhaps = alignable(dkim, asked, true);
     const { response: other } = await evaluate(signatures, input, perhaps);
     if (other !== false && other.status.result !== "fail") {
       return { dmarc: { result: "temperror", ...found }, row: info.replace(/^dmarc=fail/, "dmarc=temperror") };
@@ -90,12 +93,19 @@ async function judgeDmarc(
   return { dmarc: { result: resultOf(status.result), ...found }, row: info };
 }
 
-/** A signature that leaves a part of the body unsigned (`l=`) does not speak for the message. */
-function alignable(dkim: readonly SignatureResult[], { spf, sender }: Asked, results: readonly string[]): Alignable {
+/** DNS failed for its key, and not only because others had used up the time. */
+function isUndecided({ status }: SignatureResult): boolean {
+  return status.result === "temperror" && !String(status.comment).includes(SPENT);
+}
+
+/** `perhaps`: with what DNS did not answer for. A signature that leaves a part of the body unsigned (`l=`) does not speak for the message. */
+function alignable(dkim: readonly SignatureResult[], { spf, sender }: Asked, perhaps = false): Alignable {
   const identity = sender === "" ? "helo" : "mailfrom";
+  const checks = spf.filter((check) => check.identity === identity);
+  const signed = dkim.filter(({ status }) => !status.underSized);
   return {
-    spf: spf.filter((check) => check.identity === identity && results.includes(check.result)),
-    dkim: dkim.filter(({ status }) => results.includes(status.result) && !status.underSized),
+    spf: checks.filter(({ result }) => result === "pass" || (perhaps && result === "temperror")),
+    dkim: signed.filter((one) => one.status.result === "pass" || (perhaps && isUndecided(one))),
   };
 }
 
@@ -105,7 +115,7 @@ function evaluate({ verifier }: Signatures, { library, asked }: DmarcInput, { sp
     fromFields: verifier.fromFields,
     spfDomains: spf.map(({ domain }) => domain),
     dkimDomains: dkim.map(({ id, signingDomain }) => ({ id, domain: signingDomain })),
-    resolver: asked.resolve,
+    resolver: asked.policies,
     strict: true,
   } as never);
 }

@@ -33,7 +33,8 @@ export const AUTHENTICATION_PARAMETERS = {
     "20s",
     "s",
     { min: 1000 },
-    "The longest time that DNS lookups of one message may take, each for SPF and for the rest; what is not known then is a `temperror`.",
+    "The longest time that DNS lookups of one message may take, each for SPF of HELO, SPF of MAIL FROM, the keys of signatures, and " +
+      "the DMARC policy; what is not known then is a `temperror`.",
     OURS,
   ),
   postern_authentication_results_login: bool(
