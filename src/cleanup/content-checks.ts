@@ -55,7 +55,8 @@ export function createDeliveryChecks(
   return { ...maps, bodySizeLimit: 0, limits: { ...mimeLimits(params), disabled: false }, faults: new Set() };
 }
 
-function mimeLimits(params: Parameters): MimeLimits {
+/** How a message is taken apart. */
+export function mimeLimits(params: Parameters): MimeLimits {
   return {
     lineLimit: params.get("line_length_limit"),
     fieldLimit: params.get("header_size_limit"),

@@ -214,7 +214,7 @@ export class Incoming implements IncomingMessage {
     try {
       const finished = this.#body.finish();
       const body = finished instanceof Promise ? await finished : finished;
-      const whole = { fields: completed, mapped, hold, body };
+      const whole = await this.#repairBody({ fields: completed, mapped, hold, body });
       const milters = milterPass(this.#options, this.#deps);
       const passed = milters ? await this.#passMilters(milters, whole) : whole;
       if (passed === undefined) return this.finish({ hold, discard: !this.#refusal });
@@ -232,6 +232,19 @@ export class Incoming implements IncomingMessage {
       if (!(error instanceof QueueError)) throw error;
       if (!error.undecided) await this.abort();
       return this.#storageFailed(error);
+    }
+  }
+
+  async #repairBody(whole: Whole): Promise<Whole> {
+    if (!this.#duties) return whole;
+    const body = { writer: this.#body, stored: whole.body, reading: this.#reading };
+    try {
+      const deps = { store: this.#deps.store, readAnew: () => this.#beginReading() };
+      const fields = await this.#duties.repairBody(whole.fields, body, deps);
+      return { ...whole, fields, body: body.stored };
+    } finally {
+      this.#body = body.writer;
+      this.#reading = body.reading;
     }
   }
 

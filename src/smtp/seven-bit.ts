@@ -4,8 +4,8 @@
 import { HeaderIntake, parseFields } from "../cleanup/header-block.ts";
 import { DOMAINS } from "../cleanup/mime-fields.ts";
 import { type MimeEvent, type MimeLimits, MimeStructure, type PartKind } from "../cleanup/mime-structure.ts";
+import { QuotedPrintable } from "../cleanup/quoted-printable.ts";
 import type { MessageContent } from "../mail/delivery.ts";
-import { QuotedPrintable } from "./quoted-printable.ts";
 
 /** Larger than any header that cleanup lets in. */
 const FIELD_LIMIT = 4 * 1024 * 1024;

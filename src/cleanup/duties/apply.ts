@@ -18,6 +18,9 @@ import type { Signed } from "./signed.ts";
 
 export const PARAMETER = "postern_submission_checks";
 
+/** Behind a fault that is left for that reason. */
+export const SIGNED = " (left as it is: the message is signed)";
+
 /** What a repair would damage, if somebody has signed it. */
 type Touches = "header" | "body";
 
@@ -73,14 +76,14 @@ export function applyDuties(
       fields = found.fields;
       continue;
     }
-    const why = grade === "warn" ? "" : kept ? " (left as it is: the message is signed)" : " (cannot be repaired)";
+    const why = grade === "warn" ? "" : kept ? SIGNED : " (cannot be repaired)";
     run.warn(`check ${check}: ${found.problem}${why}`);
   }
   return { fields };
 }
 
 /** RFC 6409 §6.3 (SUB-24): 554 is for syntax, 550 for what this user may not do. The text is printable. */
-function refusal(check: CheckName, problem: string): Refused {
+export function refusal(check: CheckName, problem: string): Refused {
   const text = `Error: message refused by check ${check}: ${problem}`;
   return { check, reply: check === "login_sender" ? reply(550, "5.7.1", text) : reply(554, "5.6.0", text) };
 }

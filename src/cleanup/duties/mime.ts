@@ -1,7 +1,7 @@
 /** cleanup/duties/mime.ts: the MIME fields of a message's own header (RFC 2045 §4, §6; RFC 6409 §8.4). */
 import type { HeaderField } from "../header-block.ts";
-import { DOMAINS, parseContentType, parseEncoding } from "../mime-fields.ts";
-import { type Duty, type Finding, makeField, replaced, shown } from "./duty.ts";
+import { DOMAINS, type Encoding, parseContentType, parseEncoding } from "../mime-fields.ts";
+import { type BodyFacts, type Duty, type Finding, makeField, replaced, shown } from "./duty.ts";
 
 /** What is written where an encoding should stand, by those who mean none. */
 const PLAIN_CONTENT = /^\s*"?\s*(?:(?:us-)?ascii|none|[78] bits?|utf-?8|iso-8859-\d+)\s*"?\s*$/i;
@@ -31,12 +31,7 @@ export const transferEncoding: Duty = (fields, { body }) => {
     return { problem: `a composite type has Content-Transfer-Encoding: ${encoding}`, fields: undefined };
   }
   if (!body.eightBit || encoding !== "7bit") return undefined;
-  const typed = type ? fields : withType(fields, body.utf8);
-  const eightBit = makeField("Content-Transfer-Encoding", "8bit");
-  return {
-    problem: "8-bit content is called 7bit",
-    fields: field ? replaced(typed, field, [eightBit]) : [...typed, eightBit],
-  };
+  return { problem: "8-bit content is called 7bit", fields: withEncoding(fields, "8bit", body) };
 };
 
 /** RFC 2045 §6.4: an encoding that nobody knows makes the content opaque. */
@@ -48,8 +43,20 @@ function unknownEncoding(fields: readonly HeaderField[], field: HeaderField, eig
   return { problem, fields: replaced(fields, field, [meant]) };
 }
 
-function withType(fields: readonly HeaderField[], utf8: boolean): readonly HeaderField[] {
+/** The fields of content that is in that encoding; of text in a character set that nobody knows, if they did not tell. */
+export function withEncoding(
+  fields: readonly HeaderField[],
+  encoding: Encoding,
+  body: BodyFacts,
+): readonly HeaderField[] {
+  const field = fields.find(({ name }) => name === "content-transfer-encoding");
+  const typed = fields.some(({ name }) => name === "content-type") ? fields : withType(fields, body);
+  const said = makeField("Content-Transfer-Encoding", encoding);
+  return field ? replaced(typed, field, [said]) : [...typed, said];
+}
+
+function withType(fields: readonly HeaderField[], { eightBit, utf8 }: BodyFacts): readonly HeaderField[] {
   const version = fields.some(({ name }) => name === "mime-version") ? [] : [makeField("MIME-Version", "1.0")];
-  const charset = utf8 ? "utf-8" : "unknown-8bit";
+  const charset = eightBit ? (utf8 ? "utf-8" : "unknown-8bit") : "us-ascii";
   return [...fields, ...version, makeField("Content-Type", `text/plain; charset=${charset}`)];
 }

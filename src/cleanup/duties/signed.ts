@@ -14,6 +14,11 @@ const SECURE_TYPE =
 
 export function signedBy(fields: readonly HeaderField[], armoured: boolean): Signed {
   const dkim = fields.some(({ name }) => name === "dkim-signature" || name === "domainkey-signature");
-  const secure = fields.some(({ name, text }) => name === "content-type" && SECURE_TYPE.test(text));
+  const secure = fields.some(({ name, text }) => name === "content-type" && isSecure(text));
   return { header: dkim, body: dkim || secure || armoured };
+}
+
+/** A Content-Type field of what is signed or encrypted, whole. */
+export function isSecure(field: string): boolean {
+  return /^content-type[ \t]*:/i.test(field) && SECURE_TYPE.test(field);
 }

@@ -5,13 +5,18 @@ import type { Log } from "../../log/log.ts";
 import { type Address, asAddress, formatAddress } from "../../mail/address.ts";
 import { printableUtf8 } from "../../mail/printable.ts";
 import { type Reply, replyText } from "../../mail/reply.ts";
+import { type BodyRepairDeps, shortenLines } from "../body-repair.ts";
 import { BodyWatch } from "../body-watch.ts";
 import type { MessageOptions } from "../cleanup.ts";
+import { mimeLimits } from "../content-checks.ts";
 import type { HeaderField } from "../header-block.ts";
 import type { Ledger } from "../ledger.ts";
-import { applyDuties, PARAMETER, type Refused } from "./apply.ts";
+import type { BodyInHand } from "../milter-body.ts";
+import { applyDuties, PARAMETER, type Refused, refusal, SIGNED } from "./apply.ts";
 import { type DutyFacts, makeField } from "./duty.ts";
 import { signedBy } from "./signed.ts";
+
+const LONG_LINE = "a line of the body is longer than 998 bytes";
 
 export interface DutyDeps {
   readonly params: Parameters;
@@ -23,6 +28,7 @@ export interface DutyDeps {
 export class SubmissionDuties {
   readonly #deps: DutyDeps;
   readonly #watch = new BodyWatch();
+  #shortens = false;
 
   constructor(deps: DutyDeps) {
     this.#deps = deps;
@@ -35,18 +41,59 @@ export class SubmissionDuties {
 
   /** The client's own header, as it shall be; all of the body has been seen. */
   check(fields: readonly HeaderField[]): { readonly fields: readonly HeaderField[] } | { readonly refused: Reply } {
-    const { params, ledger, log, options } = this.#deps;
+    const { params, ledger } = this.#deps;
+    const signed = signedBy(fields, this.#watch.facts.armoured);
     const done = applyDuties(fields, {
       grades: params.get(PARAMETER),
       facts: this.#facts(),
-      signed: signedBy(fields, this.#watch.facts.armoured),
+      signed,
       force: params.get("postern_repair_signed"),
       ledger,
-      warn: (text) => log.warning(printableUtf8(`${options.envelope.queueId}: ${text}`)),
+      warn: (text) => this.#warn(text),
     });
-    if (!("refused" in done)) return done;
-    this.#logRefusal(done.refused);
-    return { refused: done.refused.reply };
+    const refused = "refused" in done ? done.refused : this.#checkLines(signed.body);
+    if (refused === undefined) return done as { readonly fields: readonly HeaderField[] };
+    this.#logRefusal(refused);
+    return { refused: refused.reply };
+  }
+
+  /** Lines of the body; what is to be mended is mended when the body is complete. */
+  #checkLines(signed: boolean): Refused | undefined {
+    const { params } = this.#deps;
+    const { long_body: grade } = params.get(PARAMETER);
+    if (grade === "off" || !this.#watch.facts.longLine) return undefined;
+    if (grade === "reject") return refusal("long_body", LONG_LINE);
+    const left = signed && !params.get("postern_repair_signed");
+    if (grade === "fix" && !left && this.#deps.options.envelope.body !== "BINARYMIME") this.#shortens = true;
+    else this.#warn(`check long_body: ${LONG_LINE}${left ? SIGNED : ""}`);
+    return undefined;
+  }
+
+  /** What is to be done to the body; the header that fits it. `body` follows. Rejects QueueError. */
+  async repairBody(
+    fields: readonly HeaderField[],
+    body: BodyInHand,
+    deps: Pick<BodyRepairDeps, "store" | "readAnew">,
+  ): Promise<readonly HeaderField[]> {
+    if (!this.#shortens) return fields;
+    const { params, ledger, options } = this.#deps;
+    const limits = mimeLimits(params);
+    const { queueId } = options.envelope;
+    const force = params.get("postern_repair_signed");
+    const mended = await shortenLines(fields, body, { ...deps, queueId, limits, facts: this.#watch.facts, force });
+    if (mended === undefined) {
+      this.#warn(`check long_body: ${LONG_LINE} (cannot be repaired)`);
+      return fields;
+    }
+    const occasion = { why: LONG_LINE, rule: "long_body:fix" };
+    ledger.record("body encoded", occasion);
+    ledger.compare(fields, mended, occasion);
+    return mended;
+  }
+
+  #warn(text: string): void {
+    const { log, options } = this.#deps;
+    log.warning(printableUtf8(`${options.envelope.queueId}: ${text}`));
   }
 
   /** With a field that tells the next hop and the reader what was done, if that is wanted (RFC 5321 §6.4). */

@@ -1,4 +1,4 @@
-/** smtp/quoted-printable.ts: content of a body part as quoted-printable (RFC 2045 §6.7), as it streams by. */
+/** cleanup/quoted-printable.ts: content of a body part as quoted-printable (RFC 2045 §6.7), as it streams by. */
 
 /** A line with more characters than these gets a soft break; with a last `=XX` and the "=" that is 76, as RFC 2045 allows. */
 const LINE = 72;
