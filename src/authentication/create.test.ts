@@ -232,6 +232,16 @@ describe("whose mail is judged", () => {
     assert.deepEqual(asked, []);
   });
 
+  test("a submission service verifies nobody, and lets nobody speak in our name", async () => {
+    const asked: string[] = [];
+    const message = open({ asked, role: "submission" }).begin(STRANGER);
+    const kept = await message.header(fieldsOf("Authentication-Results: mx.test; dkim=pass\r\nFrom: a@good.test"));
+    assert.deepEqual(
+      [message.judged, kept.length, await message.resultsField(), await message.verdict(), asked],
+      [false, 1, undefined, undefined, []],
+    );
+  });
+
   test("AR-02: a login that is no address is quoted", async () => {
     const odd = { ...STRANGER, login: 'a "b"' };
     const shown = await open({ overrides: { postern_authentication_results_login: "yes" } })

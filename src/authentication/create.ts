@@ -130,7 +130,10 @@ class Authentication implements MessageAuthentication {
   header<F extends CameField>(fields: readonly F[]): readonly F[] | Promise<readonly F[]> {
     const { writes, serviceId } = this.#settings;
     const kept = writes && !this.#from.trusted ? fields.filter((field) => !claimsToBeOurs(field, serviceId)) : fields;
-    return this.judged ? this.#readSignatures(fields).then(() => kept) : kept;
+    if (!this.judged) return kept;
+    // Its questions are asked while the body arrives. Whoever waits for it hears what went wrong.
+    this.spf().catch(() => undefined);
+    return this.#readSignatures(fields).then(() => kept);
   }
 
   async #readSignatures(fields: readonly CameField[]): Promise<void> {

@@ -34,6 +34,13 @@ const NOTHING = "main.cf:4: warning: postern_arc_seal: nothing is sealed: ";
 const ROWS = [
   { main: "postern_authentication_results = yes\n", want: [], why: "nothing else is needed" },
   {
+    main: "postern_authentication_results = yes\nsmtpd_proxy_filter = 127.0.0.1:9\n",
+    want: [
+      /^main\.cf:4: warning: postern_authentication_results: mail that smtpd_proxy_filter takes gets no results; /,
+    ],
+    why: "a filter that takes the mail",
+  },
+  {
     main: "postern_authentication_trusted_clients = 999.1.1.1/3\n",
     want: [/^main\.cf:4: error: postern_authentication_trusted_clients: /],
     why: "a list that cannot be read",

@@ -136,7 +136,19 @@ function checkSigning(params: Parameters, snapshot: ConfigSnapshot): readonly Pr
     const image = snapshot.files.get(path);
     return image && "bytes" in image ? image.bytes : undefined;
   };
-  return [...checkSigningFile(params.get("postern_dkim_signing_file"), read), ...checkSealing(params, read)];
+  return [
+    ...checkSigningFile(params.get("postern_dkim_signing_file"), read),
+    ...checkSealing(params, read),
+    ...checkVerifying(params),
+  ];
+}
+
+/** Mail that a before-queue filter takes is not verified here. */
+function checkVerifying(params: Parameters): readonly Problem[] {
+  if (!params.get("postern_authentication_results") || params.get("smtpd_proxy_filter") === "") return [];
+  const text = "postern_authentication_results: mail that smtpd_proxy_filter takes gets no results";
+  const hint = "content_filter and smtpd_milters take mail behind it";
+  return [{ severity: "warning", at: params.source("postern_authentication_results"), text, hint }];
 }
 
 /** ARC seals are left out without a key. */

@@ -57,15 +57,16 @@ export interface Opened {
   /** Default: that of ZONE. */
   readonly dns?: Dns;
   readonly monotonic?: () => number;
+  readonly role?: "submission" | "mx";
 }
 
 /** The host mx.test, which verifies. */
-export function open({ overrides = {}, asked = [], dns = zoneDns(ZONE, asked), monotonic = () => 0 }: Opened = {}) {
+export function open({ overrides = {}, asked = [], dns = zoneDns(ZONE, asked), monotonic = () => 0, role = "mx" }: Opened = {}) {
   const params = parametersOf({ myhostname: "mx.test", postern_authentication_results: "yes", ...overrides });
   const authenticator = createAuthenticator(params, {
     dns,
     clock: { now: () => NOW, monotonic },
-    role: "mx",
+    role,
     log: new Log({ sink: () => undefined, now: () => NOW, tag: "t", id: 1 }),
     files: KEY_FILES,
     asked: false,
