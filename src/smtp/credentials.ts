@@ -2,27 +2,13 @@
 import type { Address } from "../mail/address.ts";
 import { domainOf } from "../mail/address.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { firstValue } from "./first-value.ts";
 import type { Target } from "./session.ts";
 import type { Settings } from "./settings.ts";
 
 export interface Credentials {
   readonly username: string;
   readonly password: string;
-}
-
-/** The first value of the first key in any of the tables. Rejects TableError. */
-async function lookUp(
-  tables: TableOpener,
-  maps: readonly string[],
-  keys: readonly string[],
-): Promise<string | undefined> {
-  for (const key of keys) {
-    for (const ref of maps) {
-      const value = await tables.open(ref).get(key);
-      if (value !== undefined) return value;
-    }
-  }
-  return undefined;
 }
 
 /** User and password for a server: by sender (if enabled), by host, by next hop as written. Rejects TableError. */
@@ -35,7 +21,7 @@ export async function findCredentials(
   if (!sasl.enable || sasl.passwordMaps.length === 0) return undefined;
   const { target, sender } = server;
   const bySender = sasl.bySender && sender !== "" ? [sender, `@${domainOf(sender) ?? ""}`] : [];
-  const value = await lookUp(tables, sasl.passwordMaps, [...bySender, target.host, target.nexthop]);
+  const value = await firstValue(tables, sasl.passwordMaps, [...bySender, target.host, target.nexthop]);
   if (value === undefined || value === "") return undefined;
   const colon = value.indexOf(":");
   if (colon < 0) return { username: value, password: "" };

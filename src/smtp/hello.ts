@@ -1,6 +1,7 @@
 /** smtp/hello.ts: EHLO, HELO, LHLO (RFC 5321 §3.2, RFC 2033 §4.1): what the server offers, less what we are told not to see. */
 import type { Log } from "../log/log.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { firstValue } from "./first-value.ts";
 import { fromReply, ownVerdict, softened, type Verdict } from "./outcome.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
@@ -57,11 +58,8 @@ export async function sayHello(
 
 /** By address of the server, if the tables have it; else those for all. Rejects TableError. */
 async function discardedKeywords({ target }: Session, { settings, tables }: HelloParts): Promise<ReadonlySet<string>> {
-  for (const ref of settings.discardMaps) {
-    const value = await tables.open(ref).get(target.address);
-    if (value !== undefined) return new Set(value.toUpperCase().split(/[\s,]+/));
-  }
-  return settings.discardKeywords;
+  const value = await firstValue(tables, settings.discardMaps, [target.address]);
+  return value === undefined ? settings.discardKeywords : new Set(value.toUpperCase().split(/[\s,]+/));
 }
 
 /** Keywords in upper case; `AUTH=PLAIN` of old servers counts as `AUTH PLAIN`. */

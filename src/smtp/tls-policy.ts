@@ -6,6 +6,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 import { isDigest } from "../net/peer-certificate.ts";
 import { type CipherGrade, parseTlsProtocols } from "../net/tls-context.ts";
 import type { TableOpener } from "../tables/table.ts";
+import { firstValue } from "./first-value.ts";
 import type { Target } from "./session.ts";
 import { TLS_LEVELS, type TlsLevel, type TlsOffer, type TlsSettings } from "./tls-settings.ts";
 import type { TlsResultType } from "./tls-tally.ts";
@@ -53,7 +54,7 @@ export async function findTlsPolicy(
 ): Promise<PolicyResult> {
   if (settings.policyMaps.length === 0) return defaultPolicy(settings);
   const name = target.nexthop.replace(/^(?:inet|unix):/, "");
-  const value = await lookUp(tables, settings.policyMaps, keysOf(name));
+  const value = await firstValue(tables, settings.policyMaps, keysOf(name));
   if (value === undefined) return defaultPolicy(settings);
   const where = `${settings.policyMapsName}, next-hop destination "${printableUtf8(name)}"`;
   const result = parseTlsPolicy(value, settings, where);
@@ -66,20 +67,6 @@ function keysOf(name: string): readonly string[] {
   if (!HOST_NAME.test(name)) return keys;
   for (let dot = name.indexOf("."); dot >= 0; dot = name.indexOf(".", dot + 1)) keys.push(name.slice(dot));
   return keys;
-}
-
-async function lookUp(
-  tables: TableOpener,
-  maps: readonly string[],
-  keys: readonly string[],
-): Promise<string | undefined> {
-  for (const key of keys) {
-    for (const ref of maps) {
-      const value = await tables.open(ref).get(key);
-      if (value !== undefined) return value;
-    }
-  }
-  return undefined;
 }
 
 /** What main.cf says for every next hop. */
