@@ -12,7 +12,7 @@ import { type Token, tokenize } from "./tokens.ts";
 const LAYERS: readonly (readonly string[])[] = [
   ["base"],
   ["mail"],
-  ["log", "net", "config", "decisions"],
+  ["log", "net", "config", "decisions", "duplicates"],
   ["dns"],
   ["tables"],
   ["rewrite", "sasl", "anvil", "policy", "milter", "dkim"],

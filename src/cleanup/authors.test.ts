@@ -96,7 +96,8 @@ async function send(header: string, { login = "alice", sender = "alice@example.o
     reply: result.kind === "refused" ? replyText(result.reply) : "queued",
     authors: fields.filter((field) => /^(?:resent-from|from|reply-to|x-original[\w-]*)\s*:/i.test(field)),
     signedBy: fields.flatMap((field) => /^DKIM-Signature:.*\bd=([\w.-]+)/.exec(field)?.[1] ?? []),
-    log: lines.filter((line) => !line.includes("message-id=")),
+    changes: lines.find((line) => line.includes(": changes: ")) ?? "",
+    log: lines.filter((line) => !/message-id=|: changes: |: check /.test(line)),
   };
 }
 
@@ -210,7 +211,8 @@ const REWRITTEN = [
 for (const { from, why, want, bad, ...rest } of REWRITTEN) {
   test(`SUB-24: postern_header_from_login_mismatch = rewrite: ${why}`, async () => {
     const settings = { postern_header_from_login_mismatch: "rewrite" };
-    const { reply, authors, log } = await send(from, { ...rest, settings });
+    const { reply, authors, log, changes } = await send(from, { ...rest, settings });
+    if (!bad) assert.match(changes, /\(not owned by the login; postern_header_from_login_mismatch\)/);
     if (bad) assert.match(reply, /^550 5\.7\.1 <x@elsewhere\.test>: Sender address rejected/);
     else assert.equal(reply, "queued");
     assert.deepEqual(authors, want ?? []);

@@ -17,15 +17,23 @@ export interface IncomingMessage {
   /** Further data is not kept: finish() will refuse. */
   readonly refused: boolean;
   /** Commits. Success only after stable storage holds everything (promise 1). */
-  finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult>;
+  finish(extra: FinishOptions): Promise<CleanupResult>;
   abort(): Promise<void>;
   /** All content has come: says so to who verifies it, for those who ask before finish(). */
   endOfData?(): void | Promise<void>;
 }
 
+export interface FinishOptions {
+  readonly hold: boolean;
+  readonly discard: boolean;
+  /** A header field to add, without line end. */
+  readonly field?: string | undefined;
+}
+
 export type CleanupResult =
   /** `reply`: that of a before-queue filter, which has taken it in the place of our queue. */
-  | { readonly kind: "queued"; readonly reply?: Reply | undefined }
+  /** `duplicateOf`: nothing was queued, for that is the same message. */
+  | { readonly kind: "queued"; readonly reply?: Reply | undefined; readonly duplicateOf?: string | undefined }
   /** Refused with the reply to give: 452/451 storage, 552 5.3.4, 554 5.4.0 too many hops … */
   | { readonly kind: "refused"; readonly reply: Reply; readonly log: string };
 

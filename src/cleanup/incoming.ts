@@ -109,7 +109,7 @@ export class Incoming implements IncomingMessage {
     return this.#refusal !== undefined;
   }
 
-  async finish(extra: { readonly hold: boolean; readonly discard: boolean }): Promise<CleanupResult> {
+  async finish(extra: Parameters<IncomingMessage["finish"]>[0]): Promise<CleanupResult> {
     const pending = this.#intake ?? this.#inspection;
     if (pending && !this.#refusal && !extra.discard) await this.#endContent();
     const verdict = this.#verdict;
@@ -121,6 +121,8 @@ export class Incoming implements IncomingMessage {
     }
     if (this.#deps.authors) await this.#checkAuthors(this.#deps.authors);
     if (this.#refusal) return this.finish(extra);
+    if (extra.field !== undefined)
+      this.#change([...this.#fields, ownField(extra.field)], "sent before", "postern_duplicate_guard");
     const prepared = await this.#prepare(this.#fields, extra.hold || verdict?.hold === true);
     return prepared ? this.#commit(prepared) : this.finish(extra);
   }
@@ -131,7 +133,12 @@ export class Incoming implements IncomingMessage {
     const scene = { envelope, recipient: recipients.at(-1)?.address, log: this.#log };
     const answer = await authors.apply(this.#fields, scene);
     if (answer.kind === "refused") this.#refuse(answer.reply);
-    else this.#fields = answer.fields;
+    else this.#change(answer.fields, "not owned by the login", "postern_header_from_login_mismatch");
+  }
+
+  #change(fields: readonly HeaderField[], why: string, rule: string): void {
+    this.#ledger.compare(this.#fields, fields, { why, rule });
+    this.#fields = fields;
   }
 
   endOfData(): void | Promise<void> {

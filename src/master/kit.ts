@@ -5,6 +5,7 @@ import type { Deadlines } from "../base/deadlines.ts";
 import type { CleanupDeps } from "../cleanup/deps.ts";
 import type { DecisionRecorder } from "../decisions/recorder.ts";
 import type { Dns, ValidatingDns } from "../dns/resolver.ts";
+import type { DuplicateClaims } from "../duplicates/claim.ts";
 import type { PipeDoor } from "../local/pipe.ts";
 import type { Log } from "../log/log.ts";
 import type { QueueId } from "../mail/queue-id.ts";
@@ -41,6 +42,8 @@ export interface WorkerKit {
   readonly anvil: WorkerAnvil;
   /** Sends what waits for a domain, over all workers; rejects when the master cannot take the request. */
   readonly flushSite: (domain: string) => Promise<void>;
+  /** Claims of the duplicate guard, over all workers; undefined: nobody guards. */
+  readonly claims?: DuplicateClaims | undefined;
   /** The last refusals, for explain. */
   readonly refusals: RefusalLog;
   /** What was decided about recipients, on its way to the master. */

@@ -2,6 +2,7 @@
  *  Reads no byte from the network but its control socket. */
 import { existsSync, readdirSync, readFileSync, realpathSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { hostname as systemHostname } from "node:os";
+import { join } from "node:path";
 import { AnvilServer } from "../anvil/server.ts";
 import { systemClock } from "../base/clock.ts";
 import { formatProblem, problemText } from "../config/check.ts";
@@ -20,6 +21,7 @@ import { TicketKeys } from "../net/ticket-keys.ts";
 import { commandsHere } from "./alias-commands.ts";
 import { spawnCounted } from "./anvil-host.ts";
 import { checkLoaded, inOrder } from "./check.ts";
+import { ClaimHost } from "./claim-host.ts";
 import { answerControl, makeClientDoor } from "./control.ts";
 import {
   operatorsGroup,
@@ -50,6 +52,8 @@ import { forkWorker } from "./worker-process.ts";
 
 /** What sessions and deliveries get at `stop`. */
 const STOP_GRACE_MS = 10_000;
+/** How long the workers may take to look for messages. */
+const QUEUED_MS = 30_000;
 
 export interface MasterOptions {
   readonly configDirectory: string;
@@ -84,6 +88,7 @@ export class Master {
   /** Counters of clients; with one worker they are his. */
   readonly #anvil: AnvilServer | undefined;
   readonly #decisions: DecisionStore;
+  readonly #claims: ClaimHost;
   readonly #fleet: Fleet;
   readonly #paused: PausedLanes;
   readonly #spawns: SpawnServices;
@@ -119,6 +124,7 @@ export class Master {
       this.#params.get("postern_decision_log_limit"),
       (text) => this.#log.warning(printableUtf8(text)),
     );
+    this.#claims = this.#makeClaims();
     this.#paused = paused;
     this.#fleet = this.#makeFleet(host);
     this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
@@ -171,11 +177,13 @@ export class Master {
     for (const spec of this.#loaded.specs) this.#sockets.set(spec.key, bindSocket(spec.host, spec.port));
     (await this.#spawns.prepare(this.#spawnSpecs(this.#loaded.snapshot))).commit();
     writeFileSync(this.#dirs.pidFile, `${process.pid}\n`);
+    await this.#claims.load();
     await this.#fleet.start(this.#sockets).catch((error: Error) => {
       throw this.#user && /\bEACCES\b|permission denied/.test(error.message)
         ? new StartError(`The account ${this.#user.name} cannot use queue_directory: ${error.message}`)
         : error;
     });
+    this.#claims.settle();
     await this.#openDoors();
     this.#watch.start(this.#loaded.snapshot.files);
     const { configDirectory, mailVersion } = this.#options;
@@ -273,6 +281,15 @@ export class Master {
     return new AnvilServer({ params: this.#params, clock: systemClock, log });
   }
 
+  #makeClaims(): ClaimHost {
+    return new ClaimHost({
+      path: join(this.#params.get("data_directory"), "duplicates"),
+      clock: systemClock,
+      warn: (text) => this.#log.warning(printableUtf8(text)),
+      queued: async (ids) => new Set((await this.#fleet.callAll("queued", { ids }, QUEUED_MS)).flat() as string[]),
+    });
+  }
+
   #makeFleet(host: string): Fleet {
     const workers = workerCount(this.#params.get("postern_workers"));
     const spawn = String(this.#params.get("postern_workers")) === "0" ? inProcessWorker : forkWorker;
@@ -281,7 +298,9 @@ export class Master {
       workers,
       spawn: (methods) => {
         const start = (all: Methods) =>
-          spawnWithPipes(this.#pipes, all, (methods) => spawn(methods, this.#mailLog.reader()));
+          this.#claims.spawn(all, (claiming) =>
+            spawnWithPipes(this.#pipes, claiming, (methods) => spawn(methods, this.#mailLog.reader())),
+          );
         return this.#anvil ? spawnCounted(this.#anvil, methods, start) : start(methods);
       },
       startArgs: (shard) => ({
@@ -306,6 +325,7 @@ export class Master {
     this.#pipes.close();
     await this.#spawns.close();
     await this.#decisions.idle();
+    await this.#claims.close();
     for (const door of this.#doors) await door.close();
     for (const socket of this.#sockets.values()) socket.close();
     rmSync(this.#dirs.pidFile, { force: true });

@@ -119,6 +119,7 @@ export function wireService(
       directory: resolvePath(params.get("queue_directory"), "queue"),
     }),
     ...sharedParts(kit, syslogName),
+    duplicates: duplicateGuard(params, kit),
     resolver,
     authenticator: createAuthenticator(params, {
       ...{ dns: kit.dns, clock: kit.clock, log, files, role: serviceRole(params) },
@@ -141,6 +142,13 @@ export function wireService(
       await sasl?.close();
     },
   };
+}
+
+/** undefined: there is none, and nothing is hashed. */
+function duplicateGuard(params: Parameters, { claims }: ServiceInput["kit"]): SmtpdOptions["duplicates"] {
+  const action = params.get("postern_duplicate_guard");
+  if (action === "off" || claims === undefined) return undefined;
+  return { action, claims, windowMs: params.get("postern_duplicate_window") };
 }
 
 /** What all services of a worker have in common. */

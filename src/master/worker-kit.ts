@@ -17,6 +17,7 @@ import { TlsTally } from "../smtp/tls-tally.ts";
 import { RefusalLog } from "../smtpd/refusal-log.ts";
 import type { AddressCache } from "./address-cache.ts";
 import { workerAnvil } from "./anvil-host.ts";
+import { ClaimClient } from "./claim-client.ts";
 import { queueDirectories } from "./directories.ts";
 import { WorkerHeldMail } from "./held-mail.ts";
 import type { WorkerKit } from "./kit.ts";
@@ -89,6 +90,7 @@ function mastersShare({ args, logFor, call }: WorkerKitParts, params: Parameters
       send: (lines) => call("decisions", { lines }),
     }),
     pipes: pipeDoor({ directory: queueDirectories(params).pipe, shard: args.shard, call }),
+    claims: new ClaimClient({ call, clock: systemClock, warn: (text) => logOf("worker").warning(printableUtf8(text)) }),
     flushSite: async (domain: string) => void (await call("flushSite", { domain })),
     anvil: workerAnvil({ workers: args.workers, params, clock: systemClock, log: logOf("anvil"), call }),
   };

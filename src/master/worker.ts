@@ -8,6 +8,7 @@ import { scopeOf } from "../config/load.ts";
 import { LineBatch, type LineWriter } from "../log/line-batch.ts";
 import { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import type { QueueId } from "../mail/queue-id.ts";
 import { type AcceptedSocket, type Acceptor, acceptOn } from "../net/listener.ts";
 import type { Pickup } from "../pickup/pickup.ts";
 import type { QueueManager } from "../qmgr/create.ts";
@@ -98,6 +99,7 @@ export class Worker {
       ["allows", ({ right, user }: RightArgs) => this.#currentGeneration().rights[right].allows(user)],
       ["held", (args: HeldArgs) => this.#need().kit.heldMail.own(args)],
       ["pickup", () => this.#running?.pickup?.wake()],
+      ["queued", ({ ids }: { ids: readonly QueueId[] }) => this.queued(ids)],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],
       ["granted", (args: GrantArgs) => this.#running?.leases.granted(args)],
@@ -202,6 +204,14 @@ export class Worker {
     if (FLUSHING.has(args.op)) qmgr.flushed();
     else if (WAKING.has(args.op)) qmgr.poke();
     return result;
+  }
+
+  /** Which of these messages its shards have. */
+  async queued(ids: readonly QueueId[]): Promise<readonly QueueId[]> {
+    const { store } = this.#need();
+    const found: QueueId[] = [];
+    for (const id of ids) if ((await store.read(id)) !== undefined) found.push(id);
+    return found;
   }
 
   async adopt(shard: number): Promise<void> {

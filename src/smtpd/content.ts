@@ -6,6 +6,7 @@ import { receivedField } from "../cleanup/received.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
+import { guarded } from "./duplicates.ts";
 import { FilteredMessage, logFilterAnswer } from "./filtering.ts";
 import { tooBigForPriority } from "./grants.ts";
 import { milterData } from "./milters.ts";
@@ -38,7 +39,9 @@ export async function beginContent(session: Session, command: "DATA" | "BDAT"): 
     return { refused: unwanted ?? reply(451, "4.3.0", "Temporary lookup failure") };
   }
   const begun = transaction.filtered ? await beginFiltered(session, transaction, role) : undefined;
-  return begun ?? { message: session.options.cleanup.begin(messageOptions(session, transaction, role)) };
+  if (begun) return begun;
+  const message = session.options.cleanup.begin(messageOptions(session, transaction, role));
+  return { message: guarded(session, transaction, message) };
 }
 
 /** How the header is completed; undefined: it cannot be known now, and the log says why. */
@@ -176,7 +179,7 @@ export async function finishContent(
   session.errors = 0;
   session.junk = 0;
   if (result.reply) return replyWith(result.reply);
-  return answer(250, "2.0.0", `${ok} queued as ${transaction?.queueId}`);
+  return answer(250, "2.0.0", `${ok} queued as ${result.duplicateOf ?? transaction?.queueId}`);
 }
 
 /** SMUG-07, for commands and content. */

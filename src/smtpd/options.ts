@@ -7,6 +7,7 @@ import type { Cleanup } from "../cleanup/cleanup.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { DecisionKeeper } from "../decisions/decision.ts";
 import type { Dns } from "../dns/resolver.ts";
+import type { DuplicateGuard } from "../duplicates/claim.ts";
 import type { Log } from "../log/log.ts";
 import type { MessageAuthenticator } from "../mail/message-authentication.ts";
 import type { ProbeSender } from "../mail/probe-sender.ts";
@@ -49,6 +50,8 @@ export interface SmtpdOptions {
   readonly authenticator?: MessageAuthenticator | undefined;
   /** postern_authentication_trusted_clients; asked only where there is an authenticator. */
   readonly authenticationTrusted?: ClientMatcher | undefined;
+  /** postern_duplicate_guard; undefined: there is none. */
+  readonly duplicates?: DuplicateGuard | undefined;
   nextQueueId(): QueueId;
   readonly resolver: AddressResolver;
   /** Who sends our address probes: mail to it is taken from everybody. undefined: nobody. */

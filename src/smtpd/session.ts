@@ -111,6 +111,8 @@ export class Session {
   draining = false;
   /** … and now also within one. */
   mustEnd = false;
+  /** Called when the client's next command shows that it has read the last reply. */
+  replyRead: (() => void) | undefined;
   /** What the next reply answers, if somebody wants to know. */
   unanswered: Explanation | undefined;
   readonly #assumedTls: TlsSession | undefined;
@@ -175,6 +177,10 @@ export class Session {
   #takeLine(): ClientLine | undefined {
     const line = this.connection.takeLine();
     if (line === undefined) return undefined;
+    if (this.replyRead !== undefined) {
+      this.replyRead();
+      this.replyRead = undefined;
+    }
     if (line.bareLf) this.sawBareLf = true;
     const { text, validUtf8 } = this.#decode(line.text);
     return { kind: "line", text, validUtf8, bareLf: line.bareLf, truncated: line.truncated };

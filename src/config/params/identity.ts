@@ -1,6 +1,6 @@
 /** config/params/identity.ts: the parameters of who may send as whom, each declared once. Postfix looks at the envelope only
  *  (reject_sender_login_mismatch and its kin). */
-import { bool, type Declaration, word } from "../declare.ts";
+import { bool, type Declaration, time, word } from "../declare.ts";
 
 export const IDENTITY_PARAMETERS = {
   postern_header_from_login_mismatch: word(
@@ -14,6 +14,20 @@ export const IDENTITY_PARAMETERS = {
   postern_authenticated_null_sender: bool(
     "yes",
     "Let clients that have logged in send with the null sender, as read receipts are (RFC 6409 §3.2).",
+    { origin: "postern" },
+  ),
+  postern_duplicate_guard: word(
+    "off",
+    ["off", "mark", "suppress"],
+    "What becomes of a message that the same login sends again because it never read the reply to the first one: `mark` queues it with " +
+      "X-Postern-Duplicate-Of and a warning in the log; `suppress` answers with the first one's queue id and delivers once.",
+    { origin: "postern" },
+  ),
+  postern_duplicate_window: time(
+    "10m",
+    "s",
+    { min: 1000, max: 604_800_000 },
+    "How long after it was queued a message counts for postern_duplicate_guard.",
     { origin: "postern" },
   ),
 } satisfies Record<string, Declaration<unknown>>;

@@ -1,0 +1,89 @@
+/** duplicates/journal.ts: the lines of claims.ts on disk. Written, not synced: the end of the process loses nothing, a power failure the last
+ *  seconds. When it has grown it is replaced by what still counts. For its owner only. Never throws. */
+import { type FileHandle, open, readFile, rename, writeFile } from "node:fs/promises";
+
+/** Bytes under which it is not worth the trouble. */
+const LEAST_BYTES = 1024 * 1024;
+/** Characters that may wait for a slow disk. */
+const MAX_WAITING = 16 * 1024 * 1024;
+
+export interface JournalOptions {
+  readonly path: string;
+  /** All that still counts. */
+  readonly all: () => string;
+  /** Told once when the disk refuses, until it takes again. */
+  readonly warn: (text: string) => void;
+}
+
+export class Journal {
+  readonly #options: JournalOptions;
+  #file: FileHandle | undefined;
+  #size = 0;
+  #replaceAt = LEAST_BYTES;
+  #waiting = 0;
+  #busy: Promise<void> = Promise.resolve();
+  #failed = false;
+
+  constructor(options: JournalOptions) {
+    this.#options = options;
+  }
+
+  /** "" if there is none. */
+  async read(): Promise<string> {
+    try {
+      return await readFile(this.#options.path, "latin1");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#fail(error as Error);
+      return "";
+    }
+  }
+
+  /** Resolves when the kernel has the lines, and those before. */
+  append(lines: string): Promise<void> {
+    if (lines === "" || this.#waiting > MAX_WAITING) return this.#busy;
+    this.#waiting += lines.length;
+    this.#busy = this.#busy
+      .then(() => this.#write(lines))
+      .then(
+        () => {
+          this.#failed = false;
+        },
+        (error: Error) => this.#fail(error),
+      );
+    return this.#busy;
+  }
+
+  async close(): Promise<void> {
+    await this.#busy;
+    await this.#file?.close();
+    this.#file = undefined;
+  }
+
+  async #write(lines: string): Promise<void> {
+    this.#waiting -= lines.length;
+    const { path } = this.#options;
+    if (!this.#file) {
+      this.#file = await open(path, "a", 0o600);
+      this.#size = (await this.#file.stat()).size;
+    }
+    await this.#file.appendFile(lines, "latin1");
+    this.#size += lines.length;
+    if (this.#size > this.#replaceAt) await this.#replace(path);
+  }
+
+  async #replace(path: string): Promise<void> {
+    const all = this.#options.all();
+    await writeFile(`${path}.new`, all, { encoding: "latin1", mode: 0o600 });
+    await rename(`${path}.new`, path);
+    await this.#file?.close();
+    this.#file = undefined;
+    this.#replaceAt = Math.max(LEAST_BYTES, all.length * 4);
+  }
+
+  #fail(error: Error): void {
+    if (!this.#failed)
+      this.#options.warn(`${this.#options.path}: ${error.message}: a restart forgets whose reply was not read`);
+    this.#failed = true;
+    this.#file = undefined;
+  }
+}

@@ -1,0 +1,142 @@
+/** The claims in the master: asked in batches, remembered on disk, settled by asking the queue. */
+import assert from "node:assert/strict";
+import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, test } from "node:test";
+import { systemClock } from "../base/clock.ts";
+import { BUSY, type ClaimRequest, NEW } from "../duplicates/claim.ts";
+import { ClaimClient } from "./claim-client.ts";
+import { ClaimHost } from "./claim-host.ts";
+import type { Methods } from "./rpc.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "claims-"));
+after(() => rmSync(directory, { recursive: true, force: true }));
+
+const KEY = "k".repeat(24);
+const ask = (id: string): ClaimRequest => ["ask", KEY, id, 60_000];
+
+let files = 0;
+function setup(queued: (ids: readonly string[]) => Promise<ReadonlySet<string>> = async () => new Set()) {
+  const warnings: string[] = [];
+  const path = join(directory, `duplicates.${files++}`);
+  const make = () => new ClaimHost({ path, clock: systemClock, warn: (text) => warnings.push(text), queued });
+  return { path, warnings, make, host: make() };
+}
+
+/** A worker of the host, which ends when told. */
+function worker(host: ClaimHost) {
+  let end: (how: string) => void = () => undefined;
+  let methods: Methods = new Map();
+  host.spawn(new Map(), (given) => {
+    methods = given;
+    const ended = new Promise<string>((resolve) => {
+      end = resolve;
+    });
+    return { pid: 1, call: async () => undefined, disconnect() {}, kill() {}, ended };
+  });
+  const claim = methods.get("claims") as unknown as (batch: readonly ClaimRequest[]) => Promise<readonly string[]>;
+  return { claim, end };
+}
+
+test("a claim is on disk before the worker knows of it, for its owner only", async () => {
+  const { host, path, make } = setup(async (ids) => new Set(ids));
+  assert.deepEqual(await worker(host).claim([ask("A")]), [NEW]);
+  assert.match(readFileSync(path, "latin1"), /^\?k{24} A 60000 \d+\n$/);
+  assert.equal(statSync(path).mode & 0o777, 0o600);
+  const next = make(); // the old one was killed
+  await next.load();
+  assert.deepEqual(await worker(next).claim([ask("B")]), [BUSY]);
+  next.settle();
+  await next.close();
+  const last = make();
+  await last.load();
+  assert.deepEqual(await worker(last).claim([ask("C")]), ["A"]);
+  await last.close();
+});
+
+test("the queue is asked until it answers, what a worker was about to queue when it ended", async () => {
+  const asked: (readonly string[])[] = [];
+  const { host } = setup(async (ids) => {
+    if (asked.push(ids) === 1) throw new Error("being restarted");
+    return new Set();
+  });
+  const first = worker(host);
+  await first.claim([ask("A")]);
+  first.end("killed");
+  const second = new ClaimClient({
+    call: (_, batch) => worker(host).claim(batch),
+    clock: systemClock,
+    warn: (text) => assert.fail(text),
+  });
+  assert.equal(await second.ask(KEY, "B", 60_000), "new");
+  assert.deepEqual(asked, [["A"], ["A"]]);
+  await assert.rejects(async () => first.claim([ask("C")]), /ended/);
+  await host.close();
+});
+
+const BAD: readonly unknown[] = [
+  "x",
+  ["ask"],
+  [["ask", "short", "A", 1]],
+  [["ask", KEY, "A"]],
+  [["ask", KEY, "A", 0]],
+  [["ask", KEY, "A\n+", 1]],
+  [["kept", KEY, ""]],
+  [["other", KEY, "A"]],
+  Array.from({ length: 501 }, () => ["read", KEY, "A"]),
+];
+
+for (const batch of BAD) {
+  test(`a batch that makes no sense is refused: ${JSON.stringify(batch).slice(0, 60)}`, async () => {
+    const { host } = setup();
+    await assert.rejects(host.answer({}, batch as never), RangeError);
+    await host.close();
+  });
+}
+
+test("a disk that refuses is told once, and claims go on", async () => {
+  const warnings: string[] = [];
+  const path = join(directory, "none", "duplicates");
+  const host = new ClaimHost({
+    ...{ path, clock: systemClock, warn: (text: string) => warnings.push(text) },
+    queued: async () => new Set(),
+  });
+  await host.load();
+  assert.deepEqual(await host.answer({}, [ask("A"), ["kept", KEY, "A"], ask("B")]), [NEW, "", "A"]);
+  await host.answer({}, [["read", KEY, "A"]]);
+  await host.close();
+  assert.equal(warnings.length, 1);
+});
+
+test("the journal is replaced when it has grown", async () => {
+  const { host, path, make } = setup();
+  await host.answer({}, [ask("A"), ["kept", KEY, "A"]]);
+  for (let i = 0; i < 30_000; i += 200) {
+    const batch = Array.from({ length: 200 }, (_, k): ClaimRequest[] => {
+      const key = String(i + k).padStart(24, "n");
+      return [
+        ["ask", key, "Q1", 60_000],
+        ["gone", key, "Q1"],
+      ]; // two lines each
+    });
+    await host.answer({}, batch.flat());
+  }
+  await host.close();
+  assert.ok(statSync(path).size < 1024 * 1024 + 100_000, String(statSync(path).size));
+  const next = make();
+  await next.load();
+  assert.deepEqual(await next.answer({}, [ask("B")]), ["A"]);
+  await next.close();
+});
+
+test("ClaimClient: a master that fails is no answer", async () => {
+  const warnings: string[] = [];
+  const client = new ClaimClient({
+    call: async () => Promise.reject(new Error("gone")),
+    clock: systemClock,
+    warn: (text) => warnings.push(text),
+  });
+  assert.equal(await client.ask(KEY, "A", 1000), "unknown");
+  assert.deepEqual(warnings, ["duplicate guard: the master does not answer: gone"]);
+});
