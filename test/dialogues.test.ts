@@ -38,6 +38,7 @@ async function run(script: Script, service: Service): Promise<void> {
     client.close();
   }
   await service.close();
+  assert.equal(service.reserved(), 0, "what was reserved for held mail is free when the session is over");
   checkAfterwards(script.steps, service);
 }
 
@@ -65,6 +66,7 @@ function showEnvelope({ options, extra }: KeptMessage): string {
     ...(envelope.futureRelease ? [`hold=${envelope.futureRelease.request}`] : []),
     ...(envelope.deliverBy ? [`by=${envelope.deliverBy.mode}${envelope.deliverBy.trace ? "T" : ""}`] : []),
     ...(envelope.priority === undefined ? [] : [`priority=${envelope.priority}`]),
+    ...(options.tunnel ? [`tunnel=${options.tunnel.given ? "given" : "open"}`] : []),
     ...(envelope.dsn?.ret === undefined ? [] : [`ret=${envelope.dsn.ret}`]),
     ...(envelope.dsn?.envid === undefined ? [] : [`envid=${JSON.stringify(envelope.dsn.envid)}`]),
     ...recipients.flatMap(showDsn),

@@ -26,6 +26,7 @@ smtpd_sasl_auth_enable = yes
 smtpd_sasl_type = postern
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 postern_future_release_quota = 2
+postern_priority_tunnel = yes
 postern_priority_login_maps = inline:{ alice=4 }
 postern_workers = 2`,
       masterCf: `${port} inet n - n - - smtpd\nsmtp unix - - n - - smtp\n`,
@@ -108,6 +109,10 @@ postern_workers = 2`,
     assert.ok(asked.includes("RCPT TO:<bob@elsewhere.test> ORCPT=rfc822;bob@elsewhere.test NOTIFY=FAILURE,DELAY"));
     const content = taken.find((text) => text.includes("Subject: urgent\r\n"));
     assert.match(content ?? "", /\r\n\tfor <bob@elsewhere\.test> PRIORITY 4; /);
+    await submit("SIZE=99", "tunnelled\r\nMT-Priority: 3");
+    await arrives("tunnelled");
+    assert.ok(asked.some((command) => /^MAIL .* MT-PRIORITY=3$/.test(command)));
+    assert.ok(!taken.some((text) => text.includes("MT-Priority:")));
     await server.logged(new RegExp(`${id}: client=.*, deliver_by=20[^,]*Z;N, mt_priority=4\\n`));
   });
 });

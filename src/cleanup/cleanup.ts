@@ -7,6 +7,7 @@ import type { Envelope, Recipient } from "../mail/envelope.ts";
 import type { MessageAuthentication } from "../mail/message-authentication.ts";
 import type { Reply } from "../mail/reply.ts";
 import type { MilterSession } from "../milter/milters.ts";
+import type { PriorityTunnel } from "./tunnelled-priority.ts";
 
 /** One message being received. Bytes are un-stuffed and have CRLF line ends. */
 export interface IncomingMessage {
@@ -53,6 +54,8 @@ export interface MessageOptions {
   readonly milters?: MilterSession | undefined;
   /** Who verifies it; undefined: nobody does. */
   readonly authentication?: MessageAuthentication | undefined;
+  /** Whether a priority may come in the header; undefined: such a field is as any other. */
+  readonly tunnel?: PriorityTunnel | undefined;
   /** The sender's name, for a From field that is missing (sendmail -F). */
   readonly fullName?: string | undefined;
 }

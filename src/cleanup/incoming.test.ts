@@ -112,6 +112,31 @@ test("FR-02: a time that has passed holds nothing", async () => {
   assert.deepEqual([store.appended[0]?.recipients[0]?.dueMs, store.claims], [1_795_500_000_123, [true]]);
 });
 
+test("PRI-03, PRI-04: a priority that came in the header is in Received and goes on with the message; the field is gone", async () => {
+  const tunnel = { given: false, grant: async (n: number) => Math.min(n, 4) };
+  for (const step of [1, 1000]) {
+    const { text, store } = await receive("Subject: hi\r\nMT-Priority: 7\r\n\r\nb", {
+      options: { ...options(), tunnel },
+      step,
+    });
+    assert.match(text, /\r\n\tfor <b@x\.test> PRIORITY 4; /);
+    assert.doesNotMatch(text, /MT-Priority/);
+    assert.equal(store.appended[0]?.envelope.priority, 4);
+  }
+});
+
+test("PRI-02: what a client may use cannot be looked up: 451, and nothing is queued", async () => {
+  const tunnel = { given: false, grant: async () => undefined };
+  const { result, store } = await receive("MT-Priority: 7\r\n\r\nb", { options: { ...options(), tunnel } });
+  assert.deepEqual([result.kind === "refused" && result.reply.code, store.appended.length], [451, 0]);
+});
+
+test("PRI-04: without a tunnel MT-Priority is a field as any other", async () => {
+  const { text, store } = await receive("Subject: hi\r\nMT-Priority: 7\r\n\r\nb");
+  assert.match(text, /\r\nMT-Priority: 7\r\n/);
+  assert.equal(store.appended[0]?.envelope.priority, undefined);
+});
+
 test("PRI-03: Received has a PRIORITY clause behind all others", async () => {
   const one = await receive("Subject: hi\r\n\r\nb", { options: asked({ priority: -3 }) });
   assert.match(one.text, /\r\n\tfor <b@x\.test> PRIORITY -3; \w+, /);

@@ -30,6 +30,7 @@ import { messageId } from "./missing-fields.ts";
 import { receivedField } from "./received.ts";
 import { rewriteFields } from "./rewrite-fields.ts";
 import { markedEnvelope } from "./transport-marks.ts";
+import { type LeftTunnel, leaveTunnel } from "./tunnelled-priority.ts";
 
 type Refusal = Extract<CleanupResult, { kind: "refused" }>;
 
@@ -47,7 +48,7 @@ interface Prepared {
 
 export class Incoming implements IncomingMessage {
   readonly #deps: CleanupDeps;
-  readonly #options: MessageOptions;
+  #options: MessageOptions;
   #body: BodyWriter;
   readonly #log: Log;
   /** undefined: nothing is checked. */
@@ -348,6 +349,20 @@ export class Incoming implements IncomingMessage {
   #endHeader(header: Buffer, blank: boolean): void | Promise<void> {
     this.#intake = undefined;
     const given = parseFields(header, this.#deps.params.get("header_size_limit"));
+    const { tunnel } = this.#options;
+    if (tunnel === undefined) return this.#judgeHeader(given, blank);
+    return leaveTunnel(given, tunnel).then((left) => this.#judgeHeader(this.#takePriority(left), blank));
+  }
+
+  #takePriority({ fields, priority }: LeftTunnel): readonly HeaderField[] {
+    if (priority === "unknown") this.#refuse(reply(451, "4.3.0", "Temporary lookup failure"));
+    else if (priority !== undefined) {
+      this.#options = { ...this.#options, envelope: { ...this.#options.envelope, priority } };
+    }
+    return fields;
+  }
+
+  #judgeHeader(given: readonly HeaderField[], blank: boolean): void | Promise<void> {
     const { authentication } = this.#options;
     const kept = authentication === undefined ? given : authentication.header(given);
     if (kept instanceof Promise) return kept.then((fields) => this.#inspectHeader(fields, blank));

@@ -1,11 +1,13 @@
 /** Messages that are held for later (RFC 4865): nothing lets them go before their time but the one operation for it. */
 import assert from "node:assert/strict";
+import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type TestContext, test } from "node:test";
 import type { Clock } from "../base/clock.ts";
 import { systemClock } from "../base/clock.ts";
 import type { QueueId } from "../mail/queue-id.ts";
+import { damagedAt, rebuildShard } from "./rebuild.ts";
 import type { QueueStore } from "./store.ts";
 import { LANE, messageFor, openedStore, storeIn, temporaryDirectory } from "./testdata/fixture.ts";
 
@@ -125,4 +127,20 @@ test("a shard that an older program made or used gets what it lacks", async (t) 
   const third = await storeIn(t, directory, { clock });
   await third.store.append(messageFor(third.ids.next(), { dueMs: LATER, login: "alice" }), { claim: false });
   assert.equal(await third.store.heldFor("alice"), 1);
+});
+
+test("FR-02: what is put back of a damaged shard is held as before", async (t) => {
+  const directory = temporaryDirectory(t);
+  const { store, ids } = await openedStore(directory, { clock });
+  const held = ids.next();
+  await store.append(messageFor(held, { dueMs: LATER, login: "alice" }), { claim: false });
+  await store.append(messageFor(ids.next(), { dueMs: NOW }), { claim: false });
+  await store.close();
+  mkdirSync(join(directory, "corrupt"));
+  renameSync(join(directory, "shard-00"), join(directory, "corrupt", "shard-00-1"));
+  const damaged = damagedAt(join(directory, "corrupt", "shard-00-1"));
+  const { shard } = rebuildShard(damaged, { queueDirectory: directory, atLeast: 1 });
+  const again = await storeIn(t, directory, { clock, shard: shard ?? -1 });
+  assert.deepEqual(await again.store.flush([held]), []);
+  assert.deepEqual([await again.store.heldFor("alice"), await again.store.heldFor("[192.0.2.1]")], [1, 0]);
 });

@@ -38,6 +38,8 @@ export interface Settings {
     readonly startTlsMs: number;
   };
   readonly sendXforward: boolean;
+  /** A priority goes in the header to a server that does not know MT-PRIORITY. */
+  readonly priorityTunnel: boolean;
   /** The last command of an address probe. */
   readonly probeTarget: "rcpt" | "data";
   readonly bindAddress: string;
@@ -100,6 +102,7 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     queueDirectory: params.text("queue_directory"),
     timeouts: timeoutsOf(params, protocol),
     sendXforward: params.get(`${protocol}_send_xforward_command`),
+    priorityTunnel: smtp && params.get("postern_priority_tunnel"),
     probeTarget: params.get(`${protocol}_address_verify_target`),
     bindAddress: unbracketed(params.get(`${protocol}_bind_address`)),
     bindAddress6: unbracketed(params.get(`${protocol}_bind_address6`)),

@@ -12,7 +12,7 @@ import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
 import { sevenBitContent } from "./seven-bit.ts";
 import { requireTlsParameter } from "./tls-demand.ts";
-import { type Wishes, wishesFor } from "./wishes.ts";
+import { type Wishes, wishesFor, withPriority } from "./wishes.ts";
 import { xforwardCommands } from "./xforward.ts";
 
 export interface TransactionResult {
@@ -69,11 +69,13 @@ class Transaction {
     this.#settings = options.settings;
     this.#now = options.now;
     this.#recipients = options.recipients;
-    this.#content = options.checked ?? request.content;
+    const content = options.checked ?? request.content;
     this.#pipelined = session.features.has("PIPELINING");
     const { features, host } = session;
     const { protocol } = options.settings;
     this.#wishes = wishesFor(request.envelope, { features, host, protocol, nowMs: options.wallMs });
+    const tunnelled = options.settings.priorityTunnel && !features.has("MT-PRIORITY");
+    this.#content = tunnelled ? withPriority(content, request.envelope) : content;
   }
 
   async run(): Promise<TransactionResult> {

@@ -122,3 +122,22 @@ test("BY-04: a hop without DELIVERBY never hears of a message that must be in ti
     await peer.stop();
   }
 });
+
+test("PRI-04: postern_priority_tunnel puts the priority in front of the header, only where MT-PRIORITY is not known", async () => {
+  for (const [features, settings, want] of [
+    [[], { postern_priority_tunnel: "yes" }, "MT-Priority: -3\r\nSubject: hi\r\n\r\nhello\r\n"],
+    [["MT-PRIORITY"], { postern_priority_tunnel: "yes" }, "Subject: hi\r\n\r\nhello\r\n"],
+    [[], {}, "Subject: hi\r\n\r\nhello\r\n"],
+  ] as const) {
+    const peer = await FakePeer.start({ features });
+    const world = createWorld({ nexthop: `[127.0.0.1]:${peer.port}`, settings });
+    try {
+      await world.deliver({ recipients: ["a@far.test"], wishes: { priority: -3 } });
+      assert.equal(peer.messages[0]?.toString(), want);
+      assert.ok(peer.commands().every((command) => !command.includes("PRIORITY=") || features.length > 0));
+    } finally {
+      await world.agent.close();
+      await peer.stop();
+    }
+  }
+});

@@ -1,5 +1,6 @@
 /** smtp/wishes.ts: what the sender asked of every server on the way: a time (RFC 2852 §4.1.4) and a priority (RFC 6710 §4.2),
  *  passed on to a server that knows of it, and what follows where it does not. Pure. */
+import type { MessageContent } from "../mail/delivery.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import { ownVerdict, type Verdict } from "./outcome.ts";
 import type { Protocol } from "./settings.ts";
@@ -57,4 +58,17 @@ function tooLateFor(seconds: number, { features, host, protocol }: WishedAt): Ve
   if (minimum === undefined) return ownVerdict("5.4.7", `DELIVERBY is required, but was not offered by host ${host}`);
   if (!(Number(minimum) > seconds)) return undefined;
   return ownVerdict("5.4.7", `host ${host} takes at least ${minimum} seconds, and only ${seconds} are left`);
+}
+
+/** The content with its priority in front (RFC 6758 §3), if it has one. */
+export function withPriority(content: MessageContent, { priority }: Pick<Envelope, "priority">): MessageContent {
+  if (priority === undefined) return content;
+  const field = Buffer.from(`MT-Priority: ${priority}\r\n`);
+  return {
+    sizeBytes: field.length + content.sizeBytes,
+    async *chunks() {
+      yield field;
+      yield* content.chunks();
+    },
+  };
 }

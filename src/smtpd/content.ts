@@ -8,7 +8,7 @@ import { type Reply, reply } from "../mail/reply.ts";
 import { TableError } from "../tables/table.ts";
 import { guarded } from "./duplicates.ts";
 import { FilteredMessage, logFilterAnswer } from "./filtering.ts";
-import { tooBigForPriority } from "./grants.ts";
+import { priorityTunnel, tooBigForPriority } from "./grants.ts";
 import { milterData } from "./milters.ts";
 import { answer, type HandlerResult, replyWith } from "./result.ts";
 import type { Session } from "./session.ts";
@@ -116,6 +116,7 @@ function messageOptions(session: Session, transaction: Transaction, role: "submi
     prepend: transaction.prepend,
     role,
     authentication: session.authentication,
+    tunnel: priorityTunnel(session, transaction),
     milters: transaction.filtered ? undefined : session.milters,
   };
 }

@@ -1,10 +1,12 @@
 /** smtpd/grants.ts: what MAIL asked beyond what everybody gets: a priority above 0 (RFC 6710 §4.1), a message to be held (RFC
  *  4865 §6). Neither is granted in doubt. */
 import { type Awaitable, whenKnown } from "../base/awaitable.ts";
+import type { PriorityTunnel } from "../cleanup/tunnelled-priority.ts";
 import { holdingOwner } from "../mail/future-release.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import type { Session } from "./session.ts";
+import { offeredSubmission } from "./submission-extensions.ts";
 import type { Transaction } from "./transaction.ts";
 import { refuse } from "./verdict.ts";
 
@@ -23,14 +25,32 @@ export function grantSubmission(session: Session, transaction: Transaction): Awa
 
 async function grantPriority(session: Session, transaction: Transaction, asked: number): Promise<Reply | undefined> {
   const { submission } = session.settings;
-  const { priorityLimit } = session.options;
-  const limit = priorityLimit ? await priorityLimit(ownerOf(session)) : 0;
+  const limit = await limitOf(session);
   if (limit === undefined) return LOOKUP_FAILED;
   if (asked > limit && submission.priorityExcess === "reject") {
     return refuse(session, reply(550, "5.7.15", `Priority ${asked} is not for you: use at most ${limit}`));
   }
   transaction.priority = Math.min(asked, limit);
   return tooBigForPriority(session, transaction, transaction.start.declaredSize);
+}
+
+/** postern_priority_tunnel: for a client that could have said it at MAIL. More than it may is lowered: nobody can be told. */
+export function priorityTunnel(session: Session, transaction: Transaction): PriorityTunnel | undefined {
+  if (!session.settings.submission.priorityTunnel || !offeredSubmission(session)?.priority) return undefined;
+  return {
+    given: transaction.priority !== undefined,
+    async grant(asked) {
+      const limit = asked > 0 ? await limitOf(session) : asked;
+      if (limit === undefined) return undefined;
+      transaction.priority = Math.min(asked, limit);
+      return transaction.priority;
+    },
+  };
+}
+
+async function limitOf(session: Session): Promise<number | undefined> {
+  const { priorityLimit } = session.options;
+  return priorityLimit ? priorityLimit(ownerOf(session)) : 0;
 }
 
 /** postern_priority_size_limit. */

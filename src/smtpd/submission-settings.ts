@@ -12,6 +12,8 @@ export interface SubmissionSettings {
   /** What EHLO says behind MT-PRIORITY. */
   readonly priorityProfile: string;
   readonly priorityExcess: "lower" | "reject";
+  /** It may also come in the header. */
+  readonly priorityTunnel: boolean;
   /** Bytes; 0: no limit of its own. */
   readonly prioritySizeLimit: number;
 }
@@ -26,6 +28,7 @@ export function readSubmissionSettings(params: Parameters): SubmissionSettings {
     priority: params.get("postern_priority_enable"),
     priorityProfile: params.get("postern_priority_profile"),
     priorityExcess: params.get("postern_priority_excess"),
+    priorityTunnel: params.get("postern_priority_tunnel"),
     prioritySizeLimit: params.get("postern_priority_size_limit"),
   };
 }

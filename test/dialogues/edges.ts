@@ -11,6 +11,7 @@ import { Log } from "../../src/log/log.ts";
 import { QueueIdAllocator } from "../../src/mail/queue-id.ts";
 import { reply } from "../../src/mail/reply.ts";
 import { createServerTls, type ServerTls } from "../../src/net/tls-context.ts";
+import { createBeforeQueueFilter } from "../../src/proxy/create.ts";
 import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
 import { createSmtpd, type Smtpd, type SmtpdOptions } from "../../src/smtpd/create.ts";
 import { createDiscardedByAddress } from "../../src/smtpd/discarded-keywords.ts";
@@ -36,6 +37,8 @@ export interface Service {
   readonly smtpd: Smtpd;
   readonly log: readonly string[];
   readonly messages: readonly KeptMessage[];
+  /** Messages to be held that are being received. */
+  reserved(): number;
   close(): Promise<void>;
 }
 
@@ -164,13 +167,18 @@ function listed(answer: string | undefined): boolean | undefined {
 }
 
 /** So many messages are held for everybody already, besides those being sent; `unknown`: nobody can be asked. */
-function heldMailOf(already = "0"): HeldMail {
+function heldMailOf(already = "0"): HeldMail & { readonly reserved: number } {
   let reserved = 0;
   return {
+    get reserved() {
+      return reserved;
+    },
     reserve: () => {
+      let open = true;
       reserved++;
       return () => {
-        reserved--;
+        if (open) reserved--;
+        open = false;
       };
     },
     count: async () => {
@@ -192,14 +200,18 @@ function footerOf(params: Parameters, log: Log) {
   return createRejectFooter(params, { tables: tablesOf(log), log, clock: systemClock });
 }
 
-/** Who may ask more of the queue than others. */
+/** Who may ask more of the queue than others, and whether there is one. */
 function grantsOf(settings: Readonly<Record<string, string>>, params: Parameters, log: Log) {
   return {
     extensionClients: () => listed(settings.extensionclient),
     priorityLimit: createPriorityLimit(params, { tables: tablesOf(log), log }),
     heldMail: heldMailOf(settings.held),
+    filter: createBeforeQueueFilter(params, { deadlines: new Deadlines(systemClock), directory: "/nonexistent" }),
   };
 }
+
+const flushSite: NonNullable<SmtpdOptions["flushSite"]> = async (domain) =>
+  domain === "relay.example" ? "started" : domain === "failing.example" ? "failed" : "denied";
 
 /** Starts a service under these parameters; `free` as a pseudo parameter is the free space. */
 export async function startService(settings: Readonly<Record<string, string>>): Promise<Service> {
@@ -216,6 +228,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
       id,
     });
   const params = parametersOf({ compatibility_level: "3.6", smtpd_tls_security_level: "may", ...settings });
+  const grants = grantsOf(settings, params, logOf(0));
   const options: SmtpdOptions = {
     params,
     serviceName: "submission",
@@ -238,11 +251,9 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     bareNewlineExclusions: () => settings.excluded === "yes",
     xclientHosts: (client) => listed(settings.xclient) && client.address === "127.0.0.1",
     xforwardHosts: () => listed(settings.xforward),
-    ...grantsOf(settings, params, logOf(0)),
+    ...grants,
     saslExceptions: async () => listed(settings.saslexcepted),
-    flushSite: settings.etrn
-      ? async (domain) => (domain === "relay.example" ? "started" : domain === "failing.example" ? "failed" : "denied")
-      : undefined,
+    flushSite: settings.etrn ? flushSite : undefined,
     debugPeers: () => settings.debug === "yes",
   };
   const smtpd = createSmtpd(options);
@@ -256,6 +267,7 @@ export async function startService(settings: Readonly<Record<string, string>>): 
     smtpd,
     log,
     messages,
+    reserved: () => grants.heldMail.reserved,
     async close() {
       await new Promise((resolve) => server.close(resolve));
       await smtpd.idle();

@@ -65,6 +65,12 @@ export const SUBMISSION_PARAMETERS = {
     "A priority that the login may not use is lowered to the highest that it may, or the message is rejected with 550 5.7.15.",
     OWN,
   ),
+  postern_priority_tunnel: bool(
+    "no",
+    "Carry a priority in a header field MT-Priority through servers without MT-PRIORITY, and take the word of such a field in " +
+      "mail of clients that may use MT-PRIORITY (RFC 6758, experimental).",
+    OWN,
+  ),
   postern_priority_size_limit: int(
     "0",
     { min: 0 },
