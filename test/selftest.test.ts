@@ -117,7 +117,6 @@ ${await freePort()} inet n - n - - smtpd
 smtpd_relay_restrictions = check_recipient_access inline:{ someone@selftest.invalid=OK }, reject_unauth_destination
 postern_allow_open_relay = yes
 disable_vrfy_command = yes
-smtp_line_length_limit = 0
 smtpd_sender_restrictions = check_sender_access inline:{ selftest@example.org=REJECT }
 `;
     const { code, stdout, stderr } = await changed(broken, ["SMTP-01", "SMTP-35", "SMTP-24", "SUB-16", "DAT-08"]);
@@ -136,8 +135,11 @@ smtpd_sender_restrictions = check_sender_access inline:{ selftest@example.org=RE
   });
 
   test("a message that arrives otherwise than it should, with what arrived", async () => {
-    const { code, stdout } = await changed("smtpd_sender_restrictions =\n", ["DAT-08"]);
+    const { code, stdout } = await changed(
+      "smtpd_sender_restrictions =\nheader_checks = regexp:{{/^Subject: longer/ IGNORE}}\n",
+      ["DAT-08"],
+    );
     assert.equal(code, 1);
-    assert.match(stdout, /FAILED DAT-08[\s\S]*\(arrived: [\s\S]*the message that arrives has\s+"x/);
+    assert.match(stdout, /FAILED DAT-08[\s\S]*\(arrived: [\s\S]*the message that arrives has not "Subject: longer"\n/);
   });
 });

@@ -41,6 +41,14 @@ export function without(name: string, value: string): NonNullable<SelftestRow["u
   return ({ params }) => (params.text(name).toLowerCase() === value ? `${name} = ${value}` : undefined);
 }
 
+/** `unless` for an EHLO keyword that is taken away. */
+export function announced(keyword: string): NonNullable<SelftestRow["unless"]> {
+  return ({ params }) =>
+    new RegExp(`(?:^|[\\s,])${keyword}(?:[\\s,]|$)`, "i").test(params.text("smtpd_discard_ehlo_keywords"))
+      ? `smtpd_discard_ehlo_keywords has ${keyword}`
+      : undefined;
+}
+
 /** `unless` for what clients may do in clear only where TLS is not demanded. */
 export function inClear({ mustEncrypt }: SelftestService): string | undefined {
   return mustEncrypt ? "smtpd_tls_security_level = encrypt" : undefined;
