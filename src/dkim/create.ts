@@ -1,18 +1,15 @@
 /** dkim/create.ts: the signer of one service: chooses the keys by the From domain, and signs when the body has streamed by. */
-import { posix } from "node:path";
 import { domainToASCII } from "node:url";
 import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import { domainOf } from "../mail/address.ts";
 import { findAddresses } from "../mail/header-address.ts";
-import { printableUtf8 } from "../mail/printable.ts";
 import type { FileSource } from "../tables/table.ts";
 import { BodyHash, type Canonicalization } from "./body-hash.ts";
 import type { Field } from "./fields.ts";
-import { parseKey } from "./key.ts";
+import { KeyRing } from "./key-ring.ts";
 import { type SigningKey, signMessage } from "./sign.ts";
-import { linesFor, parseSigningFile, type SigningLine } from "./signing-file.ts";
 
 export type Signed =
   /** Fields to be put on top of those that were signed; none where no key is for the message. */
@@ -41,9 +38,6 @@ export interface SignerDeps {
   readonly log: Log;
 }
 
-/** A key of the signing file, or why it cannot sign. */
-type Loaded = { readonly line: SigningLine } & ({ readonly key: SigningKey } | { readonly problem: string });
-
 /** The keys of one domain as often as they are asked for; undefined where there is no signing file. */
 export function openKeys(
   params: Parameters,
@@ -56,7 +50,7 @@ export function openKeys(
   return () => keyRing.keysFor([domainToASCII(domain).toLowerCase()]);
 }
 
-/** undefined where nothing is signed. Keys are read when they are first needed, and again when a file changes. */
+/** undefined where nothing is signed. */
 export function createSigner(params: Parameters, { files, clock, log }: SignerDeps): Signer | undefined {
   const path = params.get("postern_dkim_signing_file");
   if (path === "") return undefined;
@@ -100,65 +94,4 @@ function signingDomains(
   if (owned) return [...authors, ...last];
   const organization = (domain: string) => domain.split(".").slice(-2).join(".");
   return last.filter((domain) => !authors.some((author) => organization(author) === organization(domain)));
-}
-
-class KeyRing {
-  readonly #path: string;
-  readonly #files: FileSource;
-  readonly #log: Log;
-  #loaded: readonly Loaded[] | { readonly problem: string } | undefined;
-
-  constructor(path: string, files: FileSource, log: Log) {
-    this.#path = path;
-    this.#files = files;
-    this.#log = log;
-    files.onChange?.((changed) => {
-      const keys = Array.isArray(this.#loaded) ? this.#loaded.map(({ line }) => this.#pathOf(line)) : [];
-      if ([path, ...keys].some((file) => changed.has(file))) this.#loaded = undefined;
-    });
-  }
-
-  /** The keys of the first domain that has any; none if no domain has. */
-  keysFor(domains: readonly string[]): readonly SigningKey[] | { readonly problem: string } {
-    this.#loaded ??= this.#load();
-    if ("problem" in this.#loaded) return this.#loaded;
-    for (const domain of domains) {
-      const lines = new Set(
-        linesFor(
-          domain,
-          this.#loaded.map(({ line }) => line),
-        ),
-      );
-      const found = this.#loaded.filter(({ line }) => lines.has(line));
-      const bad = found.find((one) => "problem" in one);
-      if (bad && "problem" in bad) return { problem: bad.problem };
-      if (found.length > 0) return found.flatMap((one) => ("key" in one ? [one.key] : []));
-    }
-    return [];
-  }
-
-  #load(): readonly Loaded[] | { readonly problem: string } {
-    try {
-      const { lines, problems } = parseSigningFile(new TextDecoder().decode(this.#files.read(this.#path)));
-      for (const { line, text } of problems) this.#log.warning(printableUtf8(`${this.#path}:${line}: ${text}`));
-      return lines.map((line) => this.#loadKey(line));
-    } catch (error) {
-      return { problem: (error as Error).message };
-    }
-  }
-
-  #loadKey(line: SigningLine): Loaded {
-    const path = this.#pathOf(line);
-    try {
-      const parsed = parseKey(this.#files.read(path));
-      if ("problem" in parsed) return { line, problem: `${path}: ${parsed.problem}` };
-      return { line, key: { ...parsed, domain: line.domain, selector: line.selector } };
-    } catch (error) {
-      return { line, problem: (error as Error).message };
-    }
-  }
-
-  #pathOf({ keyFile }: SigningLine): string {
-    return posix.resolve(posix.dirname(this.#path), keyFile);
-  }
 }

@@ -61,17 +61,28 @@ function isName(name: string): boolean {
   return name.length <= 253 && name.split(".").every((label) => LABEL.test(label));
 }
 
-/** The lines that sign for a domain: those that name it, else those of its nearest parent that are for subdomains. */
-export function linesFor(domain: string, lines: readonly SigningLine[]): readonly SigningLine[] {
-  const signing = lines.filter(({ state }) => state === "sign");
-  const named = signing.filter((line) => line.domain === domain);
-  if (named.length > 0) return named;
-  for (let dot = domain.indexOf("."); dot >= 0; dot = domain.indexOf(".", dot + 1)) {
-    const parent = domain.slice(dot + 1);
-    const above = signing.filter((line) => line.subdomains && line.domain === parent);
-    if (above.length > 0) return above;
+/** Finds what signs for a domain: what names it, else what is of its nearest parent and for subdomains. `lineOf`: an item's line. */
+export function indexLines<T>(items: readonly T[], lineOf: (item: T) => SigningLine): (domain: string) => readonly T[] {
+  const named = new Map<string, T[]>();
+  const above = new Map<string, T[]>();
+  for (const item of items) {
+    const { domain, subdomains, state } = lineOf(item);
+    if (state !== "sign") continue;
+    named.set(domain, [...(named.get(domain) ?? []), item]);
+    if (subdomains) above.set(domain, [...(above.get(domain) ?? []), item]);
   }
-  return [];
+  return (domain) => {
+    let found = named.get(domain);
+    for (let dot = domain.indexOf("."); !found && dot >= 0; dot = domain.indexOf(".", dot + 1)) {
+      found = above.get(domain.slice(dot + 1));
+    }
+    return found ?? [];
+  };
+}
+
+/** The lines that sign for a domain. */
+export function linesFor(domain: string, lines: readonly SigningLine[]): readonly SigningLine[] {
+  return indexLines(lines, (line) => line)(domain);
 }
 
 /** The text with these lines at its end. */

@@ -134,6 +134,11 @@ export const CLEANUP_PARAMETERS = {
     { min: 0 },
     "How many recipients of a message, and addresses of one expansion of aliases, are remembered to leave out duplicates; 0: all.",
   ),
+  force_mime_input_conversion: bool(
+    "no",
+    "Make quoted-printable of what is called 8bit or binary before anything looks at the message: header_checks, body_checks, " +
+      "Milters, signatures. A DKIM signature then holds also where a next hop has no 8BITMIME.",
+  ),
   enable_original_recipient: bool(
     "yes",
     "Keep recipients apart that were written to different addresses and rewritten to one; with no, that one gets one copy.",
