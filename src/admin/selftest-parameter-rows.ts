@@ -68,6 +68,20 @@ export const PARAMETER_ROWS: readonly SelftestRow[] = [
     announced("chunking"),
   ),
   said(
+    ["BDAT-04"],
+    "a chunk after the last one is read and refused",
+    [
+      ...TO_ONE,
+      'R: "BDAT 10 LAST\\r\\nSubject: x"',
+      "S: 250 …queued as …",
+      'R: "BDAT 3\\r\\nabc"',
+      "S: 503 …",
+      "C: NOOP",
+      "S: 250 …",
+    ],
+    announced("chunking"),
+  ),
+  said(
     ["BDAT-05"],
     "a chunk without transaction is read and dropped",
     [...['R: "BDAT 12 LAST\\r\\nMAIL FROM:<>"', "S: 503 …", "C: NOOP", "S: 250 …"]],

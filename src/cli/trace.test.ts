@@ -53,7 +53,7 @@ function writeLogs(files: Readonly<Record<string, string | Buffer>>): void {
 
 const run = (...args: string[]) => runCommand(trace, args, { configDirectory: directory });
 
-test("trace tells of a message that is long gone: session, login, TLS, decisions, changes, deliveries (SUB-17)", async () => {
+test("trace tells of a message that is long gone: session, login, TLS, decisions, changes, deliveries (SUB-17, MOD-13)", async () => {
   writeLogs({ maillog: LINES + REFUSED });
   const { code, out, err } = await run(ID);
   assert.deepEqual([code, err], [0, ""]);
