@@ -38,7 +38,7 @@ export function permitText(
 }
 
 function subjectOf({ word }: Rule, { facts, subject }: Context): Subject {
-  if (word === "permit_auth_destination" || word === "permit_mx_backup") {
+  if (word === "permit_auth_destination" || word === "permit_postmaster" || word === "permit_mx_backup") {
     return { name: facts.recipient ?? "", replyClass: "Recipient address" };
   }
   if (word === "permit") return subject;

@@ -21,6 +21,7 @@ import { permitDnswlClient, permitRhswlClient } from "./restrictions/permit-dnsw
 import { permitInetInterfaces } from "./restrictions/permit-inet-interfaces.ts";
 import { permitMxBackup } from "./restrictions/permit-mx-backup.ts";
 import { permitMynetworks } from "./restrictions/permit-mynetworks.ts";
+import { permitPostmaster } from "./restrictions/permit-postmaster.ts";
 import { permitSaslAuthenticated } from "./restrictions/permit-sasl-authenticated.ts";
 import { permitTlsAllClientcerts, permitTlsClientcerts } from "./restrictions/permit-tls-clientcerts.ts";
 import { reject } from "./restrictions/reject.ts";
@@ -69,6 +70,7 @@ export const WORDS: readonly Word[] = [
   permitInetInterfaces,
   permitSaslAuthenticated,
   permitAuthDestination,
+  permitPostmaster,
   rejectUnauthDestination,
   deferUnauthDestination,
   rejectNonFqdnSender,

@@ -55,6 +55,7 @@ const REASONS: Readonly<Record<string, Reason>> = {
   permit_mynetworks: ({ e, found }) => `${e.client.address} is ${found?.value} of mynetworks`,
   permit_sasl_authenticated: ({ e }) => `the client has logged in as ${e.login?.username}`,
   permit_auth_destination: ({ e }) => `${domainOf(e.recipient)} is a domain of ours`,
+  permit_postmaster: ({ e }) => `${e.recipient} is a postmaster of ours`,
   permit_inet_interfaces: () => "the client is on this machine",
 };
 

@@ -10,6 +10,8 @@ export interface PathOptions {
   readonly utf8: boolean;
   /** `<>` is allowed: MAIL only. */
   readonly nullAllowed: boolean;
+  /** The address itself as RFC 5321 §4.1.2 has it, whatever stands around it. */
+  readonly strictAddress?: boolean;
   /** An address may begin with "-" (allow_min_user): programs would read it as an option. */
   readonly minUser?: boolean;
 }
@@ -42,7 +44,7 @@ export function parsePath(text: string, options: PathOptions): ParsedPath | unde
   const inner = options.strict ? split.inner : split.inner.trim();
   if (inner === "")
     return options.nullAllowed && split.bracketed ? { address: NULL_ADDRESS, rest: split.rest } : undefined;
-  const address = parseMailbox(inner, options);
+  const address = parseMailbox(inner, options.strictAddress ? { ...options, strict: true } : options);
   return address === undefined ? undefined : { address, rest: split.rest };
 }
 
@@ -132,6 +134,7 @@ function parseDomain(text: string, options: PathOptions): string | undefined {
   if (text.startsWith("[")) return isAddressLiteral(text) ? text : undefined;
   const domain = !options.strict && text.endsWith(".") ? text.slice(0, -1) : text;
   if (domain.length > MAX_DOMAIN_LENGTH) return undefined;
+  if (options.strictAddress && domain.includes("_")) return undefined;
   const labels = domain.split(".");
   if (!labels.every((label) => LABEL.test(label))) return undefined;
   // An address without brackets is no host name (Postfix resolve_numeric_domain = no).

@@ -57,6 +57,8 @@ export interface SmtpdSettings {
   readonly limits: LimitSettings;
   /** Whether the queue id waits for the first accepted recipient. */
   readonly delayOpen: boolean;
+  /** postern_reply_codes = rfc6409. */
+  readonly rfcReplyCodes: boolean;
   /** Whether who has logged in may send with the null sender. */
   readonly lenientEnvid: boolean;
   readonly authenticatedNullSender: boolean;
@@ -96,6 +98,7 @@ export function readSettings(params: Parameters): SmtpdSettings {
       strict: params.get("strict_rfc821_envelopes"),
       utf8: params.get("smtputf8_enable"),
       minUser: params.get("allow_min_user"),
+      strictAddress: params.get("postern_reply_codes") === "rfc6409",
     },
     strictSmtputf8: params.get("strict_smtputf8"),
     smtputf8: params.get("smtputf8_enable"),
@@ -124,6 +127,7 @@ function readMoreSettings(params: Parameters) {
     softBounce: params.get("soft_bounce"),
     submission: readSubmissionSettings(params),
     lenientEnvid: params.get("postern_lenient_envid"),
+    rfcReplyCodes: params.get("postern_reply_codes") === "rfc6409",
     authenticatedNullSender: params.get("postern_authenticated_null_sender"),
     delayOpen: params.get("smtpd_delay_open_until_valid_rcpt"),
   };

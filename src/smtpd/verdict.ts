@@ -1,7 +1,7 @@
 /** smtpd/verdict.ts: what follows from an access verdict: log lines in Postfix's form, effects on the message, the reply.
  *  Decides nothing. */
 import type { RuleRef, Verdict } from "../access/access.ts";
-import { type Reply, replyText } from "../mail/reply.ts";
+import { type Reply, reply, replyText } from "../mail/reply.ts";
 import { explain } from "./explain.ts";
 import { replyFields, sessionFields } from "./log-fields.ts";
 import type { Session } from "./session.ts";
@@ -21,11 +21,21 @@ export function applyVerdict(session: Session, verdict: Verdict): Reply | undefi
     if (explainer?.trace === "always") explain(session, verdict, undefined);
     return undefined;
   }
-  if (!session.hangup) logNotice(session, "reject", replyText(decision.reply));
+  const refusal = loginRefusal(session, decision.by) ?? decision.reply;
+  if (!session.hangup) logNotice(session, "reject", replyText(refusal));
   const id = session.nextExplainId();
   if (session.settings.explainLog && decision.by !== undefined) logRule(session, decision.by, id);
   if (explainer?.trace !== undefined) explain(session, verdict, id);
-  return decision.reply;
+  return refusal;
+}
+
+/** RFC 6409 §4.3 for who could get further with a login (postern_reply_codes = rfc6409, SUB-13). */
+function loginRefusal(session: Session, by: RuleRef | undefined): Reply | undefined {
+  const { options, settings, user, tls } = session;
+  if (!settings.rfcReplyCodes || user || options.sasl === undefined || options.role !== "submission") return undefined;
+  if (by?.text !== "reject" && by?.text !== "reject_unauth_destination") return undefined;
+  if (settings.tlsAuthOnly && !tls) return reply(530, "5.7.0", "Must issue a STARTTLS command first");
+  return reply(530, "5.7.0", "Authentication required");
 }
 
 function logRule(session: Session, { at, parameter, text }: RuleRef, id: string): void {

@@ -2,6 +2,7 @@
  *  the address must be a host name with a dot. Address literals are left to other restrictions. */
 import { domainOf } from "../../mail/address.ts";
 import { isFullyQualified } from "../hostname.ts";
+import { addressCode } from "../reply-codes.ts";
 import { rejected } from "../reply-text.ts";
 import { DUNNO, type Evaluate, type Services, type Word } from "../restriction.ts";
 
@@ -18,7 +19,7 @@ export const rejectNonFqdnRecipient: Word = {
 };
 
 function check({ params }: Services, who: "sender" | "recipient"): Evaluate {
-  const code = params.get("non_fqdn_reject_code");
+  const code = addressCode(params, "non_fqdn_reject_code");
   const replyClass = who === "sender" ? "Sender address" : "Recipient address";
   return ({ facts }) => {
     const address = facts[who];

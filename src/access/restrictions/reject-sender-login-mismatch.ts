@@ -2,10 +2,17 @@
  *  `reject_sender_login_mismatch` is the authenticated and the unauthenticated check together. All of them let the null
  *  sender pass and look at the envelope only, as Postfix does. */
 import { createLoginOwners, type LoginOwners } from "../../rewrite/login-owners.ts";
+import { mismatchCode } from "../reply-codes.ts";
 import { rejected } from "../reply-text.ts";
 import { type Context, DUNNO, type Evaluate, type Outcome, type Services, type Word } from "../restriction.ts";
 
-type Check = (context: Context, owners: LoginOwners) => Promise<Outcome>;
+interface Ownership {
+  readonly owners: LoginOwners;
+  /** Of a refusal. */
+  readonly code: 550 | 553;
+}
+
+type Check = (context: Context, ownership: Ownership) => Promise<Outcome>;
 
 export const rejectAuthenticatedSenderLoginMismatch = word(
   "reject_authenticated_sender_login_mismatch",
@@ -34,7 +41,7 @@ function word(name: string, check: Check): Word {
 }
 
 function evaluateWith(name: string, check: Check, services: Services): Evaluate {
-  const owners = createLoginOwners(services);
+  const ownership = { owners: createLoginOwners(services), code: mismatchCode(services.params) };
   return (context) => {
     const { sender, saslEnabled } = context.facts;
     if (sender === undefined || sender === "") return DUNNO;
@@ -42,7 +49,7 @@ function evaluateWith(name: string, check: Check, services: Services): Evaluate 
       services.log.warning(`restriction \`${name}' ignored: no SASL support`);
       return DUNNO;
     }
-    return check(context, owners);
+    return check(context, ownership);
   };
 }
 
@@ -53,24 +60,24 @@ function isLoggedIn({ facts }: Context): boolean {
 /** The login must be among the owners. */
 async function checkOwner(
   context: Context,
-  owners: LoginOwners,
+  { owners, code }: Ownership,
   { unlisted }: { readonly unlisted: "allow" | "refuse" },
 ): Promise<Outcome> {
   const { sender, sasl } = context.facts;
   if (sender === undefined || sasl === undefined) return DUNNO;
   const logins = await owners.of(sender, context.trace);
   if (logins === undefined ? unlisted === "allow" : logins.includes(sasl.username)) return DUNNO;
-  return refuse(sender, `not owned by user ${sasl.username}`);
+  return refuse(code, sender, `not owned by user ${sasl.username}`);
 }
 
 /** An address that somebody owns is not for clients that have not logged in. */
-async function checkUnowned(context: Context, owners: LoginOwners): Promise<Outcome> {
+async function checkUnowned(context: Context, { owners, code }: Ownership): Promise<Outcome> {
   const { sender } = context.facts;
   if (sender === undefined || (await owners.of(sender, context.trace)) === undefined) return DUNNO;
-  return refuse(sender, "not logged in");
+  return refuse(code, sender, "not logged in");
 }
 
-function refuse(sender: string, text: string): Outcome {
+function refuse(code: number, sender: string, text: string): Outcome {
   const subject = { name: sender, replyClass: "Sender address" } as const;
-  return { kind: "refuse", cause: "policy", reply: rejected(553, "5.7.1", subject, text) };
+  return { kind: "refuse", cause: "policy", reply: rejected(code, "5.7.1", subject, text) };
 }

@@ -3,6 +3,7 @@
 import { type Address, domainOf } from "../../mail/address.ts";
 import type { AddressClass } from "../../rewrite/resolve.ts";
 import { asciiDomain, DnsQuestions, type Existence } from "../dns-questions.ts";
+import { addressCode } from "../reply-codes.ts";
 import { rejected, type Subject } from "../reply-text.ts";
 import { type Context, DUNNO, type Evaluate, type Outcome, type Services, type Word } from "../restriction.ts";
 import { tempfailOutcome } from "../tempfail.ts";
@@ -58,7 +59,8 @@ async function domainToAsk(address: Address, { trace }: Context, { resolver }: S
 }
 
 function outcomes({ params }: Services, wording: Wording) {
-  const code = params.get("unknown_address_reject_code");
+  const sender = wording.replyClass === "Sender address";
+  const code = sender ? addressCode(params, "unknown_address_reject_code") : params.get("unknown_address_reject_code");
   const action = params.get("unknown_address_tempfail_action");
   return (existence: Existence, address: Address, domain: string): Outcome => {
     const subject: Subject = { name: address, replyClass: wording.replyClass };

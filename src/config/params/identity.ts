@@ -1,6 +1,6 @@
 /** config/params/identity.ts: the parameters of who may send as whom, each declared once. Postfix looks at the envelope only
  *  (reject_sender_login_mismatch and its kin). */
-import { bool, type Declaration, time, word } from "../declare.ts";
+import { bool, type Declaration, list, time, word } from "../declare.ts";
 
 export const IDENTITY_PARAMETERS = {
   postern_header_from_login_mismatch: word(
@@ -14,6 +14,19 @@ export const IDENTITY_PARAMETERS = {
   postern_authenticated_null_sender: bool(
     "yes",
     "Let clients that have logged in send with the null sender, as read receipts are (RFC 6409 §3.2).",
+    { origin: "postern" },
+  ),
+  postern_reply_codes: word(
+    "postfix",
+    ["postfix", "rfc6409"],
+    "Whose reply codes count where Postfix and RFC 6409 differ: for addresses that are not fully qualified (504, 554), senders whose " +
+      "domain does not exist (450, 550) or that are not the login's (553, 550), illegal addresses (accepted, 501), and " +
+      "clients that have to log in (554, 530). A reply code that is set in main.cf stays.",
+    { origin: "postern" },
+  ),
+  postern_postmaster_names: list(
+    "postmaster",
+    "Local parts that permit_postmaster lets through in all domains of ours.",
     { origin: "postern" },
   ),
   postern_duplicate_guard: word(
