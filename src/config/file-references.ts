@@ -46,7 +46,8 @@ const PATTERN_LISTS: ReadonlySet<string> = new Set(
   `mynetworks mydestination relay_domains virtual_alias_domains virtual_mailbox_domains debug_peer_list
    permit_mx_backup_networks smtpd_client_event_limit_exceptions smtpd_authorized_xclient_hosts
    smtpd_authorized_xforward_hosts smtpd_authorized_verp_clients smtpd_sasl_exceptions_networks
-   smtpd_forbid_bare_newline_exclusions postern_authentication_trusted_clients smtpd_log_access_permit_actions fast_flush_domains authorized_submit_users
+   smtpd_forbid_bare_newline_exclusions postern_authentication_trusted_clients
+   postern_submission_extension_clients smtpd_log_access_permit_actions fast_flush_domains authorized_submit_users
    authorized_flush_users authorized_mailq_users`.split(/\s+/),
 );
 

@@ -22,6 +22,7 @@ import { checkContent, checkOutgoingContent } from "./check-content.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
+import { checkSubmission } from "./check-submission.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
 import { pipeSpecsHere } from "./pipe-specs.ts";
@@ -102,6 +103,7 @@ const ADDRESS_LISTS = [
   "smtpd_client_event_limit_exceptions",
   "smtpd_forbid_bare_newline_exclusions",
   "postern_authentication_trusted_clients",
+  "postern_submission_extension_clients",
   "smtpd_authorized_xclient_hosts",
   "smtpd_authorized_xforward_hosts",
 ] as const;
@@ -125,7 +127,7 @@ function checkService(snapshot: ConfigSnapshot, service: ServiceEntry, tables: T
     );
   });
   const checked = [...networks, ...checkContent(params, tables), ...checkSigning(params, snapshot)];
-  checked.push(...checkIdentity(params, tables));
+  checked.push(...checkIdentity(params, tables), ...checkSubmission(params, tables));
   const found = [...checked, ...problems, ...checkTls(params, snapshot, service.at), ...checkSasl(params)];
   if (!params.get("smtpd_sasl_auth_enable") || params.get("smtpd_sasl_type") === "dovecot") return found;
   return [...found, ...checkUserFile(snapshot, params.get("postern_user_file"), service)];

@@ -2,11 +2,11 @@
  *  passed on to a server that knows of it, and what follows where it does not. Pure. */
 import type { MessageContent } from "../mail/delivery.ts";
 import type { Envelope } from "../mail/envelope.ts";
-import { ownVerdict, type Verdict } from "./outcome.ts";
+import { ownVerdict, unfitVerdict, type Verdict } from "./outcome.ts";
 import type { Protocol } from "./settings.ts";
 
 export interface Wishes {
-  /** Why this server must not get the message. */
+  /** Why this server must not get the message; another may. */
   readonly unfit: Verdict | undefined;
   /** ` BY=… MT-PRIORITY=…` of MAIL. */
   readonly parameters: string;
@@ -55,9 +55,9 @@ function tooLateFor(seconds: number, { features, host, protocol }: WishedAt): Ve
   if (seconds <= 0) return ownVerdict("5.4.7", "delivery time expired");
   if (protocol === "lmtp") return undefined;
   const minimum = features.get("DELIVERBY");
-  if (minimum === undefined) return ownVerdict("5.4.7", `DELIVERBY is required, but was not offered by host ${host}`);
+  if (minimum === undefined) return unfitVerdict("5.4.7", `DELIVERBY is required, but was not offered by host ${host}`);
   if (!(Number(minimum) > seconds)) return undefined;
-  return ownVerdict("5.4.7", `host ${host} takes at least ${minimum} seconds, and only ${seconds} are left`);
+  return unfitVerdict("5.4.7", `host ${host} takes at least ${minimum} seconds, and only ${seconds} are left`);
 }
 
 /** The content with its priority in front (RFC 6758 §3), if it has one. */
