@@ -36,7 +36,8 @@ const OFF =
   "smtp_sasl_auth_enable smtp_tls_mta_sts smtp_tlsrpt_enable smtp_tls_wrappermode soft_bounce smtpd_peername_lookup";
 const ZERO = `smtpd_client_connection_count_limit smtpd_client_connection_rate_limit smtpd_client_message_rate_limit
   smtpd_client_recipient_rate_limit smtpd_client_new_tls_session_rate_limit smtpd_client_auth_rate_limit
-  default_destination_rate_delay smtp_destination_rate_delay`.split(/\s+/);
+  default_destination_rate_delay smtp_destination_rate_delay default_transport_rate_delay
+  smtp_transport_rate_delay`.split(/\s+/);
 
 function privateSettings(place: PrivatePlace): ReadonlyMap<string, string> {
   const { directory, sinkPort, login, certificate } = place;

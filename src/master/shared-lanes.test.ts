@@ -168,6 +168,16 @@ test("shared lanes: a rate delay holds over all workers", async () => {
   for (const [i, at] of times.entries()) if (i > 0) assert.ok(at - (times[i - 1] ?? 0) >= 10_000, times.join(" "));
 });
 
+test("shared lanes: a transport's rate delay holds over all workers and destinations", async () => {
+  const site = new SharedSite({ settings: { smtp_transport_rate_delay: "10s" } });
+  for (let i = 0; i < 6; i++) await site.worlds[i % 2]?.send([`u@x${i}.test`]);
+  await site.run(200_000);
+  assert.equal(site.left, 0);
+  const times = site.starts.map(({ atMs }) => atMs);
+  assert.equal(times.length, 6);
+  for (const [i, at] of times.entries()) if (i > 0) assert.ok(at - (times[i - 1] ?? 0) >= 10_000, times.join(" "));
+});
+
 test("shared lanes: without an answer a lane waits, and goes on when the master answers again", async () => {
   const site = new SharedSite({ maxproc: 1 });
   site.broken = true;

@@ -1,4 +1,5 @@
 /** qmgr/lane-map.ts: the lanes and transports in memory, and lane keys ("transport:nexthop"). */
+import type { Clock } from "../base/clock.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { SlotLeases } from "../mail/slot-lease.ts";
 import { Lane, Transport } from "./lane.ts";
@@ -27,6 +28,7 @@ export function parseLaneKey(key: string): { readonly transport: string; readonl
 
 export interface LaneMapOptions {
   readonly params: Parameters;
+  readonly clock: Clock;
   /** Number of workers that share every limit. */
   readonly workers: number;
   /** undefined: limits that cannot be shared hold for this worker alone. */
@@ -82,7 +84,7 @@ export class LaneMap {
     const limits = Array.from(this.#transports.values(), (t) => [t, this.#limitsOf(t.name)] as const);
     for (const [transport, now] of limits) {
       transport.limits = now;
-      transport.slots.change(this.#transportRule(transport.name));
+      transport.slots.change(this.#transportRule(transport.name, now));
     }
     for (const lane of this.#lanes.values()) {
       lane.limitsChanged();
@@ -105,9 +107,11 @@ export class LaneMap {
 
   /** A transport's slots have its name as key: lane keys hold a colon. */
   #createTransport(name: string): Transport {
-    const rule = this.#transportRule(name);
-    const slots = new Slots({ key: name, rule, wake: () => this.#options.wakeTransport(transport) });
-    const transport: Transport = new Transport(name, this.#limitsOf(name), slots);
+    const limits = this.#limitsOf(name);
+    const rule = this.#transportRule(name, limits);
+    const { clock, wakeTransport } = this.#options;
+    const slots = new Slots({ key: name, rule, wake: () => wakeTransport(transport), clock });
+    const transport: Transport = new Transport(name, limits, slots);
     return transport;
   }
 
@@ -121,10 +125,13 @@ export class LaneMap {
     return { limit: leases ? concurrency : Number.POSITIVE_INFINITY, leases, restMs: leases ? rateDelayMs : 0 };
   }
 
-  #transportRule(name: string): SlotRule {
+  /** maxproc, or one that rests after each delivery (qmgr_transport.c, the rate lock). What an operator requeues is no
+   *  delivery. */
+  #transportRule(name: string, { transportRateDelayMs }: TransportLimits): SlotRule {
     const { maxproc, workers, leases } = this.#options;
-    const limit = maxproc(name) || Number.POSITIVE_INFINITY;
-    return { limit, leases: workers > 1 && Number.isFinite(limit) ? leases : undefined };
+    const restMs = name === REQUEUE_TRANSPORT ? 0 : transportRateDelayMs;
+    const limit = restMs > 0 ? 1 : maxproc(name) || Number.POSITIVE_INFINITY;
+    return { limit, restMs, leases: workers > 1 && Number.isFinite(limit) ? leases : undefined };
   }
 
   /** The wall clock was set. */

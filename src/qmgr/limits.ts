@@ -14,6 +14,8 @@ export interface TransportLimits {
   readonly recipients: number;
   readonly retryMs: number;
   readonly rateDelayMs: number;
+  /** Between two deliveries of the whole transport, whatever their destinations. Above 0 it delivers one at a time. */
+  readonly transportRateDelayMs: number;
   readonly failedCohorts: number;
   readonly positive: Feedback;
   readonly negative: Feedback;
@@ -39,6 +41,7 @@ export function limitsOf(params: Parameters, transport: string, workers = 1): Tr
     ),
     retryMs: params.forTransport(transport, "transport_retry_time", "transport_retry_time"),
     rateDelayMs,
+    transportRateDelayMs: params.forTransport(transport, "transport_rate_delay", "default_transport_rate_delay"),
     failedCohorts: unlimited(
       params.forTransport(
         transport,

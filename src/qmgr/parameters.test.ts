@@ -219,6 +219,48 @@ const rows: readonly {
     want: [1, 1, 1, 2],
     why: "one at a time, so far apart",
   },
+  {
+    settings: { default_transport_rate_delay: "10s" },
+    run: async (w, d) => {
+      for (const site of ["x", "y", "z"]) await w.send([`u@${site}.test`]);
+      await settled();
+      const seen = [d.started];
+      await w.clock.advance(20_000);
+      seen.push(d.started);
+      await d.end(1, sent);
+      await w.clock.advance(9_999);
+      seen.push(d.started);
+      await w.clock.advance(1);
+      return [...seen, d.started];
+    },
+    want: [1, 1, 1, 2],
+    why: "one at a time over all destinations, the delay counted from its end",
+  },
+  {
+    settings: { default_transport_rate_delay: "1h", smtp_transport_rate_delay: "0" },
+    run: async (w, d) => {
+      await w.send(["u@x.test"]);
+      await w.send(["u@y.test"]);
+      await settled();
+      return d.started;
+    },
+    want: 2,
+    why: "the transport's own",
+  },
+  {
+    settings: { smtp_transport_rate_delay: "1h" },
+    run: async (w, d) => {
+      for (const site of ["x", "y", "z"]) await w.send([`u@${site}.test`]);
+      await settled();
+      await d.end(1, sent);
+      w.settings = {};
+      w.queue.reconfigure();
+      await settled();
+      return d.started;
+    },
+    want: 3,
+    why: "a reload without it lets nobody wait out the rest",
+  },
 ];
 for (const { settings, run, want, why } of rows) {
   const name = Object.entries(settings).map(([key, value]) => `${key} = ${value}`);

@@ -157,9 +157,9 @@ export class Scheduler implements QueueManager {
   }
 
   #createLanes(): LaneMap {
-    const { params, workers = 1, leases, maxproc } = this.#options;
+    const { params, clock, workers = 1, leases, maxproc } = this.#options;
     return new LaneMap({
-      params,
+      ...{ params, clock },
       workers,
       leases,
       maxproc: (transport) => maxproc?.(transport),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { SlotAsk, SlotLeases } from "../mail/slot-lease.ts";
 import { type SlotRule, Slots } from "./slots.ts";
+import { ManualClock } from "./testdata/manual-clock.ts";
 
 class Leases implements SlotLeases {
   readonly asks: SlotAsk[] = [];
@@ -27,6 +28,23 @@ test("Slots of its own: as many as the limit, nobody is asked", () => {
   slots.give();
   assert.ok(slots.take(9));
   assert.deepEqual(leases.asks, []);
+});
+
+test("Slots of its own rest after use, and wake who waits", async () => {
+  const clock = new ManualClock();
+  let woken = 0;
+  const rule: SlotRule = { limit: 1, leases: undefined, restMs: 10 };
+  const slots = new Slots({ key: "k", rule, wake: () => woken++, clock });
+  assert.ok(slots.take(1));
+  slots.give();
+  assert.deepEqual([slots.take(1), slots.idle], [false, false]);
+  await clock.advance(10);
+  assert.deepEqual([woken, slots.idle, slots.take(1)], [1, true, true]);
+  slots.give();
+  slots.change({ ...rule, limit: 2, restMs: 0 });
+  assert.deepEqual([slots.take(1), slots.take(1), slots.take(1)], [true, true, false], "no rest after a reload");
+  await clock.advance(10);
+  assert.equal(woken, 1);
 });
 
 test("Slots asks once for several, uses them again, gives back what is not wanted", () => {

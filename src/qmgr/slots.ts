@@ -1,6 +1,7 @@
 /** qmgr/slots.ts: the concurrency slots of one lane, transport or service in one worker: counted here, or leased from
  *  whoever counts for all workers. Asks for several at once and never waits: take() says no, and `wake` is called when it
  *  is worth trying again. */
+import type { Clock, Timer } from "../base/clock.ts";
 import type { SlotHolder, SlotLeases } from "../mail/slot-lease.ts";
 
 /** What holds at present; changes with a reload. */
@@ -9,7 +10,7 @@ export interface SlotRule {
   readonly limit: number;
   /** undefined: the limit is this worker's own. Leases need a finite limit. */
   readonly leases: SlotLeases | undefined;
-  /** Rest of a leased slot between two uses, in milliseconds. */
+  /** Rest of a slot between two uses, in milliseconds. One that is not leased rests only where there is a clock. */
   readonly restMs?: number;
   /** Unused leased slots to keep at hand while nobody else wants them; default 0. */
   readonly spare?: number;
@@ -18,17 +19,21 @@ export interface SlotRule {
 export interface SlotsOptions {
   readonly key: string;
   readonly rule: SlotRule;
-  /** Slots were granted or recalled. Not called within any other method. */
+  /** Slots were granted or recalled, or have rested. Not called within any other method. */
   readonly wake: () => void;
+  readonly clock?: Clock;
 }
 
 export class Slots implements SlotHolder {
   readonly #key: string;
   readonly #wake: () => void;
+  readonly #clock: Clock | undefined;
   #rule: SlotRule;
   /** A rule of the other kind: comes into force when no slot is in use, so that nothing is counted twice or not at all. */
   #next: SlotRule | undefined;
   #used = 0;
+  /** Used and not yet to be used again. */
+  readonly #resting = new Set<Timer>();
   /** Leased slots, in use or at hand. */
   #held = 0;
   #asking = false;
@@ -36,7 +41,8 @@ export class Slots implements SlotHolder {
   #leases: SlotLeases | undefined;
   #keep = Number.POSITIVE_INFINITY;
 
-  constructor({ key, rule, wake }: SlotsOptions) {
+  constructor({ key, rule, wake, clock }: SlotsOptions) {
+    this.#clock = clock;
     this.#key = key;
     this.#rule = rule;
     this.#leases = rule.leases;
@@ -45,12 +51,12 @@ export class Slots implements SlotHolder {
 
   get hasSlot(): boolean {
     const { leases, limit } = this.#rule;
-    return !this.#next && this.#used < (leases ? Math.min(this.#held, limit) : limit);
+    return !this.#next && this.#used < (leases ? Math.min(this.#held, limit) : limit - this.#resting.size);
   }
 
   /** Nothing is out and nothing is asked for: the object may be forgotten. */
   get idle(): boolean {
-    return this.#used === 0 && this.#held === 0 && !this.#asking;
+    return this.#used === 0 && this.#held === 0 && !this.#asking && this.#resting.size === 0;
   }
 
   /** Takes a slot; if none is at hand, asks for `want` and says false. */
@@ -79,7 +85,8 @@ export class Slots implements SlotHolder {
   /** A slot was used. It may be used again, unless it must rest or others wait for it. */
   give(): void {
     this.#used--;
-    const { restMs = 0, limit } = this.#rule;
+    const { leases, restMs = 0, limit } = this.#rule;
+    if (!leases && restMs > 0) this.#rest(restMs);
     if (restMs > 0 || this.#held > Math.min(this.#keep, limit)) this.#giveBack(1);
     if (this.#next && this.#used === 0) this.#switch(this.#next);
   }
@@ -110,7 +117,26 @@ export class Slots implements SlotHolder {
     else this.#next = rule;
   }
 
+  #rest(restMs: number): void {
+    const timer = this.#clock?.after(
+      restMs,
+      () => {
+        this.#resting.delete(timer as Timer);
+        this.#wake();
+      },
+      { ref: false },
+    );
+    if (timer) this.#resting.add(timer);
+  }
+
+  /** Nobody rests under a rule that asks for no rest. */
+  #endRests(): void {
+    for (const timer of this.#resting) timer.cancel();
+    this.#resting.clear();
+  }
+
   #switch(rule: SlotRule): void {
+    if (rule.leases || !rule.restMs) this.#endRests();
     if (!rule.leases) this.#giveBack(this.#held);
     this.#rule = rule;
     this.#leases = rule.leases ?? this.#leases;

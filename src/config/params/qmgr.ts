@@ -74,6 +74,12 @@ export const QMGR_PARAMETERS = {
     SINCE_ZERO,
     "Time between two deliveries to one destination; above 0 the concurrency is 1. TRANSPORT_destination_rate_delay overrides it.",
   ),
+  default_transport_rate_delay: time(
+    "0s",
+    "s",
+    SINCE_ZERO,
+    "Time between two deliveries of one transport, whatever the destination; above 0 it delivers one at a time. TRANSPORT_transport_rate_delay overrides it.",
+  ),
   local_destination_concurrency_limit: int("2", SINCE_ZERO, "As default_destination_concurrency_limit, for local(8)."),
   local_destination_recipient_limit: int("1", SINCE_ZERO, "Recipients in one delivery by local(8)."),
   soft_bounce: bool("no", "Turn every final failure into a temporary one, logged as SOFTBOUNCE; for testing."),
