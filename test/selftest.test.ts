@@ -2,6 +2,7 @@
  *  here; what is broken, or switched off, is told. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
+import { generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
@@ -19,6 +20,7 @@ local_recipient_maps =
 mynetworks = 127.0.0.0/8
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = $config_directory/site.pem
+postern_dkim_signing_file = $config_directory/dkim-keys
 `;
 /** Needs a service that takes logins in clear. */
 const NOT_HERE = ["SMTP-10"];
@@ -51,9 +53,13 @@ ${await freePort()} inet n - n - - smtpd
   -o smtpd_tls_wrappermode=yes
   ${login}
 `,
-      files: { "site.pem": keyPem + certificatePem },
+      files: {
+        "site.pem": keyPem + certificatePem,
+        "dkim-keys": "example.org s1 dkim.pem sign\n",
+        "dkim.pem": generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" }).toString(),
+      },
     });
-    chmodSync(join(server.directory, "site.pem"), 0o600);
+    for (const name of ["site.pem", "dkim.pem"]) chmodSync(join(server.directory, name), 0o600);
     await server.addUser("alice@example.org", "secret");
     await server.start();
     const { code, stdout, stderr } = await server.run(["selftest", "--json"]);
@@ -102,7 +108,8 @@ ${await freePort()} inet n - n - - smtpd
     const words = [...server.words(["selftest", "AUTH-02", "TLS-20"])];
     const { status, stdout } = spawnSync(process.execPath, words, { encoding: "utf8", uid: OTHER_UID });
     assert.match(stdout, /6 passed, 0 failed, 0 skipped\n$/);
-    if (OTHER_UID !== undefined) assert.match(stdout, /^You may not read the TLS keys: /);
+    if (OTHER_UID !== undefined)
+      assert.match(stdout, /^You may not read the TLS keys: .*\nYou may not read the DKIM keys: /);
     assert.equal(status, 0);
   });
 

@@ -30,7 +30,7 @@ export const CONTENT_ROWS: readonly SelftestRow[] = [
       "C:",
       "C: x",
     ],
-    ["\r\n\r\nReceived: …Received: from one by two;…X-B: 1\r\nSubject: order\r\nX-A: 2\r\n"],
+    ["\r\nReceived: from client.example.net …Received: from one by two;…X-B: 1\r\nSubject: order\r\nX-A: 2\r\n"],
   ),
   {
     ...sent(

@@ -20,7 +20,7 @@ import { ownDomainOf, privateConfiguration } from "../admin/selftest-configurati
 import type { SelftestSite } from "../admin/selftest-player.ts";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
-import { referencedFiles } from "../config/file-references.ts";
+import { allReferences } from "../config/file-references.ts";
 import { scopeOf } from "../config/scope.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { type DemoSink, startDemoSink } from "../net/demo-sink.ts";
@@ -148,7 +148,7 @@ function wordsOf(me: string, { domain, login, password }: Readonly<Record<"domai
 }
 
 function unreadable(snapshot: ConfigSnapshot) {
-  return referencedFiles(snapshot).filter(({ path }) => {
+  return [...allReferences(snapshot).values()].filter(({ path }) => {
     try {
       accessSync(path, constants.R_OK);
       return false;
