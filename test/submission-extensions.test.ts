@@ -81,6 +81,7 @@ postern_workers = 2`,
     assert.ok(until > Date.now() / 1000 + 29 * 86_400, String(until));
     await server.start();
     assert.equal(came("later"), 0);
+    assert.match((await server.run(["queue", "flush", id, "--at", "1h"])).stderr, /--at is for: postern queue advance/);
     assert.match((await server.run(["queue", "advance", id])).stderr, /1 message given another time/);
     await arrives("later");
     await eventually(async () => assert.match(await queue("list"), /^No message/));
