@@ -34,13 +34,15 @@ export async function planLongLines(
   let length = 0;
   let possible = true;
   const walk = new Walk(fields, limits);
-  for await (const event of walk.events(chunks)) {
-    if (event.kind === "field") possible &&= !forbidden(event.bytes.toString("latin1"));
-    if (event.kind !== "line") continue;
-    length = event.begins ? event.length : length + event.length;
-    if (length <= MAX_LINE) continue;
-    if (walk.current && isEncodable(walk.current.kind) && !event.delimiter) parts.add(walk.current.number);
-    else possible = false;
+  for await (const events of walk.batches(chunks)) {
+    for (const event of walk.follow(events)) {
+      if (event.kind === "field") possible &&= !forbidden(event.bytes.toString("latin1"));
+      if (event.kind !== "line") continue;
+      length = event.begins ? event.length : length + event.length;
+      if (length <= MAX_LINE) continue;
+      if (walk.current && isEncodable(walk.current.kind) && !event.delimiter) parts.add(walk.current.number);
+      else possible = false;
+    }
   }
   return possible ? { parts, encodesWhole: parts.has(0) && isPlain(walk.own) } : undefined;
 }
@@ -54,9 +56,10 @@ export async function* shortenedLines(
   const walk = new Walk(fields, limits);
   const writer = new PartWriter(plan);
   writer.begin(0, walk.own);
-  for await (const event of walk.events(chunks)) {
-    const bytes = writer.take(event, walk.current);
-    if (bytes.length > 0) yield bytes;
+  for await (const events of walk.batches(chunks)) {
+    const out: Buffer[] = [];
+    for (const event of walk.follow(events)) writer.take(event, walk.current, out);
+    if (out.length > 0) yield Buffer.concat(out);
   }
   yield writer.end();
 }
@@ -88,14 +91,16 @@ class Walk {
     this.current = { number: 0, kind: this.own };
   }
 
-  async *events(chunks: Chunks): AsyncGenerator<MimeEvent> {
+  /** What each chunk has. */
+  async *batches(chunks: Chunks): AsyncGenerator<readonly MimeEvent[]> {
     for await (const chunk of chunks) {
-      yield* this.#follow(this.#structure.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength)));
+      yield this.#structure.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
     }
-    yield* this.#follow(this.#structure.end());
+    yield this.#structure.end();
   }
 
-  *#follow(events: readonly MimeEvent[]): Generator<MimeEvent> {
+  /** The events one by one, with `current` as it is then. */
+  *follow(events: readonly MimeEvent[]): Generator<MimeEvent> {
     for (const event of events) {
       if (event.kind === "line" && event.ended) this.current = { number: ++this.#parts, kind: event.ended };
       if (event.kind === "line" && event.delimiter) this.current = undefined;
@@ -122,15 +127,15 @@ class PartWriter {
     this.#write = this.#plan.parts.has(number) ? lineWriterFor(kind) : undefined;
   }
 
-  take(event: MimeEvent, part: Part | undefined): Buffer {
+  take(event: MimeEvent, part: Part | undefined, out: Buffer[]): void {
     if (event.kind === "field") this.#fields.push(event.bytes, CRLF);
-    if (event.kind !== "line") return Buffer.alloc(0);
+    if (event.kind !== "line") return;
     const blank = event.ended !== undefined && event.length === 0;
-    const head = event.ended && part ? this.#header(part, blank) : this.#fields.splice(0);
+    if (event.ended && part) out.push(this.#header(part, blank));
+    else if (this.#fields.length > 0) out.push(this.end());
     if (event.delimiter) this.#write = undefined;
-    const keeps = this.#write === undefined || blank;
-    const line = keeps ? event.raw : this.#write?.(event.raw.subarray(0, event.length), event.ends);
-    return Buffer.concat(line ? [...head, line] : head);
+    if (this.#write === undefined || blank) out.push(event.raw);
+    else out.push(this.#write(event.raw.subarray(0, event.length), event.ends));
   }
 
   /** A part that ends within its header. */
@@ -138,15 +143,16 @@ class PartWriter {
     return Buffer.concat(this.#fields.splice(0));
   }
 
-  #header({ number, kind }: Part, blank: boolean): Buffer[] {
+  #header({ number, kind }: Part, blank: boolean): Buffer {
     this.begin(number, kind);
     const fields = this.#fields.splice(0);
-    if (!this.#write || !isPlain(kind)) return fields;
+    if (!this.#write || !isPlain(kind)) return Buffer.concat(fields);
     const kept = fields.filter((bytes, i) => {
       const name = bytes === CRLF ? fields[i - 1] : bytes;
       return !ENCODING.test(name?.toString("latin1", 0, 64) ?? "");
     });
-    return [...kept, Buffer.from(`Content-Transfer-Encoding: quoted-printable\r\n${blank ? "" : "\r\n"}`)];
+    const said = `Content-Transfer-Encoding: quoted-printable\r\n${blank ? "" : "\r\n"}`;
+    return Buffer.concat([...kept, Buffer.from(said)]);
   }
 }
 

@@ -40,7 +40,7 @@ export async function submit(content: string, given: Submission = {}): Promise<S
 }
 
 /** The same for content that need not be in memory. */
-async function submitBytes(chunks: Iterable<Uint8Array>, given: Submission = {}): Promise<Submitted> {
+export async function submitBytes(chunks: Iterable<Uint8Array>, given: Submission = {}): Promise<Submitted> {
   const appended: NewMessage[] = [];
   const log: string[] = [];
   const record = ({ severity, text }: LogRecord) => log.push(severity === "info" ? text : `${severity}: ${text}`);
