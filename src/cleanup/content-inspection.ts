@@ -23,6 +23,8 @@ export class ContentInspection {
   readonly #judge: Judge;
   readonly #checks: ContentChecks;
   readonly #structure: MimeStructure;
+  /** The parameters whose rules have changed a line of the body. */
+  readonly changed = new Set<string>();
   /** Some piece of the line under way has been kept. */
   #lineKept = false;
 
@@ -84,6 +86,7 @@ export class ContentInspection {
     const mime = where === "mime" || isMimeField(fieldName(line.text));
     const maps = mime ? this.#checks.mimeHeader : this.#checks.nestedHeader;
     const effect = yield* this.#check(maps, "header", { ...line, text: fieldKey(line.text) });
+    if (effect.kind !== "keep" && maps) this.changed.add(maps.name);
     if (effect.kind === "drop") return;
     if (effect.kind === "prepend") out.add(Buffer.from(fieldText(effect.text, line), "latin1"), CRLF);
     out.add(effect.kind === "replace" ? Buffer.from(fieldText(effect.text, line), "latin1") : bytes, CRLF);
@@ -100,6 +103,7 @@ export class ContentInspection {
     }
     const line = decode(raw.subarray(0, length));
     const effect = yield* this.#check(body, "body", line);
+    if (effect.kind !== "keep") this.changed.add(body.name);
     if (effect.kind === "drop") {
       // The end of a line that was kept in part stays: nothing else may move up into it.
       if (ends && this.#lineKept) out.add(CRLF);

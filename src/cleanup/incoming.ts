@@ -158,6 +158,7 @@ export class Incoming implements IncomingMessage {
     const warn = (text: string) => this.#log.warning(printableUtf8(`${queueId}: ${text}`));
     try {
       const rewritten = await this.#rewriteFields(fields, warn);
+      for (const rule of this.#inspection?.changed ?? []) this.#ledger.record("body changed", { why: "matched", rule });
       this.#ledger.compare(fields, rewritten, { why: "address rewritten", rule: "address rewriting" });
       const checked = this.#checkDuties(rewritten);
       return checked && { fields: checked, mapped: await this.#mapEnvelope(warn), hold };
@@ -264,7 +265,7 @@ export class Incoming implements IncomingMessage {
       const out = await milters({ fields, prepended, mapped, body, readAnew: () => this.#beginReading() });
       if (out.refusal) this.#refuse(out.refusal);
       if (out.refusal || out.discard) return undefined;
-      recordMilters(this.#ledger, { fields, body: stored }, { fields: out.fields, body: body.stored });
+      recordMilters(this.#ledger, { fields, mapped, body: stored }, { ...out, body: body.stored });
       this.#afterMilters = out;
       const { redirect } = out;
       const recipients = redirect === undefined ? out.mapped.recipients : this.#redirectedTo(redirect);

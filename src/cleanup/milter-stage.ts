@@ -71,17 +71,23 @@ export async function passMilters(
   };
 }
 
-/** A message's content, before and after the Milters. */
-interface Content {
+/** A message before and after the Milters. */
+interface Whole {
   readonly fields: readonly HeaderField[];
+  readonly mapped: MappedEnvelope;
   readonly body: StoredBody;
 }
 
 /** What the Milters changed of it. */
-export function recordMilters(ledger: Ledger, given: Content, out: Content): void {
+export function recordMilters(ledger: Ledger, given: Whole, out: Whole): void {
   const occasion = { why: "a Milter asked for it", rule: "smtpd_milters" };
   ledger.compare(given.fields, out.fields, occasion);
   if (out.body !== given.body) ledger.record("body replaced", occasion);
+  if (out.mapped.sender !== given.mapped.sender) ledger.record("sender replaced", occasion);
+  const before = new Set(given.mapped.recipients.map(({ address }) => address));
+  const after = new Set(out.mapped.recipients.map(({ address }) => address));
+  for (const address of before) if (!after.has(address)) ledger.record(`recipient <${address}> removed`, occasion);
+  for (const address of after) if (!before.has(address)) ledger.record(`recipient <${address}> added`, occasion);
 }
 
 async function finallyDropped<T>(body: MilterBodyFile, run: () => Promise<T>): Promise<T> {
