@@ -88,7 +88,10 @@ export class Filter {
     try {
       this.#sendMacros(link, step);
       this.#ask(link, step.command, step.data);
-      if ((link.steps & (step.silent ?? 0)) !== 0) return CONTINUE;
+      if ((link.steps & (step.silent ?? 0)) !== 0) {
+        await link.flushed(this.#settings.commandMs);
+        return CONTINUE;
+      }
       return this.#take(this.#understood(await link.read(this.#settings.commandMs)), where);
     } catch (error) {
       return this.#failed(error, "milter");
@@ -147,7 +150,7 @@ export class Filter {
     for await (const chunk of body.chunks()) {
       for (let at = 0; at < chunk.length; at += BODY_BYTES) {
         const data = chunk.subarray(at, at + BODY_BYTES);
-        const answer = await this.step({ command: COMMAND.body, data }, "message");
+        const answer = await this.step({ command: COMMAND.body, data, silent: STEP.noReplyToBody }, "message");
         if (answer.kind !== "continue" || this.#messageOver) return answer;
       }
     }

@@ -78,6 +78,18 @@ export class MilterLink {
     }
   }
 
+  /** Waits until the Milter has read most of what was sent. Rejects MilterError. */
+  async flushed(timeoutMs: number): Promise<void> {
+    const drained = this.#socket?.drained();
+    if (drained) {
+      this.#timeoutMs = timeoutMs;
+      this.#deadline.arm(timeoutMs);
+      await drained;
+      this.#deadline.disarm();
+    }
+    if (this.#error) throw this.#error;
+  }
+
   /** Something has come that nobody has asked for. */
   get unread(): boolean {
     return this.#packets.some(({ kind }) => kind !== REPLY.progress);

@@ -284,8 +284,22 @@ test("a field keeps the bytes that a Milter gives it, and its own white space wh
   assert.ok(exact.milter.events.includes("L Subject  s"));
 });
 
+test("a Milter that does not answer the body gets it no faster than it reads", async () => {
+  // More than may wait for a Milter that does not read.
+  const milter = await milterWith({ steps: 0x80000, answer: (command) => (command === "B" ? "-" : undefined) });
+  const session = (await sessionWith(`inet:127.0.0.1:${milter.port}`)) as MilterSession;
+  const piece = Buffer.alloc(60_000, "x");
+  let sent = 0;
+  const chunks = function* () {
+    for (; sent < 32 * 1024 * 1024; sent += piece.length) yield piece;
+  };
+  const { answer } = await converse(session, { ...bodyOf(""), chunks: () => chunks() as never });
+  assert.equal(answer?.kind, "continue");
+  assert.equal(milter.events.filter((line) => line.startsWith("B")).length, Math.ceil((32 * 1024 * 1024) / 60_000));
+});
+
 const VERSIONS = [
-  { protocol: "6", offer: /^6 1ff 17f7ff$/, events: "CHMRTLNBE", why: "the newest" },
+  { protocol: "6", offer: /^6 1ff 1ff7ff$/, events: "CHMRTLNBE", why: "the newest" },
   { protocol: "4", offer: /^4 3f 37f$/, events: "CHMRTLNBE", why: "with DATA" },
   { protocol: "3", offer: /^3 3f 17f$/, events: "CHMRLNBE", why: "without DATA" },
   { protocol: "2", offer: /^2 3f 7f$/, events: "CHMRLNBE", why: "the oldest" },

@@ -62,6 +62,7 @@ export const STEP = {
   noReplyToData: 0x10000,
   noReplyToUnknown: 0x20000,
   noReplyToEndOfHeader: 0x40000,
+  noReplyToBody: 0x80000,
   /** Header values keep the blank behind the colon. */
   leadingSpace: 0x100000,
 } as const;
@@ -75,7 +76,7 @@ const STEPS_OF_2 =
 const ACTIONS_OF_2 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20;
 const ALL_STEPS = Object.values(STEP).reduce((all, bit) => all | bit, 0);
 
-/** Not offered to anybody: rejected recipients, and bodies without replies, which would need flow control of our own. */
+/** Not offered to anybody: rejected recipients. */
 export const OFFERS: Readonly<Record<ProtocolVersion, { readonly actions: number; readonly steps: number }>> = {
   2: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 },
   3: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 | STEP.noUnknown },

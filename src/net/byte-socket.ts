@@ -33,6 +33,8 @@ export interface ByteSocket {
   send(bytes: Uint8Array): void;
   /** Begins the handshake on the open connection. What is wrong with it, keys included, arrives by onClose(). */
   startTls(tls: ClientTls): void;
+  /** Resolves when the peer has read most of what was sent, or the connection has ended; undefined: little waits. */
+  drained(): Promise<void> | undefined;
   /** Reads no more; until resume() the peer has to wait, and its end is not noticed. */
   pause(): void;
   resume(): void;
@@ -83,6 +85,18 @@ class Connection implements ByteSocket {
       return;
     }
     this.#listen(this.#socket, "secureConnect");
+  }
+
+  drained(): Promise<void> | undefined {
+    const socket = this.#socket;
+    if (this.#over || !socket.writableNeedDrain) return undefined;
+    return new Promise((resolve) => {
+      const done = () => {
+        socket.removeListener("drain", done).removeListener("close", done);
+        resolve();
+      };
+      socket.on("drain", done).on("close", done);
+    });
   }
 
   pause(): void {
