@@ -155,6 +155,30 @@ const rows: readonly Row[] = [
     want: "never",
   },
   {
+    why: "strangers are refused before their recipients are probed",
+    main: `${HOME}smtpd_recipient_restrictions = permit_mynetworks, reject_unverified_recipient\n`,
+    want: "never",
+  },
+  {
+    why: "strangers are refused in the same list, before it",
+    main: `${HOME}smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination, reject_unverified_recipient\n`,
+    want: "never",
+  },
+  {
+    why: "strangers make us probe the world, before they are refused",
+    main: `${HOME}smtpd_relay_restrictions =\nsmtpd_recipient_restrictions = permit_mynetworks, reject_unverified_recipient, reject_unauth_destination\n`,
+    want: "never",
+    says: [
+      /^main\.cf:6: warning: smtpd_recipient_restrictions: reject_unverified_recipient is asked about recipients elsewhere/,
+    ],
+  },
+  {
+    why: "strangers make us probe the world, by a list that comes earlier",
+    main: `${HOME}smtpd_sender_restrictions = warn_if_reject reject_unverified_recipient\n`,
+    want: "never",
+    says: [/^main\.cf:5: warning: smtpd_sender_restrictions: reject_unverified_recipient is asked/],
+  },
+  {
     why: "an exclusion in front of a wide network",
     main: "mynetworks = !0.0.0.0/0, 0.0.0.0/0\n",
     want: "never",

@@ -22,12 +22,14 @@ type Known = Map<Rule, Map<unknown, Answer>>;
 export interface Shared {
   /** Which kinds of client come to a rule. */
   readonly reached: Map<Rule, Set<ClientClass>>;
+  /** Rules that strangers come to with a recipient elsewhere. */
+  readonly strangersElsewhere: Set<Rule>;
   readonly known: Known;
   readonly ids: Map<readonly Rule[], number>;
 }
 
 export function newShared(): Shared {
-  return { reached: new Map(), known: new Map(), ids: new Map() };
+  return { reached: new Map(), strangersElsewhere: new Set(), known: new Map(), ids: new Map() };
 }
 
 /** What the lists do to one candidate. */
@@ -113,10 +115,13 @@ export class ListRunner {
   }
 
   #note(rule: Rule): void {
-    const { reached } = this.#shared;
+    const { reached, strangersElsewhere } = this.#shared;
+    const { client, destination } = this.#scene;
+    const elsewhere = destination === "foreign" || destination === "named";
+    if (elsewhere && (client === "stranger" || client === "strangerTls")) strangersElsewhere.add(rule);
     const clients = reached.get(rule);
-    if (clients) clients.add(this.#scene.client);
-    else reached.set(rule, new Set([this.#scene.client]));
+    if (clients) clients.add(client);
+    else reached.set(rule, new Set([client]));
   }
 
   async #ruleSays(rule: Rule, answer: Answer, frame: Frame): Promise<Possible> {

@@ -20,6 +20,7 @@ export interface Suspect {
   readonly tables: TableOpener;
   readonly cells: readonly Cell[];
   readonly reached: ReadonlyMap<Rule, ReadonlySet<ClientClass>>;
+  readonly strangersElsewhere: ReadonlySet<Rule>;
   readonly at: SourceRef;
   readonly name: string;
   readonly submission: boolean;
@@ -33,6 +34,7 @@ export function mistakes(suspect: Suspect): readonly Problem[] {
     ...loginMismatchWithoutMaps(suspect),
     ...xclient(suspect),
     ...untrustedRouting(suspect),
+    ...probesForStrangers(suspect),
   ];
 }
 
@@ -198,4 +200,15 @@ function untrustedRouting({ params }: Suspect): readonly Problem[] {
   const text =
     "allow_untrusted_routing = yes: strangers can send user%elsewhere@relay-domain, and relay if the next host follows it";
   return [{ severity: "warning", at: params.source("allow_untrusted_routing"), text }];
+}
+
+/** Each address that a stranger names is a session to a host that he chooses (ADDRESS_VERIFICATION_README). */
+function probesForStrangers({ params, lists, strangersElsewhere }: Suspect): readonly Problem[] {
+  return allRules(lists)
+    .filter((rule) => rule.word === "reject_unverified_recipient" && strangersElsewhere.has(rule))
+    .map(({ ref }): Problem => {
+      const text = `${ref.parameter}: reject_unverified_recipient is asked about recipients elsewhere before strangers are refused: anybody can make this server probe any host`;
+      const hint = "put it behind reject_unauth_destination";
+      return { severity: "warning", at: params.source(ref.parameter), text, hint };
+    });
 }

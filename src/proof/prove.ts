@@ -47,6 +47,7 @@ export interface Matrix {
   readonly cells: readonly Cell[];
   readonly trusted: readonly TrustedHosts[];
   readonly reached: Shared["reached"];
+  readonly strangersElsewhere: Shared["strangersElsewhere"];
   /** relay_domains matches any domain, so nothing is elsewhere. */
   readonly relaysAll: boolean;
 }
@@ -78,7 +79,8 @@ export async function proveService(input: ProofInput): Promise<Matrix> {
     }
   }
   const relaysAll = recipients.foreign.length === 0 && recipients.relay.includes(choices.foreign[0] ?? "");
-  return { cells, trusted: trustedHosts(rules.keys(), world), reached: shared.reached, relaysAll };
+  const { reached, strangersElsewhere } = shared;
+  return { cells, trusted: trustedHosts(rules.keys(), world), reached, strangersElsewhere, relaysAll };
 }
 
 /** Recipients of each kind. Where the domain tables cannot be seen, foreign is what looks it. */

@@ -31,7 +31,7 @@ export interface ServiceProof {
 export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
   const { name, at, access } = input;
   const { params, tables } = access.services;
-  const { cells, trusted, reached, relaysAll } = await proveService(input);
+  const { cells, trusted, reached, strangersElsewhere, relaysAll } = await proveService(input);
   const submission = isSubmission(params, input.port);
   const service = {
     cells,
@@ -42,6 +42,7 @@ export async function proofOf(input: ServiceInput): Promise<ServiceProof> {
     submission,
     mynetworks: input.mynetworks,
     reached,
+    strangersElsewhere,
     tables,
     relaysAll,
   };
