@@ -1,6 +1,6 @@
 /** Tests of finding, keeping and applying MTA-STS policies, against a real HTTPS server and SMTP server on loopback. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -406,4 +406,28 @@ test("a TLSA record that does not match stops mail that the MTA-STS policy would
       await world.agent.close();
       await peer.stop();
     }
+  }));
+
+test("MtaSts removes policies that have expired: one that is asked for, and all others when a new one comes", () =>
+  withSite("sts.pem", async (site, dns, port) => {
+    const directory = temporary();
+    const times = { nowMs: 1_000_000 };
+    const files = () => readdirSync(directory).length;
+    await MODE(open(dns, port, { directory, times }).sts);
+    assert.equal(files(), 1);
+    const stored = readFileSync(join(directory, readdirSync(directory)[0] ?? ""), "utf8");
+    const old = stored.replace("sts.test", "old.test").replace("604800", "86400");
+    writeFileSync(join(directory, "0".repeat(64)), old);
+    writeFileSync(join(directory, "1".repeat(64)), stored.replace("sts.test", "other.test"));
+    writeFileSync(join(directory, "not-ours"), old);
+    times.nowMs += 2 * 86_400_000;
+    const { sts, lines } = open(dns, port, { directory, times });
+    assert.equal(await MODE(sts), "enforce 1");
+    await sts.swept;
+    assert.equal(files(), 3, "the old one is gone; the two that hold, and what is not ours, are there");
+    assert.ok(!readdirSync(directory).includes("0".repeat(64)));
+    times.nowMs += 604_800_000;
+    site.txt = [];
+    assert.equal(await MODE(sts), "nothing");
+    assert.deepEqual([files(), lines], [2, []], "the policy that was asked for is gone");
   }));

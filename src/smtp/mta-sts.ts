@@ -1,15 +1,12 @@
 /** smtp/mta-sts.ts: MTA-STS policies of domains (RFC 8461): found by a TXT record, fetched over HTTPS, kept in memory and on
  *  disk until their max_age is over. A policy that is known and not too old counts whatever DNS or the web server say now
  *  (§5: otherwise who can suppress an answer could suppress the policy). */
-import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
-import { join } from "node:path";
 import type { Clock } from "../base/clock.ts";
-import { writeFileDurably } from "../base/durable.ts";
 import type { Dns } from "../dns/resolver.ts";
 import type { Log } from "../log/log.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { fetchHttps, HttpsError } from "../net/https-fetch.ts";
+import { isExpired, type KnownPolicy, PolicyFiles } from "./mta-sts-files.ts";
 import { parseStsPolicy, policyId, type StsPolicy } from "./mta-sts-policy.ts";
 
 export interface MtaStsParts {
@@ -24,13 +21,6 @@ export interface MtaStsParts {
   readonly port: number;
 }
 
-export interface KnownPolicy extends StsPolicy {
-  readonly domain: string;
-  readonly id: string;
-  /** Wall clock. */
-  readonly fetchedMs: number;
-}
-
 /** Why a domain that announces a policy has none that could be had, in the words of RFC 8460 §4.3. */
 export type StsFailure = "sts-policy-fetch-error" | "sts-policy-invalid" | "sts-webpki-invalid";
 
@@ -42,6 +32,7 @@ const FETCH_LIMIT_BYTES = 64 * 1024;
 const FAILURE_MS = 5 * 60_000;
 /** A policy is fetched anew after a day, or half its life, even if its id is the same: a last chance to keep it (§10.2). */
 const REFRESH_MS = 86_400_000;
+const SWEEP_MS = 86_400_000;
 const MAX_DOMAINS = 10_000;
 
 interface Entry {
@@ -56,9 +47,16 @@ interface Entry {
 export class MtaSts {
   readonly #parts: MtaStsParts;
   readonly #entries = new Map<string, Entry>();
+  readonly #files: PolicyFiles | undefined;
+  /** Clock.monotonic(). */
+  #nextSweepMs = 0;
+  /** The end of the last sweep of the directory. Never rejects. */
+  swept: Promise<void> = Promise.resolve();
 
   constructor(parts: MtaStsParts) {
     this.#parts = parts;
+    const { directory, log } = parts;
+    this.#files = directory === undefined ? undefined : new PolicyFiles(directory, log);
   }
 
   /** The policy of a domain in A-labels, lower case. Never rejects. One question at a time for each domain. */
@@ -83,8 +81,12 @@ export class MtaSts {
   }
 
   async #look(domain: string, entry: Entry): Promise<StsAnswer> {
-    entry.known ??= { policy: await this.#read(domain) };
+    entry.known ??= { policy: await this.#files?.read(domain) };
     const kept = this.#unexpired(entry.known.policy);
+    if (entry.known.policy && !kept) {
+      entry.known = { policy: undefined };
+      await this.#files?.remove(domain);
+    }
     const answer = await this.#parts.dns.txt?.(`_mta-sts.${domain}`);
     const id = answer?.kind === "found" ? policyId(answer.records) : undefined;
     const { clock } = this.#parts;
@@ -95,9 +97,15 @@ export class MtaSts {
   }
 
   #unexpired(policy: KnownPolicy | undefined): KnownPolicy | undefined {
-    if (policy === undefined) return undefined;
-    const ageMs = this.#parts.clock.now() - policy.fetchedMs;
-    return ageMs < policy.maxAgeS * 1000 ? policy : undefined;
+    return policy === undefined || isExpired(policy, this.#parts.clock.now()) ? undefined : policy;
+  }
+
+  /** New policies come, so old ones must go: those of domains to which nobody writes any more. */
+  #sweepDaily(): void {
+    const nowMs = this.#parts.clock.monotonic();
+    if (!this.#files || nowMs < this.#nextSweepMs) return;
+    this.#nextSweepMs = nowMs + SWEEP_MS;
+    this.swept = this.#files.sweep(this.#parts.clock.now());
   }
 
   #isDue({ fetchedMs, maxAgeS }: KnownPolicy): boolean {
@@ -116,7 +124,8 @@ export class MtaSts {
     const policy = { ...fetched, domain, id, fetchedMs: clock.now() };
     entry.failure = undefined;
     entry.known = { policy };
-    await this.#write(policy);
+    await this.#files?.write(policy);
+    this.#sweepDaily();
   }
 
   async #fetch(domain: string): Promise<StsPolicy | { readonly failure: StsFailure; readonly why: string }> {
@@ -142,50 +151,4 @@ export class MtaSts {
       return { failure, why: `${host}: ${error.message}` };
     }
   }
-
-  async #read(domain: string): Promise<KnownPolicy | undefined> {
-    const path = this.#path(domain);
-    if (path === undefined) return undefined;
-    try {
-      return policyIn(await readFile(path, "utf8"), domain);
-    } catch (error) {
-      if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
-      this.#parts.log.warning(`Cannot read the MTA-STS policy "${path}": ${(error as Error).message}`);
-      return undefined;
-    }
-  }
-
-  /** A policy that cannot be kept is fetched again after a restart. */
-  async #write(policy: KnownPolicy): Promise<void> {
-    const path = this.#path(policy.domain);
-    if (path === undefined) return;
-    try {
-      await writeFileDurably(path, Buffer.from(`${JSON.stringify(policy)}\n`), { mode: 0o600 });
-    } catch (error) {
-      this.#parts.log.warning(`Cannot keep the MTA-STS policy "${path}": ${(error as Error).message}`);
-    }
-  }
-
-  /** Domains may be longer than file names. */
-  #path(domain: string): string | undefined {
-    const { directory } = this.#parts;
-    return directory && join(directory, createHash("sha256").update(domain).digest("hex"));
-  }
-}
-
-/** What #write() has written; undefined for anything else, as half a file of a full disk. */
-function policyIn(text: string, domain: string): KnownPolicy | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { id, fetchedMs, mode, maxAgeS, mx, domain: named } = value as Partial<Record<keyof KnownPolicy, unknown>>;
-  if (named !== domain || typeof id !== "string" || typeof fetchedMs !== "number" || !Array.isArray(mx))
-    return undefined;
-  const lines = [`version: STSv1`, `mode: ${mode}`, `max_age: ${maxAgeS}`, ...mx.map((name) => `mx: ${name}`)];
-  const policy = parseStsPolicy(lines.join("\n"));
-  return "problem" in policy ? undefined : { ...policy, domain, id, fetchedMs };
 }
