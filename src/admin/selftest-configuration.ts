@@ -139,6 +139,7 @@ function endpointOf({ entry, port, params }: Copy): SelftestEndpoint {
       tls: wrapper ? "wrapper" : offered ? "starttls" : "none",
       mustEncrypt: must && !wrapper,
       sasl: params.get("smtpd_sasl_auth_enable"),
+      usersOnly: serviceRole(params) === "submission",
       local: ownDomainOf(params) !== undefined,
     },
   };

@@ -1,18 +1,25 @@
 /** admin/selftest-content-rows.ts: rows about content: dots, lines, sizes, smuggling, and what is completed. Mail goes to {to} and
  *  is compared at the private next hop. */
-import { type SelftestRow, without } from "./selftest-row.ts";
+import { type SelftestRow, usersOnly, without } from "./selftest-row.ts";
 import { DATA, QUEUED, said, sent, TO_ONE } from "./selftest-steps.ts";
 
 const LONG = "x".repeat(998);
 const HUNDRED = Array.from({ length: 100 }, (_, i) => i + 1);
 
 export const CONTENT_ROWS: readonly SelftestRow[] = [
-  sent(
-    ["SUB-02", "MOD-05", "MOD-06", "TRC-04", "TRC-06"],
-    "Received, Date and Message-ID are there when the client leaves them out",
-    ["C: Subject: bare", "C:", "C: body"],
-    ["\r\nDate: …:… ", "\r\nMessage-I", " with ESMTP", "Subject: bare\r\n", "\r\n\r\nbody\r\n"],
-  ),
+  {
+    ...sent(
+      ["SUB-02", "MOD-05", "MOD-06", "TRC-06"],
+      "Received, Date and Message-ID are there when the client leaves them out",
+      ["C: Subject: bare", "C:", "C: body"],
+      ["\r\nDate: …:… ", "\r\nMessage-I", "Subject: bare\r\n", "\r\n\r\nbody\r\n"],
+    ),
+    unless: usersOnly,
+  },
+  {
+    ...sent(["TRC-04"], "Received says how the message came", ["C: Subject: how", "C:", "C: x"], [" with ESMTP"]),
+    unless: without("smtpd_hide_client_session", "yes"),
+  },
   sent(
     ["MOD-15", "TRC-07"],
     "Bcc and Return-Path do not leave the server",
@@ -30,7 +37,7 @@ export const CONTENT_ROWS: readonly SelftestRow[] = [
       "C:",
       "C: x",
     ],
-    ["\r\nReceived: from client.example.net …Received: from one by two;…X-B: 1\r\nSubject: order\r\nX-A: 2\r\n"],
+    ["\r\nReceived: …\r\nReceived: from one by two;…X-B: 1\r\nSubject: order\r\nX-A: 2\r\n"],
   ),
   {
     ...sent(

@@ -1,17 +1,17 @@
 /** admin/selftest-extension-rows.ts: rows about what submission has beyond SMTP: REQUIRETLS (RFC 8689), LIMITS (RFC 9422),
  *  FUTURERELEASE (RFC 4865), DELIVERBY (RFC 2852), MT-PRIORITY (RFC 6710). */
-import { announced, type SelftestRow, type SelftestService, without } from "./selftest-row.ts";
+import { announced, type SelftestRow, type SelftestService, usersOnly, without } from "./selftest-row.ts";
 
 const requireTls = (service: SelftestService): string | undefined =>
   (service.tls === "none" ? "no TLS" : undefined) ??
   without("postern_requiretls_enable", "no")(service) ??
   announced("requiretls")(service);
 const futureRelease = (service: SelftestService): string | undefined =>
-  without("postern_future_release_max", "0")(service) ?? announced("futurerelease")(service);
+  usersOnly(service) ?? without("postern_future_release_max", "0")(service) ?? announced("futurerelease")(service);
 const deliverBy = (service: SelftestService): string | undefined =>
-  without("postern_deliver_by_enable", "no")(service) ?? announced("deliverby")(service);
+  usersOnly(service) ?? without("postern_deliver_by_enable", "no")(service) ?? announced("deliverby")(service);
 const priority = (service: SelftestService): string | undefined =>
-  without("postern_priority_enable", "no")(service) ?? announced("mt-priority")(service);
+  usersOnly(service) ?? without("postern_priority_enable", "no")(service) ?? announced("mt-priority")(service);
 
 export const EXTENSION_ROWS: readonly SelftestRow[] = [
   {

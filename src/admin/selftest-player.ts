@@ -84,7 +84,8 @@ export class SelftestPlayer {
       dialogue.splice(0, dialogue.length, ...settled(row, dialogue)); // how it came so far interests only when it did not
       for (const step of row.steps) await talk.step(step);
       const messages = await this.#site.arrived(talk.queued);
-      for (const message of messages) dialogue.push(`   (arrived: ${JSON.stringify(message.slice(0, 600))})`);
+      for (const message of messages)
+        dialogue.push(`   (arrived: ${JSON.stringify(Buffer.from(message.slice(0, 600), "latin1").toString("utf8"))})`);
       if (messages.length !== talk.queued)
         throw new Mismatch(`${talk.queued} accepted, ${messages.length} arrived at the next hop`);
       for (const pattern of row.arrives ?? []) checkArrival(talk.fill(pattern), messages.join(""));

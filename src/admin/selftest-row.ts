@@ -16,6 +16,8 @@ export interface SelftestService {
   /** Nothing but STARTTLS in clear. */
   readonly mustEncrypt: boolean;
   readonly sasl: boolean;
+  /** Only who has logged in, or is let in by name, may send. */
+  readonly usersOnly: boolean;
   /** Whether some domain is ours. */
   readonly local: boolean;
 }
@@ -57,6 +59,11 @@ export function inClear({ mustEncrypt }: SelftestService): string | undefined {
 /** `unless` for what needs STARTTLS. */
 export function startTls({ tls }: SelftestService): string | undefined {
   return tls === "starttls" ? undefined : tls === "wrapper" ? "TLS is there from the first byte" : "no TLS";
+}
+
+/** `unless` for the duties of a submission service. */
+export function usersOnly(service: SelftestService): string | undefined {
+  return service.usersOnly ? undefined : "there is no service for users only (postern_service_role)";
 }
 
 /** `unless` for what needs a domain of ours. */

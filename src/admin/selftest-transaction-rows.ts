@@ -1,5 +1,5 @@
 /** admin/selftest-transaction-rows.ts: rows about transactions: their order, their addresses, who may begin one (RFC 5321, RFC 2920). */
-import { inClear, ownDomain, type SelftestRow, without } from "./selftest-row.ts";
+import { inClear, ownDomain, type SelftestRow, usersOnly, without } from "./selftest-row.ts";
 
 const strict = without("strict_rfc821_envelopes", "yes");
 const pipelining = without("smtpd_forbid_unauth_pipelining", "no");
@@ -200,7 +200,7 @@ export const TRANSACTION_ROWS: readonly SelftestRow[] = [
     what: "without a login no mail, not even to ourselves",
     on: "submission",
     from: "tls",
-    unless: ownDomain,
+    unless: (service) => usersOnly(service) ?? ownDomain(service),
     steps: ["C: MAIL FROM:<{sender}>", "N: 9…", "C: RCPT TO:<{local}>", "N: 2…", "C: RCPT TO:<{to}>", "N: 2…"],
   },
   {
@@ -208,6 +208,7 @@ export const TRANSACTION_ROWS: readonly SelftestRow[] = [
     what: "no ETRN on submission",
     on: "submission",
     from: "tls",
+    unless: usersOnly,
     steps: ["C: EHLO client.example.net", "!S: 250-ETRN", "S: 250 …", "C: ETRN {domain}", "S: 50…"],
   },
 ];
