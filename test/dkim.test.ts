@@ -10,6 +10,8 @@ import { type NextHop, startNextHop } from "./testbed/next-hop.ts";
 import { freePort, TestServer } from "./testbed/server.ts";
 
 let hop: NextHop;
+/** Knows nobody. */
+let refusing: NextHop;
 let server: TestServer;
 let port: number;
 let outside: number;
@@ -31,11 +33,13 @@ function learn(output: string): void {
 
 before(async () => {
   hop = await startNextHop({ port: 0, taken: (content) => taken.push(content), keywords: ["8BITMIME", "SMTPUTF8"] });
+  refusing = await startNextHop({ port: 0, refusal: "550 5.1.1 no such user" });
   [port, outside] = [await freePort(), await freePort()];
   server = new TestServer({
     mainCf: `compatibility_level = 3.10
 relayhost = [127.0.0.1]:${hop.port}
 mynetworks = 127.0.0.0/8
+transport_maps = inline:{ {nobody@example.net = smtp:[127.0.0.1]:${refusing.port}} }
 local_header_rewrite_clients = permit_mynetworks
 smtpd_relay_restrictions = permit_mynetworks, reject
 postern_workers = 1
@@ -49,15 +53,23 @@ postern_dkim_signing_file = $config_directory/dkim/keys`,
 after(async () => {
   await server?.[Symbol.asyncDispose]();
   await hop?.close();
+  await refusing?.close();
 });
 
 /** The reply to the final dot. */
-async function send(options: { from?: string; to?: number; body?: string; subject?: string }): Promise<string> {
+async function send(options: {
+  from?: string;
+  to?: number;
+  body?: string;
+  subject?: string;
+  rcpt?: string;
+}): Promise<string> {
   const { from = "Alice <alice@example.org>", to = port, body = "x\r\n", subject = "s" } = options;
+  const { rcpt = "bob@example.net" } = options;
   const client = await Conversation.open(to);
   await client.say("EHLO client.example.org");
   await client.say("MAIL FROM:<alice@example.org> BODY=8BITMIME SMTPUTF8");
-  assert.match(await client.say("RCPT TO:<bob@example.net>"), /^250 /);
+  assert.match(await client.say(`RCPT TO:<${rcpt}>`), /^250 /);
   assert.match(await client.say("DATA"), /^354 /);
   client.write(Buffer.from(`From: ${from}\r\nSubject: ${subject}\r\n\r\n${body.replace(/^\./gm, "..")}.\r\n`, "utf8"));
   const reply = await client.reply();
@@ -116,6 +128,22 @@ for (const { why, expected, ...message } of MESSAGES) {
 test("mail from elsewhere is not signed, whatever it says", async () => {
   assert.match(await send({ subject: "outside", to: outside }), /^250 /);
   assert.doesNotMatch(await arrived("outside"), /^DKIM-Signature:/im);
+});
+
+test("DKIM-05, DKIM-06: a delivery report is signed for our own domain", async () => {
+  assert.match(await send({ subject: "in vain", rcpt: "nobody@example.net" }), /^250 /);
+  const report = await arrived("Undelivered Mail Returned to Sender");
+  assert.match(report, /^From: .*<MAILER-DAEMON@mail\.example\.org>/m);
+  assert.deepEqual(await verdicts(report), ["pass example.org", "pass example.org"]);
+});
+
+test("RPT-03: mail of our own programs, as TLS reports are, is signed, without l=", async () => {
+  const content = "From: tls-reports@example.org\nTo: r@example.net\nSubject: Report Domain: x\n\nreport\n";
+  const sent = await server.run(["sendmail", "-f", "tls-reports@example.org", "r@example.net"], content);
+  assert.equal(sent.code, 0, sent.stderr);
+  const report = await arrived("Report Domain: x");
+  assert.deepEqual(await verdicts(report), ["pass example.org", "pass example.org"]);
+  assert.doesNotMatch(report, /[;\t ]l=/);
 });
 
 test("after a rotation the new keys sign, without a restart (DKIM-07)", async () => {

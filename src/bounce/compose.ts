@@ -41,6 +41,8 @@ export interface ComposerOptions {
   readonly rewrite: (address: Address) => Address;
   /** Where a recipient of a report gets mail: aliases. undefined: as it is named. May reject: then nothing is made. */
   readonly expand?: ((recipient: Address) => Promise<readonly Address[]>) | undefined;
+  /** The content with its signatures; undefined: none. Never rejects. */
+  readonly sign?: ((content: Uint8Array) => Promise<Uint8Array>) | undefined;
 }
 
 const TEMPLATE = {
@@ -63,7 +65,9 @@ export function createBounceComposer(options: ComposerOptions): BounceComposer {
       const reports = [];
       for (const { label, ...notice } of plan.notices) {
         const order = { ...notice, kind, message, template, text, nowMs, queueId: nextQueueId() };
-        reports.push({ label, message: await expanded(await composeReport(order, site), options) });
+        const made = await expanded(await composeReport(order, site), options);
+        const content = options.sign ? await options.sign(made.content) : made.content;
+        reports.push({ label, message: { ...made, content } });
       }
       return { reports, remarks: plan.remarks };
     },

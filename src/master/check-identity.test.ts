@@ -21,7 +21,9 @@ async function check(mainCf: string): Promise<readonly string[]> {
       return Buffer.from(text);
     },
   });
-  return problems.map(formatProblem).filter((line) => /login|postmaster/.test(line) && !/user_?file/.test(line));
+  return problems
+    .map(formatProblem)
+    .filter((line) => /login|postmaster/.test(line) && !/user_?file|overriding/.test(line));
 }
 
 const MAPS = "smtpd_sender_login_maps = inline:{a@example.org=a}\n";
@@ -50,8 +52,49 @@ const CASES: readonly { main: string; want: readonly RegExp[]; why: string }[] =
   },
 ];
 
-for (const { main, want, why } of CASES) {
-  test(`check of sender identity (SUB-24): ${why}`, async () => {
+const POSTMASTERS: typeof CASES = [
+  {
+    main: "virtual_alias_domains = a.test, b.test\nvirtual_alias_maps = inline:{ {postmaster@a.test = x@y.test} }\n",
+    want: [/^main\.cf:4: warning: mail to postmaster@b\.test is refused: every domain must have a postmaster;/],
+    why: "one of two domains has none",
+  },
+  {
+    main: "virtual_alias_maps = inline:{ {c.test = any}, {x@c.test = x@y.test} }\n",
+    want: [/warning: mail to postmaster@c\.test is refused/],
+    why: "a domain that stands in the table",
+  },
+  {
+    main: "virtual_alias_domains = a.test\nvirtual_alias_maps = inline:{ {@a.test = x@y.test} }\n",
+    want: [],
+    why: "a catch-all",
+  },
+  {
+    main: "virtual_mailbox_domains = m.test\nvirtual_mailbox_maps = inline:{ {x@m.test = x/} }\n",
+    want: [/^main\.cf:4: warning: mail to postmaster@m\.test is refused/],
+    why: "virtual mailboxes",
+  },
+  {
+    main: "relay_domains = r.test\nrelay_recipient_maps = inline:{ {x@r.test = x} }\n",
+    want: [/^main\.cf:4: warning: mail to postmaster@r\.test is refused/],
+    why: "recipients of a relay domain",
+  },
+  { main: "relay_domains = r.test\n", want: [], why: "a relay domain whose recipients are not known" },
+  {
+    main: "virtual_alias_domains = a.test\nvirtual_alias_maps = tcp:127.0.0.1:1\n",
+    want: [],
+    why: "a table that cannot be read whole is not asked",
+  },
+  {
+    main: "alias_maps = inline:{ {root = x@y.test} }\n",
+    want: [/^main\.cf:4: warning: alias_maps has no postmaster/],
+    why: "aliases without it",
+  },
+  { main: "alias_maps = inline:{ {postmaster = x@y.test} }\n", want: [], why: "aliases with it" },
+];
+
+for (const { main, want, why } of [...CASES, ...POSTMASTERS]) {
+  const id = main.includes("postern_") || main === "" ? "of sender identity (SUB-24)" : "of postmasters (NAM-01)";
+  test(`check ${id}: ${why}`, async () => {
     const lines = await check(main);
     assert.equal(lines.length, want.length, lines.join("\n"));
     for (const [i, pattern] of want.entries()) assert.match(lines[i] ?? "", pattern);

@@ -22,6 +22,7 @@ import { checkContent, checkOutgoingContent } from "./check-content.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
+import { checkPostmaster } from "./check-postmaster.ts";
 import { checkSubmission } from "./check-submission.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
@@ -73,6 +74,7 @@ async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem
     found.push(...(readable(() => checkOutgoingContent(snapshot, tables)) ?? []));
     const proofs = await proveServices(snapshot, tables);
     const local = checkLocal(snapshot, tables, accountNamed(readAccountFiles(), scopeOf(snapshot).get("mail_owner")));
+    found.push(...(await checkPostmaster(scopeOf(snapshot), tables).catch(unreadable)));
     return [...found, ...local, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
   } finally {
     await tables.close?.();
@@ -84,6 +86,12 @@ function unreported({ problems, unguarded }: ServiceProof): readonly Problem[] {
   return unguarded
     ? problems.filter(({ text }) => !text.startsWith("open relay: smtpd_relay_restrictions "))
     : problems;
+}
+
+/** As readable() has it. */
+function unreadable(error: unknown): readonly Problem[] {
+  if (error instanceof ParameterError) return [];
+  throw error;
 }
 
 /** A value that cannot be parsed was reported by checkSnapshot(); what does not need it is checked all the same. */

@@ -3,6 +3,8 @@ import { createBounceComposer } from "../bounce/compose.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { createSigner } from "../dkim/create.ts";
+import { signWhole } from "../dkim/sign-whole.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { DeliveryAgent } from "../mail/delivery.ts";
@@ -46,6 +48,15 @@ function recipientMapping(mappings: AddressMappings, log: Log): (address: Addres
     mappings.expand(await mappings.map(address, "envelope_recipient", (text) => log.warning(printableUtf8(text))));
 }
 
+/** Reports are this site's own mail. */
+function reportSigner(params: Parameters, files: SnapshotFiles, kit: WorkerKit) {
+  const log = kit.logFor(`${params.get("syslog_name")}/bounce`);
+  const signer = createSigner(params, { files, clock: kit.clock, log });
+  if (signer === undefined) return undefined;
+  const warn = (reason: string) => log.warning(printableUtf8(`cannot sign a report: ${reason}`));
+  return (content: Uint8Array) => signWhole(signer, content, warn);
+}
+
 /** Throws ParameterError for what check should have found; table errors become run-time 451s. */
 export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Generation {
   const params = scopeOf(snapshot);
@@ -79,6 +90,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
       templates,
       rewrite: (address) => resolver.rewrite(address),
       expand: mapRecipient,
+      sign: reportSigner(params, files, kit),
     }),
     smtp,
     pickup: buildPickupService({ snapshot, tables, files, kit }),
