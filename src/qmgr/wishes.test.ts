@@ -1,6 +1,7 @@
 /** What senders ask of the queue: FUTURERELEASE, DELIVERBY, MT-PRIORITY, as the scheduler keeps it. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import fc from "fast-check";
 import type { DeliveryRequest } from "../mail/delivery.ts";
 import type { NewMessage } from "../queue/store.ts";
 import { settled } from "./testdata/manual-clock.ts";
@@ -198,4 +199,47 @@ test("PRI-05: urgent mail passes a backlog that waits in the queue", async () =>
   assert.ok(order.slice(0, 4).includes("5"), order.join(" "));
   await world.clock.advance(100_000);
   assert.deepEqual([world.store.messages.size, world.store.mistakes], [0, []]);
+});
+
+test("FR-02, BY-03, PRI-05: whatever senders wish, nobody is lost, sent twice, or sent before its time", async () => {
+  const wish = fc.record({
+    priority: fc.option(fc.integer({ min: -9, max: 9 }), { nil: undefined }),
+    holdS: fc.option(fc.integer({ min: 1, max: 4000 }), { nil: undefined }),
+    byS: fc.option(fc.integer({ min: -100, max: 4000 }), { nil: undefined }),
+    returned: fc.boolean(),
+    site: fc.nat(2),
+  });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(wish, { minLength: 1, maxLength: 12 }),
+      fc.array(fc.boolean(), { maxLength: 9 }),
+      async (wishes, luck) => {
+        const mistakes: string[] = [];
+        let calls = 0;
+        const world = new World({
+          settings: { smtp_destination_concurrency_limit: "2", qmgr_message_active_limit: "6" },
+          deliver: async (r) => {
+            const { futureRelease, deliverBy, sender, queueId } = r.envelope;
+            const nowMs = world.clock.now();
+            if (sender !== "" && futureRelease && nowMs < futureRelease.untilMs) mistakes.push(`${queueId} too early`);
+            if (deliverBy?.mode === "R" && nowMs >= deliverBy.untilMs) mistakes.push(`${queueId} too late`);
+            await new Promise((resolve) => setImmediate(resolve));
+            return sender === "" || luck[calls++ % 9] !== false ? sent(r) : later(r);
+          },
+        });
+        world.queue.start();
+        for (const { priority, holdS, byS, returned, site } of wishes) {
+          const futureRelease = holdS && { untilMs: untilOf(world, holdS), request: `for;${holdS}` };
+          const mode = returned ? ("R" as const) : ("N" as const);
+          const deliverBy = byS !== undefined && { untilMs: untilOf(world, byS), mode, trace: false };
+          const asked = { priority, ...(futureRelease && { futureRelease }), ...(deliverBy && { deliverBy }) };
+          await world.send([`a@x${site}.test`], { wishes: asked });
+        }
+        await world.clock.advance(6 * 86_400_000);
+        assert.deepEqual([mistakes, world.store.mistakes, world.store.messages.size], [[], [], 0]);
+        assert.ok([...world.store.done.values()].every((times) => times === 1));
+      },
+    ),
+    { numRuns: 40 },
+  );
 });
