@@ -60,6 +60,8 @@ test("formatRfcPage() counts what is proven, what has a reason, and what is open
   assert.match(nothing, /\| AR-01 \| P2 \| own \| Look \| later \|/);
   const tests = [1, 2, 3, 4].map((n) => ({ file: "a.test.ts", name: `SUB-01: <${n}> | x` }));
   const page = formatRfcPage(MATRIX, new Map([["SUB-01", tests]]));
+  const both = formatRfcPage(MATRIX, new Map([["SUB-02", [{ file: "a.test.ts", name: "SUB-02: y" }]]]));
+  assert.match(both, /\| P1 \| 1 \| 1 \| 0 \| 0 \|[\s\S]*SUB-02: y<br>\(not yet: no ears\) \|/);
   assert.match(page, /\| P0 \| 1 \| 1 \| 0 \| 0 \|/);
   assert.match(page, /\| `a\.test\.ts`: SUB-01: &lt;1&gt; \\\| x<br>.*<br>1 more \|/);
 });

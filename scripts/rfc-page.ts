@@ -19,7 +19,7 @@ export interface Requirement {
   /** RFC and section, or who else asks for it. */
   readonly source: string;
   readonly text: string;
-  /** Why no test cites the id; empty where none is needed. */
+  /** Why no test cites the id, or what to know beside the tests; empty where there is nothing to say. */
   readonly reason: string;
 }
 
@@ -136,6 +136,7 @@ function formatProof(row: Requirement, tests: readonly TestName[]): string {
   if (tests.length === 0) return row.reason === "" ? (row.priority === "P2" ? "later" : "**open**") : row.reason;
   const shown = tests.slice(0, SHOWN_TESTS).map((test) => `\`${test.file}\`: ${plain(test.name)}`);
   if (tests.length > SHOWN_TESTS) shown.push(`${tests.length - SHOWN_TESTS} more`);
+  if (row.reason !== "") shown.push(`(${row.reason})`);
   return shown.join("<br>");
 }
 
