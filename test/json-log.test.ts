@@ -51,6 +51,7 @@ const SMTPD = [
 /** What is logged about the message, sorted. */
 const MESSAGE = [
   { event: "active", from: "ann@example.org", size: /./, nrcpt: 2 },
+  { event: "changes", changes: "Date added (missing; submission), From added (missing; submission)" },
   {
     event: "delivery",
     to: "gone@there.test",

@@ -6,6 +6,7 @@ import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import type { Milters } from "../milter/milters.ts";
 import type { ClaimedMessage, QueueStore } from "../queue/store.ts";
+import type { LoginOwners } from "../rewrite/login-owners.ts";
 import type { AddressMappings } from "../rewrite/mappings.ts";
 import type { Authors } from "./authors.ts";
 import type { RouteLane } from "./cleanup.ts";
@@ -28,6 +29,8 @@ export interface CleanupDeps {
   readonly checks?: ContentChecks | undefined;
   /** Looks whose the From of mail is; undefined: nobody does. */
   readonly authors?: Authors | undefined;
+  /** smtpd_sender_login_maps, for the mailbox of a login that is no address; undefined: nobody has logged in here. */
+  readonly owners?: LoginOwners | undefined;
   /** milter_header_checks; undefined: none. */
   readonly milterChecks?: CheckMaps | undefined;
   /** non_smtpd_milters, of mail that comes another way than by SMTP; undefined: there are none. */

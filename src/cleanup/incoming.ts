@@ -78,9 +78,9 @@ export class Incoming implements IncomingMessage {
     this.#log = deps.log;
     this.#body = deps.store.beginBody(options.envelope.queueId);
     this.#completion = new Completion(deps.params, options);
-    const { log, params } = deps;
+    const { log, params, owners } = deps;
     if (options.role === "submission") {
-      this.#duties = new SubmissionDuties({ params, log, options, ledger: this.#ledger });
+      this.#duties = new SubmissionDuties({ params, log, options, ledger: this.#ledger, owners });
     }
     // Only what this site's own people and programs send: a signature says that it is the domain's.
     this.#reading = this.#beginReading();
@@ -160,7 +160,7 @@ export class Incoming implements IncomingMessage {
       const rewritten = await this.#rewriteFields(fields, warn);
       for (const rule of this.#inspection?.changed ?? []) this.#ledger.record("body changed", { why: "matched", rule });
       this.#ledger.compare(fields, rewritten, { why: "address rewritten", rule: "address rewriting" });
-      const checked = this.#checkDuties(rewritten);
+      const checked = await this.#checkDuties(rewritten);
       return checked && { fields: checked, mapped: await this.#mapEnvelope(warn), hold };
     } catch (error) {
       if (!(error instanceof MappingError)) throw error;
@@ -176,9 +176,9 @@ export class Incoming implements IncomingMessage {
   }
 
   /** undefined: the message is refused. */
-  #checkDuties(fields: readonly HeaderField[]): readonly HeaderField[] | undefined {
-    const checked = this.#duties?.check(fields.slice(this.#ownCount));
-    if (checked === undefined) return fields;
+  async #checkDuties(fields: readonly HeaderField[]): Promise<readonly HeaderField[] | undefined> {
+    if (!this.#duties) return fields;
+    const checked = await this.#duties.check(fields.slice(this.#ownCount));
     if ("fields" in checked) return [...fields.slice(0, this.#ownCount), ...checked.fields];
     this.#refuse(checked.refused);
     return undefined;

@@ -72,7 +72,7 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   const { options, problems, close } = wireService(input, (params, resolver) =>
     createCleanup({
       ...{ params, log, checks: createContentChecks(params, input.tables) },
-      authors: authorsOf(params, { tables: input.tables, resolver }),
+      ...ownersOf(params, { tables: input.tables, resolver }),
       milterChecks: createMilterChecks(params, input.tables),
       signer: createSigner(params, { files: input.files, clock: kit.clock, log }),
       ...mappingOf(params, { tables: input.tables, resolver }),
@@ -82,10 +82,10 @@ export function buildService(input: ServiceInput & { readonly kit: WorkerKit }):
   return { smtpd: createSmtpd(options), problems, close };
 }
 
-/** Who looks whose the From of mail is. */
-function authorsOf(params: Parameters, deps: { readonly tables: TableOpener; readonly resolver: AddressResolver }) {
+/** Whose address is whose, and who looks whether the From of mail is the sender's. */
+function ownersOf(params: Parameters, deps: { readonly tables: TableOpener; readonly resolver: AddressResolver }) {
   const owners = createLoginOwners({ params, ...deps });
-  return createAuthors({ params, owners, rewrite: (address) => deps.resolver.rewrite(address) });
+  return { owners, authors: createAuthors({ params, owners, rewrite: (address) => deps.resolver.rewrite(address) }) };
 }
 
 /** The service without its sessions. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { asAddress } from "../../mail/address.ts";
+import { TableError } from "../../tables/table.ts";
 import { type Submission, submit } from "../testdata/submit.ts";
 
 const COMPLETE = "Message-Id: <1@x.test>\r\nDate: Tue, 24 Nov 2026 07:00:00 +0100\r\n";
@@ -114,6 +115,27 @@ const ROWS: readonly Row[] = [
     code: "550 5.7.1",
     settings: { myorigin: "example.org" },
     why: "MOD-04: a login that is no address, and a Sender that is not his",
+  },
+  {
+    check: "login_sender",
+    header: "From: sales@example.org\r\n",
+    login: "al",
+    sender: "alice.smith@example.org",
+    deps: { owners: { known: true, of: async (address) => (address.startsWith("alice.") ? ["bob", "al"] : []) } },
+    want: ["From: sales@example.org", "Sender: alice.smith@example.org"],
+    code: "550 5.7.1",
+    why: "MOD-04: a login whose mailbox smtpd_sender_login_maps names",
+  },
+  {
+    check: "login_sender",
+    header: "From: sales@example.org\r\n",
+    login: "al",
+    sender: "bob@example.org",
+    deps: { owners: { known: true, of: async () => ["bob"] } },
+    settings: { myorigin: "example.org" },
+    want: ["From: sales@example.org", "Sender: al@example.org", "-bob"],
+    code: "550 5.7.1",
+    why: "MOD-04: never the address of somebody else",
   },
   // MIME
   {
@@ -404,6 +426,20 @@ for (const { header, keeps, gone, why } of SIGNED) {
 test("MOD-02: OpenPGP armour in the text", async () => {
   const message = `${FROM}${COMPLETE}\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\n\r\n\xe9\r\n`;
   for (const step of [1, 7, 1000]) assert.equal((await submit(message, { step })).envelope?.changes, undefined);
+});
+
+test("MOD-04: a table that fails names nobody: there is no Sender, and a line in the log", async () => {
+  const of = async () => {
+    throw new TableError("no answer");
+  };
+  const settings = { postern_submission_checks: "login_sender:fix" };
+  const { fields, log } = await submit(`${FROM}${COMPLETE}\r\n`, {
+    login: "al",
+    settings,
+    deps: { owners: { known: true, of } },
+  });
+  assert.ok(!fields.some((field) => field.startsWith("Sender")));
+  assert.match(log.join("\n"), /warning: \w+: the mailbox of a login cannot be known: no answer/);
 });
 
 test("SMTPUTF8 messages keep UTF-8 in their header, other bytes do not pass", async () => {

@@ -5,6 +5,8 @@ import type { Log } from "../../log/log.ts";
 import { type Address, asAddress, formatAddress } from "../../mail/address.ts";
 import { printableUtf8 } from "../../mail/printable.ts";
 import { type Reply, replyText } from "../../mail/reply.ts";
+import type { LoginOwners } from "../../rewrite/login-owners.ts";
+import { TableError } from "../../tables/table.ts";
 import { type BodyRepairDeps, shortenLines } from "../body-repair.ts";
 import { BodyWatch } from "../body-watch.ts";
 import type { MessageOptions } from "../cleanup.ts";
@@ -23,6 +25,7 @@ export interface DutyDeps {
   readonly log: Log;
   readonly options: MessageOptions;
   readonly ledger: Ledger;
+  readonly owners: LoginOwners | undefined;
 }
 
 export class SubmissionDuties {
@@ -40,12 +43,14 @@ export class SubmissionDuties {
   }
 
   /** The client's own header, as it shall be; all of the body has been seen. */
-  check(fields: readonly HeaderField[]): { readonly fields: readonly HeaderField[] } | { readonly refused: Reply } {
+  async check(
+    fields: readonly HeaderField[],
+  ): Promise<{ readonly fields: readonly HeaderField[] } | { readonly refused: Reply }> {
     const { params, ledger } = this.#deps;
     const signed = signedBy(fields, this.#watch.facts.armoured);
     const done = applyDuties(fields, {
       grades: params.get(PARAMETER),
-      facts: this.#facts(),
+      facts: this.#facts(await this.#mailbox()),
       signed,
       force: params.get("postern_repair_signed"),
       ledger,
@@ -102,12 +107,12 @@ export class SubmissionDuties {
     return params.get("postern_modification_header") ? [...fields, changesField(ledger)] : fields;
   }
 
-  #facts(): DutyFacts {
+  #facts(mailbox: Address | undefined): DutyFacts {
     const { params, options } = this.#deps;
     const { queueId, sender, arrivalMs, smtputf8, origin } = options.envelope;
     return {
       ...{ queueId, sender, arrivalMs, smtputf8 },
-      mailbox: this.#mailbox(),
+      mailbox,
       loggedIn: origin.saslUsername !== undefined,
       myhostname: params.get("myhostname"),
       mydomain: params.get("mydomain"),
@@ -117,13 +122,22 @@ export class SubmissionDuties {
     };
   }
 
-  /** A login that is no address is one of myorigin. */
-  #mailbox(): Address | undefined {
-    const { saslUsername } = this.#deps.options.envelope.origin;
-    if (saslUsername === undefined || saslUsername === "") return undefined;
-    return asAddress(
-      saslUsername.includes("@") ? saslUsername : `${saslUsername}@${this.#deps.params.get("myorigin")}`,
-    );
+  /** The login, if it is an address; else the envelope sender that smtpd_sender_login_maps gives to it; else that name at
+   *  myorigin (MOD-04). undefined also where a table fails: no address is better than another one's. */
+  async #mailbox(): Promise<Address | undefined> {
+    const { options, params, owners } = this.#deps;
+    const { origin, sender } = options.envelope;
+    const login = origin.saslUsername;
+    if (login === undefined || login === "") return undefined;
+    if (login.includes("@")) return asAddress(login);
+    try {
+      if (sender !== "" && owners?.known && (await owners.of(sender))?.includes(login)) return sender;
+    } catch (error) {
+      if (!(error instanceof TableError)) throw error;
+      this.#warn(`the mailbox of a login cannot be known: ${error.message}`);
+      return undefined;
+    }
+    return asAddress(`${login}@${params.get("myorigin")}`);
   }
 
   /** As Postfix logs a refusal at the end of data, with the line of explain behind it. */
