@@ -63,6 +63,7 @@ function showEnvelope({ options, extra }: KeptMessage): string {
     `to=${to.join(",")}`,
     `accepted=${accepted.length}`,
     ...(envelope.requireTls ? ["requiretls"] : []),
+    ...(envelope.body === "BINARYMIME" ? ["binarymime"] : []),
     ...(envelope.futureRelease ? [`hold=${envelope.futureRelease.request}`] : []),
     ...(envelope.deliverBy ? [`by=${envelope.deliverBy.mode}${envelope.deliverBy.trace ? "T" : ""}`] : []),
     ...(envelope.priority === undefined ? [] : [`priority=${envelope.priority}`]),

@@ -15,7 +15,7 @@ const REGISTERED = new Set(
 );
 
 const EVERYBODY = ["PIPELINING", "SIZE 10240000", "VRFY"];
-const CONTENT = ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING"];
+const CONTENT = ["ENHANCEDSTATUSCODES", "8BITMIME", "DSN", "SMTPUTF8", "CHUNKING", "BINARYMIME"];
 const LIMITS = "LIMITS RCPTMAX=1000";
 /** What submission alone has, for clients it knows, and DELIVERBY behind TLS too. */
 const SUBMISSION = ["FUTURERELEASE 86400 DATE", "DELIVERBY", "MT-PRIORITY"];
@@ -161,6 +161,6 @@ test("EHLO: smtpd_discard_ehlo_keywords takes away each keyword, and only that",
 });
 
 /** What cannot be offered without another. */
-function goesWith(_keyword: string, _line: string): boolean {
-  return false;
+function goesWith(keyword: string, line: string): boolean {
+  return keyword === "CHUNKING" && line === "BINARYMIME";
 }

@@ -68,6 +68,11 @@ test("REQ-04: a report about REQUIRETLS mail asks for it too, and returns header
   }
 });
 
+test("BDAT-09: a report about binary mail returns headers only: it is made of lines", async () => {
+  const { text } = await readBack({ wishes: { body: "BINARYMIME" }, dsn: { ret: "FULL" } });
+  assert.doesNotMatch(text, /Body line/);
+});
+
 test("REQ-05: a report about mail with TLS-Required: No is delivered as that was", async () => {
   const { reports } = await composed({ wishes: { tlsOptional: true } });
   assert.equal(reports[0]?.message.envelope.tlsOptional, true);

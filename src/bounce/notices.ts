@@ -84,10 +84,15 @@ function senderNotice(
     to: envelope.sender,
     postmaster: false,
     recipients: wanted,
-    // RFC 3461 §6.2: the whole message for failures only. RFC 8689 §5: the way back may not be safe.
-    returned: kind === "failed" && envelope.dsn?.ret !== "HDRS" && !envelope.requireTls ? "message" : "headers",
+    // RFC 3461 §6.2: the whole message for failures only.
+    returned: kind === "failed" && envelope.dsn?.ret !== "HDRS" && mayReturn(envelope) ? "message" : "headers",
     label: `sender ${WORD[kind]} notification`,
   };
+}
+
+/** The way back may not be safe (RFC 8689 §5), and a report is made of lines. */
+function mayReturn({ requireTls, body }: Envelope): boolean {
+  return !requireTls && body !== "BINARYMIME";
 }
 
 /** Headers only: the content is none of the postmaster's business. Whatever NOTIFY says. */
@@ -117,7 +122,7 @@ function doubleBounce(
   const label = `postmaster ${WORD[kind]} notification`;
   return {
     notices: [
-      { from: sender, to, postmaster: true, recipients, returned: envelope.requireTls ? "headers" : "message", label },
+      { from: sender, to, postmaster: true, recipients, returned: mayReturn(envelope) ? "message" : "headers", label },
     ],
     remarks: [],
   };

@@ -2,12 +2,11 @@
  *  signed then is what every next hop can take. */
 import type { CleanupResult, IncomingMessage } from "./cleanup.ts";
 import { HeaderIntake } from "./header-block.ts";
-import type { MimeLimits } from "./mime-structure.ts";
-import { SevenBitConverter } from "./seven-bit-converter.ts";
+import { PartConverter, type Reencoding } from "./reencode.ts";
 
 export class ConvertedMessage implements IncomingMessage {
   readonly #inner: IncomingMessage;
-  readonly #converter: SevenBitConverter;
+  readonly #converter: PartConverter;
   /** Until the header section has ended. */
   #intake: HeaderIntake | undefined = new HeaderIntake();
   readonly #headerLimit: number;
@@ -15,9 +14,9 @@ export class ConvertedMessage implements IncomingMessage {
   sizeBytes = 0;
 
   /** `headerLimit`: a header above it is passed on as it is, for the message to be refused. */
-  constructor(inner: IncomingMessage, limits: MimeLimits, headerLimit: number) {
+  constructor(inner: IncomingMessage, how: Reencoding, headerLimit: number) {
     this.#inner = inner;
-    this.#converter = new SevenBitConverter(limits);
+    this.#converter = new PartConverter(how);
     this.#headerLimit = headerLimit;
   }
 

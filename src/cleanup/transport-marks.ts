@@ -8,26 +8,30 @@ import type { Envelope } from "../mail/envelope.ts";
 import { fieldValue, type HeaderField } from "./header-block.ts";
 import { DOMAINS, parseEncoding } from "./mime-fields.ts";
 
-/** The envelope with what the message says. `eightBit`: some octet of the body is above 127. */
-export function markedEnvelope(
-  envelope: Envelope,
-  {
-    fields,
-    eightBit,
-    params,
-  }: { readonly fields: readonly HeaderField[]; readonly eightBit: boolean; readonly params: Parameters },
-): Envelope {
-  const undeclared = envelope.body === "7BIT" && (eightBit || saysEightBit(fields, params));
-  const tlsOptional = envelope.requireTls !== true && needsNoTls(fields, params);
-  if (!undeclared && !tlsOptional) return envelope;
-  return { ...envelope, ...(undeclared && { body: "8BITMIME" }), ...(tlsOptional && { tlsOptional }) };
+interface Marks {
+  /** The message's own header. */
+  readonly fields: readonly HeaderField[];
+  /** Some octet of the body is above 127. */
+  readonly eightBit: boolean;
+  readonly params: Parameters;
 }
 
-function saysEightBit(fields: readonly HeaderField[], params: Parameters): boolean {
+/** The envelope with what the message says. */
+export function markedEnvelope(envelope: Envelope, marks: Marks): Envelope {
+  const body = bodyOf(envelope.body, marks);
+  const tlsOptional = envelope.requireTls !== true && needsNoTls(marks.fields, marks.params);
+  if (body === envelope.body && !tlsOptional) return envelope;
+  return { ...envelope, body, ...(tlsOptional && { tlsOptional }) };
+}
+
+function bodyOf(declared: Envelope["body"], { fields, eightBit, params }: Marks): Envelope["body"] {
+  if (declared === "BINARYMIME") return declared;
   const said = fields.find(({ name }) => name === "content-transfer-encoding");
-  if (said === undefined || !params.get("detect_8bit_encoding_header")) return false;
-  const encoding = parseEncoding(fieldValue(said));
-  return encoding !== undefined && DOMAINS[encoding] !== "7bit";
+  const encoding = said && parseEncoding(fieldValue(said));
+  if (encoding === "binary" && params.get("postern_undeclared_binary") === "convert") return "BINARYMIME";
+  if (eightBit || declared === "8BITMIME") return "8BITMIME";
+  const saysEightBit = encoding !== undefined && DOMAINS[encoding] !== "7bit";
+  return saysEightBit && params.get("detect_8bit_encoding_header") ? "8BITMIME" : "7BIT";
 }
 
 /** Two such fields say nothing: one of them may be somebody else's. */

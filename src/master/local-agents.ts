@@ -1,10 +1,12 @@
 /** master/local-agents.ts: makes the agents that deliver on this machine, of what a worker and a configuration have. */
 import { readFileSync } from "node:fs";
+import { bodyLimits } from "../cleanup/reencode.ts";
 import { ParameterError } from "../config/declare.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { parsePipeCommand } from "../config/pipe-command.ts";
 import type { ServiceEntry } from "../config/snapshot.ts";
 import { withoutSubstitution } from "../local/alias-tables.ts";
+import { withoutBinary } from "../local/binary-mail.ts";
 import { createLocalAgent } from "../local/local.ts";
 import { createPipeAgent } from "../local/pipe.ts";
 import { createVirtualAgent } from "../local/virtual.ts";
@@ -39,7 +41,7 @@ export function makeAgentHere(
   );
   const log = input.kit.logFor(`${params.get("syslog_name")}/${program}`);
   const refs = params.get(`${program}_delivery_status_filter`);
-  return agent && filteredAgent(agent, { refs, tables: input.tables, log });
+  return agent && filteredAgent(withoutBinary(agent, bodyLimits(params)), { refs, tables: input.tables, log });
 }
 
 function makeLocalAgent(params: Parameters, input: LocalAgentsInput): DeliveryAgent {

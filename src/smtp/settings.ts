@@ -1,5 +1,5 @@
 /** smtp/settings.ts: the parameters of one client transport, read once, under the names of its protocol. */
-import type { MimeLimits } from "../cleanup/mime-structure.ts";
+import { type BodyLimits, bodyLimits } from "../cleanup/reencode.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type TlsSettings, tlsSettingsOf } from "./tls-settings.ts";
 
@@ -66,8 +66,8 @@ export interface Settings {
   readonly quoteEnvelope: boolean;
   /** Bytes without CRLF; 0: no limit. */
   readonly lineLimit: number;
-  /** How content is read that must become 7-bit; undefined: disable_mime_output_conversion. */
-  readonly sevenBit: Omit<MimeLimits, "fieldLimit"> | undefined;
+  /** How content is read that a server cannot take as it is; undefined: disable_mime_output_conversion. */
+  readonly conversion: BodyLimits | undefined;
   readonly cache: {
     readonly onDemand: boolean;
     readonly destinations: ReadonlySet<string>;
@@ -125,7 +125,7 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     minDataRate: params.get(`${protocol}_min_data_rate`),
     quoteEnvelope: params.get(`${protocol}_quote_rfc821_envelope`),
     lineLimit: params.get(`${protocol}_line_length_limit`),
-    sevenBit: params.get("disable_mime_output_conversion") ? undefined : sevenBitOf(params),
+    conversion: params.get("disable_mime_output_conversion") ? undefined : bodyLimits(params),
     cache: {
       onDemand: params.get(`${protocol}_connection_cache_on_demand`),
       destinations: lower(params.get(`${protocol}_connection_cache_destinations`)),
@@ -136,15 +136,6 @@ export function settingsOf(params: Parameters, protocol: Protocol): Settings {
     sasl: saslOf(params, protocol),
     minimalBackoffMs: params.get("minimal_backoff_time"),
     tls: tlsSettingsOf(params, protocol),
-  };
-}
-
-function sevenBitOf(params: Parameters): Omit<MimeLimits, "fieldLimit"> {
-  return {
-    lineLimit: params.get("line_length_limit"),
-    nestingLimit: params.get("mime_nesting_limit"),
-    boundaryLimit: params.get("mime_boundary_length_limit"),
-    disabled: false,
   };
 }
 

@@ -3,14 +3,15 @@
 import { type Address, formatAddress } from "../mail/address.ts";
 import type { DeliveryRecipient, DeliveryRequest, MessageContent } from "../mail/delivery.ts";
 import { ConnectionError } from "../net/client-connection.ts";
+import { writeChunks } from "./chunk-writer.ts";
 import { ContentCheckError } from "./content-checks.ts";
+import { type ContentForm, contentForm, unfitContent } from "./content-form.ts";
 import { writeContent } from "./content-writer.ts";
 import { mailParameters, rcptParameters, successAction } from "./dsn.ts";
 import { brokenVerdict, ownVerdict, refusedVerdict, sentVerdict, softened, type Verdict } from "./outcome.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
 import type { Session } from "./session.ts";
 import type { Settings } from "./settings.ts";
-import { sevenBitContent } from "./seven-bit.ts";
 import { requireTlsParameter } from "./tls-demand.ts";
 import { type Wishes, wishesFor, withPriority } from "./wishes.ts";
 import { xforwardCommands } from "./xforward.ts";
@@ -56,7 +57,9 @@ class Transaction {
   readonly #now: () => number;
   readonly #recipients: readonly DeliveryRecipient[];
   readonly #verdicts = new Map<number, Verdict>();
-  readonly #content: MessageContent;
+  readonly #form: ContentForm;
+  /** What is sent is what was queued. */
+  readonly #unchanged: boolean;
   readonly #pipelined: boolean;
   readonly #wishes: Wishes;
   #closing = false;
@@ -69,13 +72,16 @@ class Transaction {
     this.#settings = options.settings;
     this.#now = options.now;
     this.#recipients = options.recipients;
-    const content = options.checked ?? request.content;
     this.#pipelined = session.features.has("PIPELINING");
     const { features, host } = session;
     const { protocol } = options.settings;
     this.#wishes = wishesFor(request.envelope, { features, host, protocol, nowMs: options.wallMs });
+    const content = options.checked ?? request.content;
     const tunnelled = options.settings.priorityTunnel && !features.has("MT-PRIORITY");
-    this.#content = tunnelled ? withPriority(content, request.envelope) : content;
+    const sent = tunnelled ? withPriority(content, request.envelope) : content;
+    this.#unchanged = sent === request.content;
+    const { conversion: limits } = options.settings;
+    this.#form = contentForm(sent, request.envelope, { features, limits });
   }
 
   async run(): Promise<TransactionResult> {
@@ -113,7 +119,9 @@ class Transaction {
     }
     const addresses = [envelope.sender, ...this.#recipients.map(({ address }) => address)];
     if (addresses.some(hasControls)) return ownVerdict("5.1.3", "bad address syntax");
-    if (this.#wishes.unfit) return this.#wishes.unfit;
+    const { conversion: limits } = this.#settings;
+    const unfit = this.#wishes.unfit ?? (await unfitContent(this.#form, content, { host, limits }));
+    if (unfit) return unfit;
     if (features.has("SMTPUTF8")) return undefined;
     const needed = addresses.some(isUtf8) || (envelope.smtputf8 && (await hasUtf8Header(content)));
     return needed ? ownVerdict("5.6.7", `SMTPUTF8 is required, but was not offered by host ${host}`) : undefined;
@@ -134,7 +142,9 @@ class Transaction {
     if (replyClass(mail) !== 2 && !this.#pipelined) return;
     const accepted = await this.#askRecipients();
     if (this.#request.probe) return this.#endProbe(accepted);
-    if (accepted.length === 0 && !this.#pipelined) return;
+    const chunked = this.#form.command === "BDAT";
+    if (accepted.length === 0 && (chunked || !this.#pipelined)) return;
+    if (chunked) return this.#sendContent(accepted);
     const data = await this.#ask("DATA", "sending DATA command", timeouts.dataInitMs);
     if (replyClass(data) !== 3) return this.#refuseData(data);
     if (accepted.length === 0) await this.#sendNothing();
@@ -164,7 +174,7 @@ class Transaction {
     const lines = [
       this.#mailCommand(),
       ...this.#recipients.map((recipient) => this.#rcptCommand(recipient)),
-      ...(this.#request.probe ? [] : ["DATA"]),
+      ...(this.#request.probe || this.#form.command === "BDAT" ? [] : ["DATA"]),
       "",
     ];
     const slow = this.#session.connection.write(lines.join("\r\n"), this.#settings.timeouts.mailMs);
@@ -215,8 +225,10 @@ class Transaction {
     const session = this.#session;
     const { protocol, timeouts } = this.#settings;
     session.phase = "sending message body";
+    const command = this.#form.command === "BDAT" ? "BDAT command" : "end of DATA command";
     try {
-      await this.#writeContent();
+      const refused = await this.#writeContent();
+      if (refused) return this.#refuseAll(refused, command);
     } catch (cause) {
       // A server that refuses in the middle and closes has often said why.
       if (!(cause instanceof ConnectionError && session.connection.hasLine)) throw cause;
@@ -235,34 +247,33 @@ class Transaction {
               ...sentVerdict(reply, successAction(session.features, protocol)),
               ...(this.#wishes.reportRelay && { reportRelay: true }),
             }
-          : this.#refused(reply, "end of DATA command"),
+          : this.#refused(reply, command),
       );
       if (i === last) session.needsReset = false;
     }
   }
 
-  async #writeContent(): Promise<void> {
-    const { connection } = this.#session;
-    const { lineLimit } = this.#settings;
-    const { broken } = await writeContent(connection, this.#outgoing(), {
-      settings: this.#settings,
-      now: this.#now,
-    });
-    if (broken) this.#session.note(`breaking line > ${lineLimit} bytes with <CR><LF>SPACE`);
-  }
-
-  /** In 7 bits for a server that did not offer more (RFC 6152 §3). */
-  #outgoing(): MessageContent {
-    const { sevenBit } = this.#settings;
-    const convert = sevenBit !== undefined && !this.#session.features.has("8BITMIME");
-    return convert ? sevenBitContent(this.#content, sevenBit) : this.#content;
+  /** The reply, if it refuses the content before its end. */
+  async #writeContent(): Promise<PeerReply | undefined> {
+    const session = this.#session;
+    const { connection } = session;
+    const { lineLimit, timeouts } = this.#settings;
+    const { command, content } = this.#form;
+    const options = { settings: this.#settings, now: this.#now };
+    if (command === "BDAT") {
+      const reply = () => session.reply("sending message body", timeouts.dataDoneMs);
+      return writeChunks(connection, content, { ...options, exact: this.#unchanged, reply });
+    }
+    const { broken } = await writeContent(connection, content, options);
+    if (broken) session.note(`breaking line > ${lineLimit} bytes with <CR><LF>SPACE`);
+    return undefined;
   }
 
   #mailCommand(): string {
     const { features } = this.#session;
-    const { envelope, content } = this.#request;
-    const size = features.has("SIZE") ? ` SIZE=${content.sizeBytes}` : "";
-    const body = features.has("8BITMIME") ? ` BODY=${envelope.body}` : "";
+    const { envelope } = this.#request;
+    const { body, sizeBytes } = this.#form;
+    const size = features.has("SIZE") ? ` SIZE=${sizeBytes}` : "";
     const utf8 = features.has("SMTPUTF8") && envelope.smtputf8 ? " SMTPUTF8" : "";
     const tls = requireTlsParameter(this.#session, envelope);
     const dsn = mailParameters(features, envelope);

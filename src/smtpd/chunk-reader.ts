@@ -6,7 +6,7 @@ import type { IncomingMessage } from "../cleanup/cleanup.ts";
 /** The message between its chunks. */
 export interface Chunks {
   readonly message: IncomingMessage;
-  readonly reader: ChunkReader;
+  readonly reader: Pick<ChunkReader, "push" | "end" | "bareLf">;
   /** How long to wait for more, when so many bytes have come. */
   readonly pace: { timeoutMs(bytes: number): number };
   /** Of all chunks so far, as counted by the client. */
@@ -59,6 +59,30 @@ export class ChunkReader {
     pieces.push(isLineEnd ? CRLF_BYTES : CR_BYTES);
     return isLineEnd ? 1 : 0;
   }
+}
+
+/** Content of BODY=BINARYMIME: every octet is kept (RFC 3030 §3). */
+export class OctetReader {
+  readonly bareLf = false;
+
+  push(chunk: Buffer): Buffer | undefined {
+    return chunk.length === 0 ? undefined : chunk;
+  }
+
+  end(): Buffer | undefined {
+    return undefined;
+  }
+}
+
+/** What is to be known of a session for BINARYMIME. */
+interface Offering {
+  readonly options: { readonly filter?: unknown };
+  keeps(keyword: string): boolean;
+}
+
+/** A before-queue filter gets content by DATA. */
+export function offersBinaryMime(session: Offering): boolean {
+  return session.options.filter === undefined && session.keeps("CHUNKING") && session.keeps("BINARYMIME");
 }
 
 function joined(pieces: readonly Buffer[]): Buffer | undefined {

@@ -43,16 +43,16 @@ export const DIFFERENCES: readonly Allowed[] = [
     reason: "HELP is answered as by Postfix 3.9 and later; this one is older.",
   },
   {
-    id: "limits-announced",
+    id: "keywords-announced",
     kind: "reply",
     covers: (postfix, postern) => {
       const keywords = (reply: string) => reply.split(/\r?\n/).map((line) => line.replace(/^250[- ]/, ""));
-      const known = keywords(postern).filter((line) => !line.startsWith("LIMITS "));
+      const known = keywords(postern).filter((line) => !/^(?:LIMITS |BINARYMIME$|REQUIRETLS$)/.test(line));
       return known.length < keywords(postern).length && known.join() === keywords(postfix).join();
     },
     logFollows: /^$/,
     reason:
-      "EHLO announces LIMITS (RFC 9422): smtpd_recipient_limit and its like. smtpd_discard_ehlo_keywords = limits hides it.",
+      "EHLO announces BINARYMIME (RFC 3030), LIMITS (RFC 9422) and, behind TLS, REQUIRETLS (RFC 8689); Postfix 3.7 has none of them.",
   },
   {
     id: "dsn-syntax",

@@ -27,7 +27,7 @@ export interface Setup {
   readonly sender?: string;
   readonly smtputf8?: boolean;
   readonly dsn?: MessageDsn;
-  readonly wishes?: Pick<Envelope, "futureRelease" | "deliverBy" | "priority" | "requireTls" | "tlsOptional">;
+  readonly wishes?: Partial<Pick<Envelope, "futureRelease" | "deliverBy" | "priority" | "requireTls" | "tlsOptional" | "body">>;
   readonly content?: Buffer;
   readonly chunkBytes?: number;
   readonly recipients?: readonly Failed[];

@@ -66,10 +66,12 @@ export class SubmissionDuties {
   #checkLines(signed: boolean): Refused | undefined {
     const { params } = this.#deps;
     const { long_body: grade } = params.get(PARAMETER);
-    if (grade === "off" || !this.#watch.facts.longLine) return undefined;
+    // Binary content has no lines: what they are for others is decided where it is sent.
+    const binary = this.#deps.options.envelope.body === "BINARYMIME";
+    if (grade === "off" || binary || !this.#watch.facts.longLine) return undefined;
     if (grade === "reject") return refusal("long_body", LONG_LINE);
     const left = signed && !params.get("postern_repair_signed");
-    if (grade === "fix" && !left && this.#deps.options.envelope.body !== "BINARYMIME") this.#shortens = true;
+    if (grade === "fix" && !left) this.#shortens = true;
     else this.#warn(`check long_body: ${LONG_LINE}${left ? SIGNED : ""}`);
     return undefined;
   }

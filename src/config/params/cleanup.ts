@@ -52,6 +52,13 @@ export const CLEANUP_PARAMETERS = {
     "Relay a message as 8BITMIME if its Content-Transfer-Encoding says 8bit or binary, whatever the client declared. Unlike " +
       "in Postfix, 8-bit octets in its body have the same effect, with this parameter or without.",
   ),
+  postern_undeclared_binary: word(
+    "pass",
+    ["pass", "convert"],
+    "A message whose Content-Transfer-Encoding says binary though the client did not declare it (BODY=BINARYMIME). pass: as 8-bit " +
+      "text, as Postfix does. convert: as BINARYMIME; a next hop without that gets base64 (RFC 3030 section 3).",
+    { origin: "postern" },
+  ),
   tls_required_enable: bool(
     "yes",
     "Heed the header field `TLS-Required: No` (RFC 8689): such a message goes with TLS that is not verified, or in clear, where " +

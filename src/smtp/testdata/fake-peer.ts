@@ -104,6 +104,10 @@ class Conversation {
   #socket: Socket;
   #buffer = Buffer.alloc(0);
   #inData = false;
+  /** Of a chunk (BDAT), how much is to come. */
+  #chunkLeft = 0;
+  #lastChunk = false;
+  #chunks: Buffer[] = [];
   #recipients = 0;
   #content = 0;
   #out = Promise.resolve();
@@ -130,6 +134,10 @@ class Conversation {
 
   #work(): void {
     for (;;) {
+      if (this.#chunkLeft > 0 || this.#lastChunk) {
+        if (!this.#takeChunk()) return;
+        continue;
+      }
       if (this.#inData) {
         this.#content = this.#buffer.length;
         const limit = this.#peer.script.dropAfterBytes;
@@ -157,13 +165,40 @@ class Conversation {
     }
   }
 
+  /** False: more of the chunk must come first. */
+  #takeChunk(): boolean {
+    const piece = this.#buffer.subarray(0, this.#chunkLeft);
+    this.#buffer = this.#buffer.subarray(piece.length);
+    this.#chunkLeft -= piece.length;
+    this.#chunks.push(Buffer.from(piece));
+    if (this.#chunkLeft > 0) return false;
+    if (!this.#lastChunk) {
+      this.#reply("chunk", "250 2.0.0 Ok");
+      return true;
+    }
+    this.#lastChunk = false;
+    this.#peer.messages.push(Buffer.concat(this.#chunks));
+    this.#chunks = [];
+    const times = this.#peer.script.lmtp ? this.#recipients : 1;
+    for (let i = 0; i < times; i++) this.#reply(".", "250 2.0.0 Ok: queued as TEST");
+    return true;
+  }
+
   /** False when no further command may be read on this socket. */
   #command(command: string): boolean {
     this.#peer.seen.push({ connection: this.#number, command });
-    const verb = command.split(" ")[0]?.toUpperCase() ?? "";
+    const [verb = "", size, last] = command.toUpperCase().split(" ");
+    if (verb === "BDAT") {
+      this.#chunkLeft = Number(size);
+      this.#lastChunk = last === "LAST";
+      return true;
+    }
     const sent = this.#reply(command, this.#usual(verb));
     if (verb === "RCPT" && sent.startsWith("2")) this.#recipients++;
-    if (verb === "MAIL" || verb === "RSET") this.#recipients = 0;
+    if (verb === "MAIL" || verb === "RSET") {
+      this.#recipients = 0;
+      this.#chunks = [];
+    }
     if (verb === "DATA" && sent.startsWith("354")) this.#inData = true;
     if (verb === "STARTTLS" && sent.startsWith("220")) {
       this.#secure();

@@ -45,6 +45,8 @@ export interface RequestWords {
   readonly sender: string;
   readonly recipients: readonly string[];
   readonly content: string | readonly Uint8Array[];
+  /** Where the queue says something else than the content is. */
+  readonly sizeBytes: number;
   readonly smtputf8: boolean;
   readonly requireTls: boolean;
   readonly tlsOptional: boolean;
@@ -127,7 +129,7 @@ function requestOf(words: Partial<RequestWords> & { nexthop: string }): Delivery
     transport: "smtp",
     nexthop: words.nexthop,
     recipients: recipients.map((r, i) => ({ id: i + 1, address: asAddress(r), original: asAddress(r) })),
-    content: { sizeBytes: chunks.reduce((n, c) => n + c.length, 0), chunks: () => chunks },
+    content: { sizeBytes: words.sizeBytes ?? chunks.reduce((n, c) => n + c.length, 0), chunks: () => chunks },
     activeMs: words.queuedMs ?? 0,
     probe: words.probe,
   };

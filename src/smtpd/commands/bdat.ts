@@ -1,7 +1,7 @@
 /** smtpd/commands/bdat.ts: BDAT (RFC 3030): content in counted chunks. A chunk is always read to its end, also one that is refused:
  *  what follows it must be read as commands again (BDAT-05). Where the count is unknown, the session ends (BDAT-07). */
 import { type Reply, reply } from "../../mail/reply.ts";
-import { ChunkReader, type Chunks } from "../chunk-reader.ts";
+import { ChunkReader, type Chunks, OctetReader } from "../chunk-reader.ts";
 import { beginContent, finishContent, Pace } from "../content.ts";
 import { answer, type HandlerResult, type Lost, lost, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
@@ -47,7 +47,9 @@ function closeWith(dsn: string, text: string): HandlerResult {
 async function firstChunk(session: Session): Promise<Chunks | { readonly refused: Reply }> {
   const begun = await beginContent(session, "BDAT");
   if ("refused" in begun) return begun;
-  session.chunks = { message: begun.message, reader: new ChunkReader(), pace: new Pace(session), sizeBytes: 0 };
+  const binary = session.transaction?.start.body === "BINARYMIME";
+  const reader = binary ? new OctetReader() : new ChunkReader();
+  session.chunks = { message: begun.message, reader, pace: new Pace(session), sizeBytes: 0 };
   return session.chunks;
 }
 

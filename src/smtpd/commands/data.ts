@@ -11,6 +11,7 @@ function checkData(session: Session, args: string): Reply | undefined {
   if (session.chunks !== undefined) return reply(503, "5.5.1", "Error: DATA after BDAT"); // BDAT-03
   if (session.transaction === undefined) return reply(503, "5.5.1", "Error: need RCPT command");
   if (session.transaction.recipientCount === 0) return reply(554, "5.5.1", "Error: no valid recipients"); // SMTP-23
+  if (session.transaction.start.body === "BINARYMIME") return reply(503, "5.5.1", "Error: BINARYMIME needs BDAT"); // BDAT-08
   if (args !== "") return reply(501, "5.5.4", "Syntax: DATA");
   return undefined;
 }

@@ -2,6 +2,7 @@
  *  works. */
 import { type Awaitable, whenKnown } from "../../base/awaitable.ts";
 import type { Reply } from "../../mail/reply.ts";
+import { offersBinaryMime } from "../chunk-reader.ts";
 import { dataError } from "../data-error.ts";
 import { offersRequireTls } from "../requiretls.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
@@ -34,7 +35,7 @@ function announce(session: Session): HandlerResult {
 
 /** Keywords as Postfix lists what it takes away. */
 const LOG_ORDER =
-  "8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING REQUIRETLS LIMITS FUTURERELEASE DELIVERBY MT-PRIORITY".split(
+  "8BITMIME AUTH ETRN PIPELINING SIZE VERP VRFY XCLIENT XFORWARD STARTTLS ENHANCEDSTATUSCODES DSN SMTPUTF8 CHUNKING BINARYMIME REQUIRETLS LIMITS FUTURERELEASE DELIVERBY MT-PRIORITY".split(
     " ",
   );
 
@@ -67,6 +68,7 @@ function ehloReply(session: Session): Reply {
   if (keep("DSN")) lines.push("DSN");
   if (keep("SMTPUTF8") && settings.smtputf8) lines.push("SMTPUTF8");
   if (keep("CHUNKING")) lines.push("CHUNKING");
+  if (offersBinaryMime(session)) lines.push("BINARYMIME");
   if (offersRequireTls(session)) lines.push("REQUIRETLS");
   if (keep("LIMITS")) lines.push(...limitsLines(session));
   lines.push(...submissionLines(session));

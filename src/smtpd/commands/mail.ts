@@ -4,6 +4,7 @@ import { type Address, domainOf } from "../../mail/address.ts";
 import { isUnclosedPath, parsePath } from "../../mail/path.ts";
 import { printableAscii } from "../../mail/printable.ts";
 import { type Reply, reply } from "../../mail/reply.ts";
+import { offersBinaryMime } from "../chunk-reader.ts";
 import { grantSubmission } from "../grants.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
 import { milterMail } from "../milters.ts";
@@ -49,6 +50,7 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
     dsn: session.keeps("DSN"),
     requireTls: offersRequireTls(session),
     lenientEnvid: settings.lenientEnvid,
+    binaryMime: offersBinaryMime(session),
     submission: path.rest === "" ? undefined : offeredSubmission(session),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);

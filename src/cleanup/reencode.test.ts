@@ -2,14 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import PostalMime from "postal-mime";
-import { sevenBitContent } from "./seven-bit.ts";
+import { type Reencoding, reencoded } from "./reencode.ts";
 
 const LIMITS = { lineLimit: 2048, nestingLimit: 100, boundaryLimit: 2048, disabled: false };
 
-async function converted(chunks: readonly Buffer[], limits = LIMITS): Promise<Buffer> {
+const QUOTED: Reencoding = { limits: LIMITS, accepts: "7bit", binary: "quoted-printable" };
+
+async function converted(chunks: readonly Buffer[], how = QUOTED): Promise<Buffer> {
   const out: Uint8Array[] = [];
   const content = { sizeBytes: 0, chunks: () => chunks };
-  for await (const piece of sevenBitContent(content, limits).chunks()) out.push(Buffer.from(piece));
+  for await (const piece of reencoded(content, how).chunks()) out.push(Buffer.from(piece));
   return Buffer.concat(out);
 }
 
@@ -79,7 +81,7 @@ const CASES = [
   { why: "nothing", in: "", want: "" },
 ];
 for (const c of CASES) {
-  test(`sevenBitContent() ${c.why}`, async () => {
+  test(`reencoded() ${c.why}`, async () => {
     const bytes = Buffer.from(c.in, "latin1");
     assert.equal((await converted([bytes])).toString("latin1"), c.want);
     const single = Array.from(bytes, (_, i) => bytes.subarray(i, i + 1));
@@ -87,7 +89,7 @@ for (const c of CASES) {
   });
 }
 
-test("sevenBitContent() a reader gets the same text back, and nothing but ASCII has left", async () => {
+test("reencoded() a reader gets the same text back, and nothing but ASCII has left", async () => {
   const text = fc
     .array(fc.constantFrom("ä", "=", " ", "\t", "\r\n", "x".repeat(80), ".", "--b", "€", "a"), { maxLength: 40 })
     .map((words) => `${words.join("")}.`);
@@ -113,7 +115,7 @@ test("sevenBitContent() a reader gets the same text back, and nothing but ASCII 
   );
 });
 
-test("sevenBitContent() long lines come in pieces", async () => {
+test("reencoded() long lines come in pieces", async () => {
   const line = "é".repeat(5000);
   const out = await converted([Buffer.from(`${CTE}: 8bit\r\n\r\n${line}\r\n`)]);
   const body = out.toString().split("\r\n\r\n")[1] ?? "";
@@ -121,4 +123,73 @@ test("sevenBitContent() long lines come in pieces", async () => {
     .replace(/=\r\n/g, "")
     .replace(/(=[0-9A-F]{2})+/g, (hex) => Buffer.from(hex.replaceAll("=", ""), "hex").toString());
   assert.equal(decoded, `${line}\r\n`);
+});
+
+const BINARY: Reencoding = { limits: LIMITS, accepts: "8bit", binary: "base64" };
+const BINARY_7BIT: Reencoding = { ...BINARY, accepts: "7bit" };
+const ALL_OCTETS = Buffer.from(Array.from({ length: 256 }, (_, i) => i)).toString("latin1");
+const BASE64_OCTETS = Buffer.from(ALL_OCTETS, "latin1")
+  .toString("base64")
+  .replace(/.{1,76}/g, "$&\r\n");
+
+const BINARY_CASES: readonly { why: string; in: string; want: string; how?: Reencoding }[] = [
+  {
+    why: "all octets of a message without parts, the last line end is content",
+    in: `${CTE}: binary\r\n\r\nab\r\n`,
+    want: `${CTE}: base64\r\n\r\nYWINCg==\r\n`,
+  },
+  { why: "without a last line end", in: `${CTE}: binary\r\n\r\nab`, want: `${CTE}: base64\r\n\r\nYWI=\r\n` },
+  { why: "nothing at all", in: `${CTE}: binary\r\n\r\n`, want: `${CTE}: base64\r\n\r\n` },
+  {
+    why: "8bit stays for a hop that takes it",
+    in: `${CTE}: 8bit\r\n\r\n\xe9\r\n`,
+    want: `${CTE}: 8bit\r\n\r\n\xe9\r\n`,
+  },
+  {
+    why: "a binary part; the line end in front of the boundary is the boundary's; the whole says 8bit",
+    in: `${MULTIPART}\r\n${CTE}: binary\r\n\r\n--b\r\n${CTE}: binary\r\nX: y\r\n\r\n${ALL_OCTETS}\r\n--b\r\n${CTE}: 8bit\r\n\r\n\xe9\r\n--b--\r\n`,
+    want: `${MULTIPART}\r\n${CTE}: 8bit\r\n\r\n--b\r\nX: y\r\n${CTE}: base64\r\n\r\n${BASE64_OCTETS}--b\r\n${CTE}: 8bit\r\n\r\n\xe9\r\n--b--\r\n`,
+  },
+  {
+    why: "for a hop with 7 bits",
+    in: `${MULTIPART}\r\n${CTE}: binary\r\n\r\n--b\r\n${CTE}: binary\r\n\r\n\0\r\n\r\n--b\r\n${CTE}: 8bit\r\n\r\n\xe9\r\n--b--\r\n`,
+    want: `${MULTIPART}\r\n${CTE}: 7bit\r\n\r\n--b\r\n${CTE}: base64\r\n\r\nAA0K\r\n--b\r\n${CTE}: quoted-printable\r\n\r\n=E9\r\n--b--\r\n`,
+    how: BINARY_7BIT,
+  },
+  {
+    why: "no nested encodings: an enclosed message says 8bit, its content is base64",
+    in: `Content-Type: message/rfc822\r\n${CTE}: binary\r\n\r\nSubject: n\r\n${CTE}: binary\r\n\r\n\0\n\r\r\n`,
+    want: `Content-Type: message/rfc822\r\n${CTE}: 8bit\r\n\r\nSubject: n\r\n${CTE}: base64\r\n\r\nAAoNDQo=\r\n`,
+  },
+  {
+    why: "an empty part",
+    in: `${MULTIPART}\r\n${CTE}: binary\r\n\r\n--b\r\n${CTE}: binary\r\n\r\n--b--\r\n`,
+    want: `${MULTIPART}\r\n${CTE}: 8bit\r\n\r\n--b\r\n${CTE}: base64\r\n\r\n--b--\r\n`,
+  },
+];
+for (const { why, how = BINARY, ...c } of BINARY_CASES) {
+  test(`BDAT-09: reencoded() ${why}`, async () => {
+    const bytes = Buffer.from(c.in, "latin1");
+    assert.equal((await converted([bytes], how)).toString("latin1"), c.want);
+    const single = Array.from(bytes, (_, i) => bytes.subarray(i, i + 1));
+    assert.equal((await converted(single, how)).toString("latin1"), c.want, "one byte at a time");
+  });
+}
+
+test("BDAT-09: reencoded() a reader gets the same octets back, however they come", async () => {
+  const octets = fc.uint8Array({ maxLength: 500 }).map((bytes) => Buffer.from(bytes));
+  const lines = fc.array(fc.constantFrom("\r\n", "\r", "\n", "\0", "--", "-", "x".repeat(70)), { maxLength: 30 });
+  const text = lines.map((words) => Buffer.from(words.join(""), "latin1"));
+  await fc.assert(
+    fc.asyncProperty(fc.oneof(octets, text), fc.boolean(), fc.nat(300), async (body, seven, at) => {
+      const head = `MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=frontier\r\n${CTE}: binary\r\n\r\n--frontier\r\n`;
+      const part = `Content-Type: application/octet-stream\r\nContent-Disposition: attachment\r\n${CTE}: binary\r\n\r\n`;
+      const message = Buffer.concat([Buffer.from(head + part), body, Buffer.from("\r\n--frontier--\r\n")]);
+      const out = await converted([message.subarray(0, at), message.subarray(at)], seven ? BINARY_7BIT : BINARY);
+      assert.ok(out.every((byte) => byte !== 0 && byte < 128));
+      const [attachment] = (await PostalMime.parse(out)).attachments;
+      assert.deepEqual(Buffer.from(attachment?.content as ArrayBuffer), body);
+    }),
+    { numRuns: 200 },
+  );
 });
