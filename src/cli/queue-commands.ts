@@ -91,20 +91,21 @@ export const postcat: Command = (args, terminal) => {
     for (const id of ids) {
       const found = await readMessage(queue, id);
       if (!found) return failed(terminal, "postcat", `open queue file ${id}: No such file or directory`, EXIT.problems);
-      terminal.stdout(postcatText(found, flags));
+      terminal.stdout(postcatBytes(found, flags));
     }
     return EXIT.done;
   });
 };
 
-function postcatText({ envelope, listing, content }: ReadMessage, flags: ReadonlySet<string>): string {
+/** The content with LF line ends, its bytes otherwise as they are. */
+function postcatBytes({ envelope, listing, content }: ReadMessage, flags: ReadonlySet<string>): Uint8Array {
   const all = !["b", "h", "e"].some((flag) => flags.has(flag));
   const split = content.indexOf("\r\n\r\n") + 2;
-  const unix = (text: string) => text.replaceAll("\r\n", "\n");
-  let text = "";
-  if (all || flags.has("e")) text += formatPostcatEnvelope(envelope, listing);
-  if (all || flags.has("h")) text += unix(content.slice(0, split));
-  if (all || flags.has("b")) text += unix(content.slice(split));
-  if (all || flags.has("e")) text += formatPostcatEnd(listing);
-  return text;
+  const unix = (text: string) => Buffer.from(text.replaceAll("\r\n", "\n"), "latin1");
+  const parts: Uint8Array[] = [];
+  if (all || flags.has("e")) parts.push(Buffer.from(formatPostcatEnvelope(envelope, listing)));
+  if (all || flags.has("h")) parts.push(unix(content.slice(0, split)));
+  if (all || flags.has("b")) parts.push(unix(content.slice(split)));
+  if (all || flags.has("e")) parts.push(Buffer.from(formatPostcatEnd(listing)));
+  return Buffer.concat(parts);
 }

@@ -16,7 +16,8 @@ export interface Terminal {
   readonly verbose: boolean;
   /** Standard output is a terminal that shows colours. */
   readonly colours: boolean;
-  stdout(text: string): void;
+  /** Text as UTF-8; bytes as they are. */
+  stdout(text: string | Uint8Array): void;
   stderr(text: string): void;
   stdin(): Promise<string>;
   /** Asks for one line; undefined where nobody sits at a terminal. */

@@ -3,7 +3,7 @@
 import type { Log } from "../log/log.ts";
 import type { DeliveryAgent, RcptOutcome } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
-import type { QueuedRecipient } from "../queue/store.ts";
+import { type QueuedRecipient, QueueError } from "../queue/store.ts";
 import type { DeadReason, Job } from "./active.ts";
 import { isOverdue, overdueOutcome } from "./deliver-by.ts";
 
@@ -46,8 +46,13 @@ export async function attempt(job: Job, options: AttemptOptions): Promise<readon
     const request = { envelope, transport, nexthop, recipients: job.recipients, content, activeMs, probe } as const;
     return matched(job, await agent.deliver(request, signal), log);
   } catch (cause) {
+    if (cause instanceof QueueError) {
+      log.error(`${envelope.queueId}: cannot read the message: ${printableUtf8(cause.message)}`);
+      return deferAll(job, { dsn: "4.3.0", text: "queue file read error" });
+    }
     const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
-    log.error(`${envelope.queueId}: transport ${transport} failed: ${printableUtf8(text)}`);
+    const line = printableUtf8(text.replace(/\s*\n\s*/g, " | "));
+    log.error(`${envelope.queueId}: transport ${transport} failed: ${line}`);
     return deferAll(job, { dsn: "4.3.0", text: "unknown mail transport error" });
   }
 }

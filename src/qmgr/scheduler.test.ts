@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import type { DeliveryRequest } from "../mail/delivery.ts";
+import { QueueError } from "../queue/store.ts";
 import { settled } from "./testdata/manual-clock.ts";
 import { outcome, World } from "./testdata/world.ts";
 
@@ -172,16 +173,29 @@ test("scheduler defers what cannot be resolved, and resolves it again", async ()
 
 test("scheduler defers for a transport that does not exist, and for an agent that throws or forgets", async () => {
   const rows = [
-    { deliver: () => Promise.reject(new Error("bug")), text: "unknown mail transport error" },
-    { deliver: async () => [], text: "unknown mail transport error" },
+    {
+      deliver: () => Promise.reject(new Error("bug")),
+      text: "unknown mail transport error",
+      log: /: transport smtp failed: Error: bug \| at /,
+    },
+    { deliver: async () => [], text: "unknown mail transport error", log: /: no outcome for recipient / },
+    {
+      deliver: () => Promise.reject(new QueueError('Cannot read content "c/1": EIO', {})),
+      text: "queue file read error",
+      log: /: cannot read the message: Cannot read content "c\/1": EIO$/,
+    },
   ];
-  for (const { deliver, text } of rows) {
+  for (const { deliver, text, log } of rows) {
     const world = new World({ deliver });
     await world.send(["a@x.test"]);
     await settled();
     assert.deepEqual(
       world.store.waiting.map((r) => r.reason),
       [text],
+    );
+    assert.ok(
+      world.lines.some((line) => log.test(line)),
+      world.lines.join("\n"),
     );
   }
 });

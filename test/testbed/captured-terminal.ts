@@ -11,7 +11,7 @@ export async function runCommand(
   const code = await command(args, {
     ...{ configDirectory, colours, verbose: false },
     stdout: (text) => {
-      out += text;
+      out += typeof text === "string" ? text : Buffer.from(text).toString("latin1");
     },
     stderr: (text) => {
       err += text;
