@@ -1,7 +1,8 @@
 /** scripts/rfc-page.ts: docs/rfc-compliance.md: which requirement of test/rfc-matrix.tsv is cited by which test's name.
  *  Only names that a test file really registers count (scripts/list-tests.ts): no comment, no skipped test. */
 import { spawnSync } from "node:child_process";
-import { globSync, readFileSync } from "node:fs";
+import { globSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import type { TestName } from "./list-tests.ts";
 import { ROOT } from "./source-tree.ts";
@@ -149,17 +150,24 @@ function plain(name: string): string {
 /** Names of all tests, those with programs of others last. Throws when a test file cannot be loaded. */
 function listTests(): TestName[] {
   const files = TEST_FILES.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).sort());
-  const child = spawnSync(process.execPath, [path.join(ROOT, "scripts/list-tests.ts"), ...files.map(slashed)], {
-    cwd: ROOT,
-    encoding: "utf8",
-    maxBuffer: 64 << 20,
-    timeout: 120_000,
-  });
-  if (child.status !== 0) throw new Error(`scripts/list-tests.ts: ${child.stderr.trim() || child.error?.message}`);
-  return child.stdout
-    .split("\n")
-    .filter((line) => line !== "")
-    .map((line) => JSON.parse(line) as TestName);
+  // Some test files make directories when they are loaded, and remove them when their tests are done.
+  const scratch = mkdtempSync(path.join(tmpdir(), "postern-list-tests-"));
+  try {
+    const child = spawnSync(process.execPath, [path.join(ROOT, "scripts/list-tests.ts"), ...files.map(slashed)], {
+      cwd: ROOT,
+      encoding: "utf8",
+      env: { ...process.env, TMPDIR: scratch },
+      maxBuffer: 64 << 20,
+      timeout: 120_000,
+    });
+    if (child.status !== 0) throw new Error(`scripts/list-tests.ts: ${child.stderr.trim() || child.error?.message}`);
+    return child.stdout
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line) as TestName);
+  } finally {
+    rmSync(scratch, { recursive: true, force: true });
+  }
 }
 
 function slashed(file: string): string {
