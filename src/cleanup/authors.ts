@@ -30,8 +30,12 @@ export type AuthorAnswer =
 export interface Authors {
   /** What the parameter makes of a header as the client sent it. Rejects for bugs only. */
   apply(fields: readonly HeaderField[], scene: AuthorScene): Promise<AuthorAnswer>;
-  /** Whether a domain may sign for the authors: all are the login's, or nobody has logged in. Rejects TableError. */
-  mayBeSigned(fields: readonly HeaderField[], envelope: Envelope): Promise<boolean>;
+  /** Whether the domain in From may sign: all authors of one of these headers, as it came and as it was made, are the login's, or
+   *  nobody has logged in. undefined: that cannot be known now. */
+  maySign(
+    headers: readonly (readonly HeaderField[])[],
+    scene: Pick<AuthorScene, "envelope" | "log">,
+  ): Promise<boolean | undefined>;
 }
 
 export interface AuthorsDeps {
@@ -83,9 +87,22 @@ class LoginAuthors implements Authors {
     }
   }
 
-  async mayBeSigned(fields: readonly HeaderField[], { sender, origin }: Envelope): Promise<boolean> {
+  async maySign(
+    headers: readonly (readonly HeaderField[])[],
+    { envelope, log }: Pick<AuthorScene, "envelope" | "log">,
+  ): Promise<boolean | undefined> {
+    const { sender, origin } = envelope;
     if (!this.#signs || origin.saslUsername === undefined) return true;
-    return (await this.#strangers(fields, sender, origin.saslUsername)).length === 0;
+    try {
+      for (const fields of headers) {
+        if ((await this.#strangers(fields, sender, origin.saslUsername)).length === 0) return true;
+      }
+      return false;
+    } catch (error) {
+      if (!(error instanceof TableError)) throw error;
+      log.warning(printableUtf8(error.message));
+      return undefined;
+    }
   }
 
   async #judge(

@@ -12,7 +12,6 @@ import { type Reply, reply } from "../mail/reply.ts";
 import { type BodyWriter, type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import { rewriteAddress, rewriteRules } from "../rewrite/canonical.ts";
 import { MappingError } from "../rewrite/mapping-error.ts";
-import { TableError } from "../tables/table.ts";
 import type { Authors } from "./authors.ts";
 import { BodyReading } from "./body-reading.ts";
 import type { CleanupResult, IncomingMessage, MessageOptions } from "./cleanup.ts";
@@ -279,7 +278,9 @@ export class Incoming implements IncomingMessage {
   /** undefined: the message is refused, because it cannot be signed now. */
   async #sign(fields: readonly HeaderField[], signing: Signing): Promise<readonly HeaderField[] | undefined> {
     const { signer, log } = this.#deps;
-    const signed = await signing.sign(fields, { owned: await this.#isOwned(fields) });
+    const scene = { envelope: this.#options.envelope, log };
+    const owned = await (this.#deps.authors?.maySign([this.#fields, fields], scene) ?? true);
+    const signed = await signing.sign(fields, { owned });
     if (signed.kind === "signed") {
       const all = [...signed.fields.map(ownField), ...fields];
       this.#ledger.compare(fields, all, { why: "signed for the sender's domain", rule: "DKIM" });
@@ -289,21 +290,6 @@ export class Incoming implements IncomingMessage {
     if (signer?.whenUnavailable === "accept") return fields;
     this.#refuse(reply(451, "4.7.5", "Error: message cannot be signed, try again later"));
     return undefined;
-  }
-
-  /** Whether the domain in From may sign: the login owns what it wrote there, or what we have made of that. undefined: nobody
-   *  knows now. */
-  async #isOwned(fields: readonly HeaderField[]): Promise<boolean | undefined> {
-    const { authors } = this.#deps;
-    if (!authors) return true;
-    const { envelope } = this.#options;
-    try {
-      return (await authors.mayBeSigned(this.#fields, envelope)) || (await authors.mayBeSigned(fields, envelope));
-    } catch (error) {
-      if (!(error instanceof TableError)) throw error;
-      this.#log.warning(printableUtf8(error.message));
-      return undefined;
-    }
   }
 
   async #append(fields: readonly HeaderField[], body: StoredBody, { mapped, hold }: Omit<Prepared, "fields">) {

@@ -30,7 +30,7 @@ function badValues(
 ): readonly { readonly text: string; readonly at: SourceRef | undefined }[] {
   const own = [...snapshot.mainCf, ...(service?.overrides ?? [])].map(({ name }) => name);
   const userDefined = own.filter((name) => !Object.hasOwn(REGISTRY, name) && !POSTFIX_NAMES.has(name));
-  const bad = [];
+  const bad: { name: string; text: string; at: SourceRef | undefined }[] = [];
   for (const name of [...Object.keys(REGISTRY), ...new Set(userDefined)]) {
     try {
       if (Object.hasOwn(REGISTRY, name)) params.get(name as ParameterName);
@@ -38,8 +38,15 @@ function badValues(
     } catch (error) {
       if (!(error instanceof ParameterError)) throw error;
       const text = error.message.includes(name) ? error.message : `parameter "${name}": ${error.message}`;
-      bad.push({ text, at: params.source(name) });
+      bad.push({ name, text, at: params.source(name) });
     }
   }
-  return bad;
+  const names = new Set(bad.map(({ name }) => name));
+  return bad.filter(({ name, at }) => at !== undefined || !names.has(copied(name) ?? ""));
+}
+
+/** The parameter whose value is the default of this one: what is wrong with it is told there. */
+function copied(name: string): string | undefined {
+  if (!Object.hasOwn(REGISTRY, name)) return undefined;
+  return /^\$(\w+)$/.exec(REGISTRY[name as ParameterName].default)?.[1];
 }

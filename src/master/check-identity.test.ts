@@ -23,7 +23,7 @@ async function check(mainCf: string): Promise<readonly string[]> {
   });
   return problems
     .map(formatProblem)
-    .filter((line) => /login|postmaster/.test(line) && !/user_?file|overriding/.test(line));
+    .filter((line) => /login|postmaster|duplicate/.test(line) && !/user_?file|overriding/.test(line));
 }
 
 const MAPS = "smtpd_sender_login_maps = inline:{a@example.org=a}\n";
@@ -44,6 +44,11 @@ const CASES: readonly { main: string; want: readonly RegExp[]; why: string }[] =
     main: `postern_header_from_login_mismatch = rewrite\nsmtpd_proxy_filter = 127.0.0.1:1\n${MAPS}`,
     want: [/^main\.cf:4: warning: .* = rewrite has no effect where smtpd_proxy_filter takes the mail;/],
     why: "content that goes past",
+  },
+  {
+    main: "postern_duplicate_guard = suppress\nsmtpd_proxy_filter = 127.0.0.1:1\n",
+    want: [/^main\.cf:4: warning: postern_duplicate_guard has no effect where smtpd_proxy_filter takes the mail;/],
+    why: "nor does the duplicate guard see that",
   },
   {
     main: "postern_header_from_login_mismatch = reject\nsmtpd_sender_login_maps = texthash:/none\n",

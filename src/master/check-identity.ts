@@ -5,6 +5,17 @@ import type { TableOpener } from "../tables/table.ts";
 
 /** Of one smtpd service. */
 export function checkIdentity(params: Parameters, tables: TableOpener): readonly Problem[] {
+  return [...checkAuthors(params, tables), ...checkDuplicates(params)];
+}
+
+function checkDuplicates(params: Parameters): readonly Problem[] {
+  const name = "postern_duplicate_guard";
+  if (params.get(name) === "off" || params.get("smtpd_proxy_filter") === "") return [];
+  const text = `${name} has no effect where smtpd_proxy_filter takes the mail`;
+  return [{ severity: "warning", at: params.source(name), text, hint: "set it off for that service" }];
+}
+
+function checkAuthors(params: Parameters, tables: TableOpener): readonly Problem[] {
   const name = "postern_header_from_login_mismatch";
   const grade = params.get(name);
   if (grade === "ignore") return [];
