@@ -89,7 +89,8 @@ export class Filter {
       this.#sendMacros(link, step);
       this.#ask(link, step.command, step.data);
       if ((link.steps & (step.silent ?? 0)) !== 0) {
-        await link.flushed(this.#settings.commandMs);
+        // The fields of a header go out together.
+        if (step.command !== COMMAND.header) await link.flushed(this.#settings.commandMs);
         return CONTINUE;
       }
       return this.#take(this.#understood(await link.read(this.#settings.commandMs)), where);
@@ -120,6 +121,7 @@ export class Filter {
     if (this.#messageBegun && this.#link && !this.#over) {
       try {
         this.#link.send(COMMAND.abort);
+        this.#link.flush();
       } catch (error) {
         this.#failed(error, "milter");
       }

@@ -18,6 +18,9 @@ import type { MilterSettings } from "./settings.ts";
 /** Bytes that may wait for a Milter that does not read; more than the header of any message. */
 const SEND_LIMIT = 16 * 1024 * 1024;
 
+/** Bytes that are held back at most. */
+const MAX_UNSENT = 16 * 1024;
+
 /** Packets that may wait to be read before the Milter has to. */
 const MAX_WAITING = 16;
 
@@ -37,6 +40,9 @@ export class MilterLink {
   readonly #reader = new PacketReader();
   #socket: ByteSocket | undefined;
   #packets: Packet[] = [];
+  /** Held back, so that macros, fields and a command go out as one. */
+  #unsent: Buffer[] = [];
+  #unsentBytes = 0;
   #waiter: Waiter | undefined;
   #error: MilterError | undefined;
   #timeoutMs = 0;
@@ -64,10 +70,22 @@ export class MilterLink {
     }
   }
 
-  /** Sends a command that is not answered. Throws MilterError. */
+  /** Sends a command, together with what follows: at the latest when an answer is waited for. Throws MilterError. */
   send(kind: string, data?: Uint8Array): void {
     if (this.#error) throw this.#error;
-    this.#socket?.send(encodePacket(kind, data));
+    const packet = encodePacket(kind, data);
+    this.#unsent.push(packet);
+    this.#unsentBytes += packet.length;
+    if (this.#unsentBytes > MAX_UNSENT) this.flush();
+  }
+
+  /** Sends what is held back. */
+  flush(): void {
+    const unsent = this.#unsent;
+    if (unsent.length === 0) return;
+    this.#unsent = [];
+    this.#unsentBytes = 0;
+    this.#socket?.send(unsent.length === 1 && unsent[0] ? unsent[0] : Buffer.concat(unsent));
   }
 
   /** The next packet that is no progress report; each of those begins the time anew. Rejects MilterError. */
@@ -80,6 +98,7 @@ export class MilterLink {
 
   /** Waits until the Milter has read most of what was sent. Rejects MilterError. */
   async flushed(timeoutMs: number): Promise<void> {
+    this.flush();
     const drained = this.#socket?.drained();
     if (drained) {
       this.#timeoutMs = timeoutMs;
@@ -105,7 +124,10 @@ export class MilterLink {
 
   /** Says goodbye first. */
   quit(): void {
-    if (!this.#error) this.#socket?.send(encodePacket(COMMAND.quit));
+    if (!this.#error) {
+      this.send(COMMAND.quit);
+      this.flush();
+    }
     this.close();
   }
 
@@ -164,6 +186,7 @@ export class MilterLink {
   }
 
   #next(timeoutMs: number): Promise<Packet> {
+    this.flush();
     const packet = this.#packets.shift();
     if (packet) return Promise.resolve(packet);
     if (this.#error) return Promise.reject(this.#error);

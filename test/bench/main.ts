@@ -6,6 +6,7 @@ const MODES: ReadonlyMap<string, () => Promise<unknown>> = new Map([
   ["fairness", () => import("./fairness.ts")],
   ["soak", () => import("./soak.ts")],
   ["memory", () => import("./memory.ts")],
+  ["signing", () => import("./signing.ts")],
 ]);
 
 const named = MODES.get(process.argv[2] ?? "");

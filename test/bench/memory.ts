@@ -1,6 +1,8 @@
 /** test/bench/memory.ts: `npm run bench -- memory`: memory of two workers under 50 MiB messages, three in a row, and under many
- *  idle sessions, in clear and with TLS; each on a server of its own. Linux only: reads VmRSS and PSS from /proc.
- *  Usage: memory [--idle N] [--tls N] [--only large|idle|tls] */
+ *  idle sessions, in clear and with TLS; each on a server of its own. "milters": the messages also get two DKIM signatures and
+ *  pass two Milters. Linux only: reads VmRSS and PSS from /proc.
+ *  Usage: memory [--idle N] [--tls N] [--only large|milters|idle|tls] */
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import net from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,6 +12,7 @@ import { makeSelfSigned } from "../../src/net/self-signed.ts";
 import { generateLoad } from "../load/generator.ts";
 import { type Sink, startSink } from "../load/sink.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
+import { startNoopMilter } from "./noop-milter.ts";
 
 const { values } = parseArgs({
   options: {
@@ -21,11 +24,14 @@ const { values } = parseArgs({
 const MIB = 1024 * 1024;
 /** What a start or a burst leaves behind is collected when a worker has been quiet for some seconds (base/garbage.ts). */
 const QUIET_MS = 12_000;
+const SIGNING_KEYS = "example.org r rsa.pem\nexample.org e ed.pem\n";
 
 interface Site {
   readonly sink: Sink;
   readonly port: number;
   readonly tlsPort: number;
+  /** Signs, and asks two Milters. */
+  readonly filteredPort: number;
   readonly pids: readonly number[];
 }
 
@@ -33,6 +39,7 @@ const MEASURES: ReadonlyMap<string, (site: Site) => Promise<string>> = new Map([
   ["idle", idleInClear],
   ["tls", idleWithTls],
   ["large", largeMessages],
+  ["milters", filteredMessages],
 ]);
 
 for (const [name, measure] of MEASURES) {
@@ -42,23 +49,38 @@ process.exit(0);
 
 async function onOwnServer(measure: (site: Site) => Promise<string>): Promise<string> {
   const sink = await startSink();
-  const [port, tlsPort] = [await freePort(), await freePort()];
+  const [port, tlsPort, filteredPort] = [await freePort(), await freePort(), await freePort()];
+  const milters = [await startNoopMilter(await freePort()), await startNoopMilter(await freePort())];
   const made = makeSelfSigned(["mail.example.org"], Date.now());
   const server = new TestServer({
     mainCf: `compatibility_level = 3.10\nrelayhost = [127.0.0.1]:${sink.port}\nmynetworks = 127.0.0.0/8\npostern_workers = 2
 message_size_limit = 104857600\nsmtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination
 smtpd_peername_lookup = no`,
-    masterCf: `${port} inet n - n - - smtpd\n${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n`,
-    files: { "site.pem": made.keyPem + made.certificatePem },
+    masterCf: `${port} inet n - n - - smtpd\n${tlsPort} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes\n${filteredPort} inet n - n - - smtpd
+  -o smtpd_milters=${milters.map((milter) => `inet:127.0.0.1:${milter.port}`).join(",")}
+  -o local_header_rewrite_clients=permit_mynetworks -o postern_dkim_signing_file=$config_directory/keys\n`,
+    files: { "site.pem": made.keyPem + made.certificatePem, keys: SIGNING_KEYS, ...keyFiles() },
   });
   server.append("main.cf", `smtpd_tls_security_level = may\nsmtpd_tls_chain_files = ${server.directory}/site.pem\n`);
   await server.start();
   try {
-    return await measure({ sink, port, tlsPort, pids: await server.workerPids() });
+    return await measure({ sink, port, tlsPort, filteredPort, pids: await server.workerPids() });
   } finally {
     await server[Symbol.asyncDispose]();
     await sink.close();
+    for (const milter of milters) milter.stop();
   }
+}
+
+async function filteredMessages(site: Site): Promise<string> {
+  return `two signatures, two Milters: ${await largeMessages({ ...site, port: site.filteredPort })}`;
+}
+
+/** By name. */
+function keyFiles(): Readonly<Record<string, string>> {
+  const pem = (key: KeyObject) => String(key.export({ type: "pkcs8", format: "pem" }));
+  const rsa = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+  return { "rsa.pem": pem(rsa), "ed.pem": pem(generateKeyPairSync("ed25519").privateKey) };
 }
 
 async function largeMessages({ sink, port, pids }: Site): Promise<string> {
