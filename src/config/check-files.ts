@@ -10,8 +10,8 @@ import type { ConfigSnapshot, Problem } from "./snapshot.ts";
 /** Table types of Postfix that tables/ cannot open. */
 const UNSUPPORTED = /(?:^|[\s,{!])(?:proxy:)?(mongodb|nis|nisplus|netinfo|internal):\S/g;
 
-/** Parameters whose every word with a colon is a table. */
-const MAPS = /(?:_maps|_checks)$/;
+/** Parameters whose every word with a colon is a table; the checks of submission are words with a grade. */
+const MAPS = /(?:_maps|(?<!^postern_submission)_checks)$/;
 const KNOWN =
   /^(?:proxy:)*(?:texthash|hash|btree|lmdb|cdb|dbm|sdbm|static|inline|cidr|regexp|pcre|unix|fail|environ|unionmap|pipemap|randmap|sqlite|pgsql|mysql|ldap|memcache|tcp|socketmap)$/;
 

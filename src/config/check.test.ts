@@ -87,6 +87,27 @@ const mains = [
     want: ["main.cf:2: error: unsupported dictionary type: nosuch; in transport_maps"],
     why: "a table type nobody knows",
   },
+  { in: "postern_submission_checks = all:warn, date:reject", want: [], why: "grades of checks, which are no tables" },
+  {
+    in: "postern_submission_checks = dates:reject",
+    want: ['main.cf:2: error: bad configuration: postern_submission_checks: no check "dates"'],
+    prefix: true,
+    why: "a check nobody knows",
+  },
+  {
+    in: "postern_submission_checks = date",
+    want: [
+      'main.cf:2: error: bad configuration: postern_submission_checks: "date" is not CHECK:GRADE; grades: off, warn, fix, reject',
+    ],
+    why: "a check without a grade",
+  },
+  {
+    in: "postern_submission_checks = date:reject:all",
+    want: [
+      'main.cf:2: error: bad configuration: postern_submission_checks: "date:reject:all" is not CHECK:GRADE; grades: off, warn, fix, reject',
+    ],
+    why: "more than a grade",
+  },
   {
     in: "transport_maps = proxy:nis:/x, inline:{a=b:c}",
     want: ["main.cf:2: error: unsupported dictionary type: nis; in transport_maps"],
