@@ -1,6 +1,7 @@
 /** cleanup/authors.ts: whose names stand in From and Resent-From of mail from clients that have logged in: theirs, by
  *  smtpd_sender_login_maps, or what postern_header_from_login_mismatch says of others (RFC 6409 §6.1, §6.3; SUB-24). Where there
  *  is no From, the envelope sender counts, which From will be made of. Mail from clients without a login is not looked at. */
+import { whereOf } from "../access/list-compiler.ts";
 import { rejected } from "../access/reply-text.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
@@ -13,6 +14,7 @@ import type { LoginOwners } from "../rewrite/login-owners.ts";
 import { TableError } from "../tables/table.ts";
 import type { HeaderField } from "./header-block.ts";
 
+const PARAMETER = "postern_header_from_login_mismatch";
 /** Authors of one message that are looked up; more are nobody's. */
 const MAX_AUTHORS = 100;
 
@@ -47,7 +49,7 @@ export interface AuthorsDeps {
 
 /** undefined where nothing is asked. */
 export function createAuthors(deps: AuthorsDeps): Authors | undefined {
-  const grade = deps.params.get("postern_header_from_login_mismatch");
+  const grade = deps.params.get(PARAMETER);
   const signs = deps.params.get("postern_dkim_require_owner") && deps.params.get("postern_dkim_signing_file") !== "";
   return grade === "ignore" && !signs ? undefined : new LoginAuthors(deps, signs);
 }
@@ -63,12 +65,15 @@ class LoginAuthors implements Authors {
   readonly #rewrite: (address: Address) => Address;
   readonly #grade: "ignore" | "warn" | "rewrite" | "reject";
   readonly #signs: boolean;
+  /** `main.cf:31`; undefined: no line of the log names it. */
+  readonly #rule: string | undefined;
 
   constructor({ params, owners, rewrite }: AuthorsDeps, signs: boolean) {
     this.#owners = owners;
     this.#rewrite = rewrite;
-    this.#grade = params.get("postern_header_from_login_mismatch");
+    this.#grade = params.get(PARAMETER);
     this.#signs = signs;
+    this.#rule = params.get("postern_explain_log") ? whereOf(params.source(PARAMETER)) : undefined;
   }
 
   async apply(fields: readonly HeaderField[], scene: AuthorScene): Promise<AuthorAnswer> {
@@ -123,7 +128,17 @@ class LoginAuthors implements Authors {
       return { kind: "fields", fields: renamed(fields, strangers, mailbox) };
     }
     logMismatch(this.#grade === "warn" ? "warning" : "reject", replyText(refusal), scene);
-    return this.#grade === "warn" ? { kind: "fields", fields } : { kind: "refused", reply: refusal };
+    if (this.#grade === "warn") return { kind: "fields", fields };
+    this.#explain(scene);
+    return { kind: "refused", reply: refusal };
+  }
+
+  /** The line that names the rule, as behind every refusal. */
+  #explain({ envelope, log }: AuthorScene): void {
+    if (this.#rule === undefined) return;
+    const rule = this.#rule;
+    const line = `${envelope.queueId}: explain: rule=${rule} parameter=${PARAMETER} grade=${this.#grade}`;
+    log.info(line, { event: "explain", rule, parameter: PARAMETER, restriction: this.#grade });
   }
 
   /** One for each field that names somebody else. */
