@@ -1,6 +1,6 @@
 /** test/testbed/checkout.ts: a checkout that an unprivileged worker can read. Run as root from a private directory, the
  *  tests would otherwise fail for a reason that has nothing to do with Postern. */
-import { cpSync, mkdtempSync, readFileSync, statSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 
@@ -22,6 +22,8 @@ function reachable(path: string): boolean {
 
 function copy(): string {
   const target = mkdtempSync(join(tmpdir(), "postern-checkout-"));
+  process.once("exit", () => rmSync(target, { recursive: true, force: true }));
+  chmodSync(target, 0o755);
   for (const name of ["bin", "src", "package.json"]) cpSync(join(ROOT, name), join(target, name), { recursive: true });
   for (const path of runtimePackages()) cpSync(join(ROOT, path), join(target, path), { recursive: true });
   return target;
