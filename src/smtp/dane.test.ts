@@ -9,7 +9,7 @@ import type { TlsaRecord } from "../net/server-certificate.ts";
 import { findDane, usable } from "./dane.ts";
 import type { Target } from "./session.ts";
 import { FakePeer, type PeerScript } from "./testdata/fake-peer.ts";
-import { createWorld, zoneDns } from "./testdata/world.ts";
+import { createWorld, type RequestWords, zoneDns } from "./testdata/world.ts";
 
 const PEM = readFileSync(new URL("../net/testdata/servers/mx.pem", import.meta.url));
 const ROOT = new X509Certificate(readFileSync(new URL("../net/testdata/servers/root.pem", import.meta.url)));
@@ -206,6 +206,7 @@ interface Scene {
   readonly mxSecure?: boolean;
   readonly hostSecure?: boolean;
   readonly script?: PeerScript;
+  readonly words?: Partial<RequestWords>;
   readonly want: string;
   /** The word in the log; undefined: no TLS. */
   readonly word?: string;
@@ -214,6 +215,7 @@ interface Scene {
 
 const UNVERIFIED = "deferred 4.7.5 Server certificate not verified";
 const CLEAR = { features: [] };
+const SAFE = { script: { features: ["STARTTLS", "REQUIRETLS"] }, words: { requireTls: true } };
 const ONLY = { smtp_tls_security_level: "dane-only" };
 const SCENES: readonly Scene[] = [
   {
@@ -225,6 +227,41 @@ const SCENES: readonly Scene[] = [
   { why: "one of several matches", records: found(true, WRONG, tlsa(3, 0, 2, LEAF)), want: "sent", word: "Verified" },
   { why: "3 0 0, the whole certificate", records: found(true, tlsa(3, 0, 0, LEAF)), want: "sent", word: "Verified" },
   { why: "none matches", records: found(true, WRONG), want: UNVERIFIED, word: "Untrusted" },
+  { ...SAFE, why: "REQ-03: REQUIRETLS, a record matches", records: found(true, EE), want: "sent", word: "Verified" },
+  {
+    ...SAFE,
+    why: "REQ-03: REQUIRETLS, none matches",
+    records: found(true, WRONG),
+    want: "bounced 5.7.5 Server certificate not verified",
+    word: "Untrusted",
+  },
+  {
+    ...SAFE,
+    why: "REQ-03: REQUIRETLS, the list of exchangers is not signed",
+    records: found(true, EE),
+    mxSecure: false,
+    want: "bounced 5.7.30 REQUIRETLS is required, but nothing proves that mx.example.test is a mail exchanger of dest.test",
+  },
+  {
+    ...SAFE,
+    why: "REQ-03: REQUIRETLS, signed exchangers without records: a public certificate counts, and this is none",
+    records: NONE,
+    want: "bounced 5.7.5 Server certificate not verified",
+    word: "Untrusted",
+  },
+  {
+    ...SAFE,
+    why: "REQ-03: REQUIRETLS, a lookup that failed may succeed later",
+    records: TEMPORARY,
+    want: "deferred 4.7.5 TLSA lookup error",
+  },
+  {
+    why: "REQ-05: TLS-Required: No, none matches",
+    records: found(true, WRONG),
+    words: { tlsOptional: true },
+    want: "sent",
+    word: "Untrusted",
+  },
   {
     why: "TLS is not offered (DANE-02)",
     records: found(true, EE),
@@ -404,7 +441,7 @@ for (const scene of SCENES) {
     };
     const world = createWorld({ nexthop: `dest.test:${peer.port}`, settings, dns });
     try {
-      const [outcome] = await world.deliver({});
+      const [outcome] = await world.deliver(scene.words ?? {});
       const text = outcome?.kind === "sent" ? "sent" : `${outcome?.kind} ${outcome?.dsn} ${outcome?.text}`;
       assert.ok(text.replaceAll(`:${peer.port}`, ":PORT").startsWith(scene.want), text);
       const words = world.lines.flatMap((line) => /^(\w+) TLS connection/.exec(line)?.[1] ?? []);

@@ -11,7 +11,7 @@ import type { Dns, ValidatingDns } from "../dns/resolver.ts";
 import { Log } from "../log/log.ts";
 import { MtaSts } from "./mta-sts.ts";
 import { FakePeer } from "./testdata/fake-peer.ts";
-import { createWorld, zoneDns } from "./testdata/world.ts";
+import { createWorld, type RequestWords, zoneDns } from "./testdata/world.ts";
 
 function pem(name: string): Buffer {
   return readFileSync(new URL(`../net/testdata/servers/${name}`, import.meta.url));
@@ -256,6 +256,7 @@ const SCENES: readonly {
   readonly features?: readonly string[];
   readonly nexthop?: string;
   readonly maxVersion?: "TLSv1.2";
+  readonly words?: Partial<RequestWords>;
   readonly want: string;
   readonly word?: string;
 }[] = [
@@ -297,6 +298,44 @@ const SCENES: readonly {
     body: POLICY.replace("enforce", "testing").replace("mx.example", "mx.other"),
     want: "sent",
     word: "Verified",
+  },
+  {
+    why: "REQ-03: REQUIRETLS, enforce",
+    features: ["STARTTLS", "REQUIRETLS"],
+    words: { requireTls: true },
+    want: "sent",
+    word: "Verified",
+  },
+  {
+    why: "REQ-03: REQUIRETLS, testing: the policy proves the exchanger, and must be kept",
+    body: POLICY.replace("enforce", "testing"),
+    features: ["STARTTLS", "REQUIRETLS"],
+    words: { requireTls: true },
+    want: "sent",
+    word: "Verified",
+  },
+  {
+    why: "REQ-03: REQUIRETLS, testing, a bad certificate",
+    body: POLICY.replace("enforce", "testing"),
+    certificate: "sts.pem",
+    features: ["STARTTLS", "REQUIRETLS"],
+    words: { requireTls: true },
+    want: "bounced 5.7.5 Server certificate not verified",
+    word: "Untrusted",
+  },
+  {
+    why: "REQ-05: TLS-Required: No, enforce, another name",
+    certificate: "sts.pem",
+    words: { tlsOptional: true },
+    want: "sent",
+    word: "Trusted",
+  },
+  {
+    why: "REQ-05: TLS-Required: No, enforce, an exchanger that the policy does not know, no TLS",
+    body: POLICY.replace("mx.example.test", "mx.other.test"),
+    features: [],
+    words: { tlsOptional: true },
+    want: "sent",
   },
   { why: "none", body: POLICY.replace("enforce", "none"), features: [], want: "sent" },
   { why: "no policy", txt: [], features: [], want: "sent" },
@@ -355,7 +394,7 @@ for (const scene of SCENES) {
         dns,
       });
       try {
-        const [outcome] = await world.deliver({});
+        const [outcome] = await world.deliver(scene.words ?? {});
         const text = outcome?.kind === "sent" ? "sent" : `${outcome?.kind} ${outcome?.dsn} ${outcome?.text}`;
         assert.equal(text, scene.want);
         const words = world.lines.flatMap((line) => /^(\w+) TLS connection/.exec(line)?.[1] ?? []);
