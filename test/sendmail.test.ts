@@ -97,6 +97,13 @@ transport_retry_time = 300s`,
       new RegExp(`^Received: by mail\\.example\\.org \\(Postern, from userid ${OTHER.uid}\\)\r\n\tid `),
     );
     // It had no MIME fields, and the next hop takes no 8-bit content.
+    await server.logged(
+      /smtp\[\d+\]: [0-9A-F]+: converted: 127\.0\.0\.1\[127\.0\.0\.1\] does not take the content as it is\n/,
+    );
+    assert.match(
+      server.log(),
+      /cleanup\[\d+\]: [0-9A-F]+: changes: .*MIME-Version added \(8-bit content is called 7bit; transfer_enc/,
+    );
     assert.match(content, /\r\nFrom: Nick <nick@canonical\.test>\r\n[^ ]+: quoted-printable\r\n\r\n8bit =FC$/);
     assert.match(server.log(), new RegExp(`postfix/pickup\\[\\d+\\]: [0-9A-F]+: uid=${OTHER.uid} from=<nick>\n`));
     assert.match(server.log(), /qmgr\[\d+\]: [0-9A-F]+: from=<nick@canonical\.test>, size=\d+, nrcpt=2 /);

@@ -32,6 +32,8 @@ export interface Reencoding {
   readonly accepts: "7bit" | "8bit";
   /** What becomes of binary parts. Quoted-printable is what Postfix makes of them, and right for text that is called so. */
   readonly binary: "base64" | "quoted-printable";
+  /** Told at the end, if some part was changed. */
+  readonly changed?: (() => void) | undefined;
 }
 
 /** The size stays that of the content as it is queued, as Postfix tells it. */
@@ -56,6 +58,7 @@ async function* reencodedChunks(content: MessageContent, how: Reencoding): Async
   }
   if (intake) yield converter.header(intake.end(), false);
   yield converter.end();
+  if (converter.changed) how.changed?.();
 }
 
 /** One message, piece by piece. */
@@ -64,6 +67,8 @@ export class PartConverter {
   readonly #structure: MimeStructure;
   readonly #quoted = new QuotedPrintable();
   readonly #base64 = new Base64Lines();
+  /** Some header says something else now. */
+  changed = false;
   /** Of the part whose header is being read. */
   #fields: Buffer[] = [];
 
@@ -129,6 +134,7 @@ export class PartConverter {
   /** What a part leaves as, if it cannot stay as it is; else "". */
   #encodingField(kind: PartKind): string {
     if (isAccepted(kind, this.#how.accepts)) return "";
+    this.changed = true;
     return `Content-Transfer-Encoding: ${this.#codingOf(kind) ?? this.#how.accepts}${CRLF}`;
   }
 

@@ -22,24 +22,28 @@ export interface ContentForm {
 /** base64 with its line ends. */
 const GROWTH = 1.4;
 
-/** `limits`: how content is read that must be converted; undefined: nothing is converted. */
+/** `limits`: how content is read that must be converted; undefined: nothing is converted. `changed` is told when something was. */
 export function contentForm(
   content: MessageContent,
   { body }: Pick<Envelope, "body">,
-  { features, limits }: { readonly features: Features; readonly limits: BodyLimits | undefined },
+  {
+    features,
+    limits,
+    changed,
+  }: { readonly features: Features; readonly limits: BodyLimits | undefined; readonly changed?: () => void },
 ): ContentForm {
   const eightBit = features.has("8BITMIME");
   const { sizeBytes } = content;
   if (body !== "BINARYMIME") {
     const how = { accepts: "7bit", binary: "quoted-printable" } as const;
-    const sent = eightBit || !limits ? content : reencoded(content, { limits, ...how });
+    const sent = eightBit || !limits ? content : reencoded(content, { limits, changed, ...how });
     return { command: "DATA", content: sent, body: eightBit ? ` BODY=${body}` : "", sizeBytes };
   }
   if (takesBinary(features)) return { command: "BDAT", content, body: " BODY=BINARYMIME", sizeBytes };
   const conversion = eightBit ? "8bit" : "7bit";
   return {
     command: "DATA",
-    content: limits ? reencoded(content, { limits, accepts: conversion, binary: "base64" }) : content,
+    content: limits ? reencoded(content, { limits, changed, accepts: conversion, binary: "base64" }) : content,
     body: eightBit ? " BODY=8BITMIME" : "",
     sizeBytes: Math.ceil(sizeBytes * GROWTH),
     conversion,

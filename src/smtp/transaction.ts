@@ -81,7 +81,8 @@ class Transaction {
     const sent = tunnelled ? withPriority(content, request.envelope) : content;
     this.#unchanged = sent === request.content;
     const { conversion: limits } = options.settings;
-    this.#form = contentForm(sent, request.envelope, { features, limits });
+    const changed = () => session.note(`converted: ${host} does not take the content as it is`);
+    this.#form = contentForm(sent, request.envelope, { features, limits, changed });
   }
 
   async run(): Promise<TransactionResult> {
