@@ -41,6 +41,18 @@ const ROWS = [
     why: "a filter that takes the mail",
   },
   {
+    main: "postern_authentication_results = yes\nforce_mime_input_conversion = yes\n",
+    want: [
+      /^main\.cf:4: warning: postern_authentication_results: force_mime_input_conversion breaks signatures of 8-bit mail/,
+    ],
+    why: "what changes mail before it is verified",
+  },
+  {
+    main: "postern_authentication_results = yes\nforce_mime_input_conversion = yes\npostern_service_role = submission\n",
+    want: [],
+    why: "the same where nothing is verified",
+  },
+  {
     main: "postern_authentication_trusted_clients = 999.1.1.1/3\n",
     want: [/^main\.cf:4: error: postern_authentication_trusted_clients: /],
     why: "a list that cannot be read",

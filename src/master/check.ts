@@ -4,7 +4,7 @@
 import { compileAccess } from "../access/compile.ts";
 import { checkSnapshot } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
-import { loadSnapshot, scopeOf } from "../config/load.ts";
+import { loadSnapshot, scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { servicesText } from "../config/services-file.ts";
 import type { ConfigSnapshot, Problem, ServiceEntry } from "../config/snapshot.ts";
@@ -153,12 +153,20 @@ function checkSigning(params: Parameters, snapshot: ConfigSnapshot): readonly Pr
   ];
 }
 
-/** Mail that a before-queue filter takes is not verified here. */
+/** What takes mail from its verification, or changes it before. */
 function checkVerifying(params: Parameters): readonly Problem[] {
-  if (!params.get("postern_authentication_results") || params.get("smtpd_proxy_filter") === "") return [];
-  const text = "postern_authentication_results: mail that smtpd_proxy_filter takes gets no results";
-  const hint = "content_filter and smtpd_milters take mail behind it";
-  return [{ severity: "warning", at: params.source("postern_authentication_results"), text, hint }];
+  const name = "postern_authentication_results";
+  if (!params.get(name) || serviceRole(params) !== "mx") return [];
+  const said = (text: string, hint: string): Problem => ({
+    ...{ severity: "warning", at: params.source(name), text: `${name}: ${text}`, hint },
+  });
+  const filter = params.get("smtpd_proxy_filter") !== "";
+  const taken = "mail that smtpd_proxy_filter takes gets no results";
+  const converted = "force_mime_input_conversion breaks signatures of 8-bit mail before they are verified";
+  return [
+    ...(filter ? [said(taken, "content_filter and smtpd_milters take mail behind it")] : []),
+    ...(params.get("force_mime_input_conversion") ? [said(converted, "set it for submission services only")] : []),
+  ];
 }
 
 /** ARC seals are left out without a key. */
