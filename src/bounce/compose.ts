@@ -41,6 +41,9 @@ export interface ComposerOptions {
   readonly rewrite: (address: Address) => Address;
   /** Where a recipient of a report gets mail: aliases. undefined: as it is named. May reject: then nothing is made. */
   readonly expand?: ((recipient: Address) => Promise<readonly Address[]>) | undefined;
+  /** What a report is after checks of its content (internal_mail_filter_classes), undefined where it is discarded. The option
+   *  undefined: there are none. May reject: then nothing is made. */
+  readonly inspect?: ((report: ComposedMessage) => Promise<ComposedMessage | undefined>) | undefined;
   /** The content with its signatures; undefined: none. Never rejects. */
   readonly sign?: ((content: Uint8Array) => Promise<Uint8Array>) | undefined;
 }
@@ -65,7 +68,9 @@ export function createBounceComposer(options: ComposerOptions): BounceComposer {
       const reports = [];
       for (const { label, ...notice } of plan.notices) {
         const order = { ...notice, kind, message, template, text, nowMs, queueId: nextQueueId() };
-        const made = await expanded(await composeReport(order, site), options);
+        const composed = await expanded(await composeReport(order, site), options);
+        const made = options.inspect ? await options.inspect(composed) : composed;
+        if (made === undefined) continue;
         const content = options.sign ? await options.sign(made.content) : made.content;
         reports.push({ label, message: { ...made, content } });
       }

@@ -92,4 +92,6 @@ export interface ComposedMessage {
   readonly envelope: Envelope;
   readonly recipients: readonly Address[];
   readonly content: Uint8Array;
+  /** An operator shall look at it before it is sent. */
+  readonly hold?: boolean;
 }

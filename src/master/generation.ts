@@ -1,5 +1,7 @@
 /** master/generation.ts: all that a worker has for one configuration: services, transports, tables. */
 import { createBounceComposer } from "../bounce/compose.ts";
+import { createContentChecks, createMilterChecks } from "../cleanup/content-checks.ts";
+import { inspectReport } from "../cleanup/inspect-report.ts";
 import { scopeOf } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
@@ -7,14 +9,17 @@ import { createSigner } from "../dkim/create.ts";
 import { signWhole } from "../dkim/sign-whole.ts";
 import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
-import type { DeliveryAgent } from "../mail/delivery.ts";
+import type { ComposedMessage, DeliveryAgent } from "../mail/delivery.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import { createOtherMilters } from "../milter/milters.ts";
 import type { PickupService } from "../pickup/service.ts";
 import { createResolver } from "../rewrite/create.ts";
 import { type AddressMappings, createMappings } from "../rewrite/mappings.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { createTableOpener } from "../tables/open.ts";
+import type { TableOpener } from "../tables/table.ts";
 import { createVerification } from "../verify/create.ts";
+import { mappingOf } from "./address-mapping.ts";
 import { buildAgents } from "./agents.ts";
 import { bounceTemplates } from "./bounce-templates.ts";
 import type { WorkerKit } from "./kit.ts";
@@ -57,6 +62,27 @@ function reportSigner(params: Parameters, files: SnapshotFiles, kit: WorkerKit) 
   return (content: Uint8Array) => signWhole(signer, content, warn);
 }
 
+/** undefined: reports are not inspected, which is the default; or nothing is there to inspect them. */
+function reportInspection(params: Parameters, parts: ReportParts) {
+  if (!params.get("internal_mail_filter_classes").includes("bounce")) return undefined;
+  const { kit, tables, resolver } = parts;
+  const deps = {
+    ...{ params, log: kit.logFor(`${params.get("syslog_name")}/cleanup`) },
+    checks: createContentChecks(params, tables),
+    milterChecks: createMilterChecks(params, tables),
+    otherMilters: createOtherMilters(params, { deadlines: kit.deadlines }),
+    ...mappingOf(params, { tables, resolver }),
+  };
+  if (deps.checks === undefined && deps.otherMilters === undefined) return undefined;
+  return (report: ComposedMessage) => inspectReport(report, deps);
+}
+
+interface ReportParts {
+  readonly kit: WorkerKit;
+  readonly tables: TableOpener;
+  readonly resolver: AddressResolver;
+}
+
 /** Throws ParameterError for what check should have found; table errors become run-time 451s. */
 export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Generation {
   const params = scopeOf(snapshot);
@@ -90,6 +116,7 @@ export function buildGeneration(snapshot: ConfigSnapshot, kit: WorkerKit): Gener
       templates,
       rewrite: (address) => resolver.rewrite(address),
       expand: mapRecipient,
+      inspect: reportInspection(params, { kit, tables, resolver }),
       sign: reportSigner(params, files, kit),
     }),
     smtp,

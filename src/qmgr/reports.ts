@@ -18,7 +18,7 @@ export interface ReporterOptions {
   readonly store: Pick<QueueStore, "delayed">;
   readonly bounces: BounceComposer;
   readonly nextQueueId: () => QueueId;
-  readonly laneOf: (recipient: Address, sender: Address) => Awaitable<string>;
+  readonly laneOf: (recipient: Address, sender: Address, filter?: string | undefined) => Awaitable<string>;
   readonly clock: Clock;
   readonly logFor: (program: string) => Log;
 }
@@ -92,11 +92,17 @@ export class Reporter {
     const dueMs = this.#options.clock.now();
     const recipients = [];
     for (const address of composed.recipients) {
-      const lane = await this.#options.laneOf(address, composed.envelope.sender);
+      const lane = await this.#options.laneOf(address, composed.envelope.sender, composed.envelope.filter);
       recipients.push({ address, original: address, lane, dueMs });
     }
     const { header, body } = splitContent(composed.content);
-    return { envelope: composed.envelope, header, body: { kind: "inline", bytes: body }, recipients, hold: false };
+    return {
+      envelope: composed.envelope,
+      header,
+      body: { kind: "inline", bytes: body },
+      recipients,
+      hold: composed.hold === true,
+    };
   }
 }
 

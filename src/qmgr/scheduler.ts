@@ -188,7 +188,7 @@ export class Scheduler implements QueueManager {
       ...this.#options,
       settings: () => this.#settings,
       ageMs: (arrivalMs) => this.#watch.ageMs(arrivalMs),
-      laneOf: (recipient, sender) => this.laneOf(recipient, sender),
+      laneOf: (recipient, sender, filter) => this.laneOf(recipient, sender, filter),
       arrived: (message) => this.arrived(message),
       dueAt: (dueMs) => this.#reader.wakeAt(dueMs),
       finished: (active) => this.#finished(active),

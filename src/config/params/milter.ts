@@ -1,5 +1,5 @@
 /** config/params/milter.ts: the parameters of Milters, each declared once. */
-import { type Declaration, list, text, time, word } from "../declare.ts";
+import { type Declaration, list, text, time, word, words } from "../declare.ts";
 
 const macros = (defaultText: string, stage: string): Declaration<readonly string[]> =>
   list(defaultText, `The macros that Milters get ${stage}, unless they ask for others.`);
@@ -19,6 +19,12 @@ export const MILTER_PARAMETERS = {
     "",
     "Milters for mail that does not come by SMTP: from sendmail(1), and reports that internal_mail_filter_classes names. They " +
       "see it as if it came by ESMTP from localhost.",
+  ),
+  internal_mail_filter_classes: words(
+    "",
+    ["bounce", "notify"],
+    "Mail of Postern's own that header_checks, body_checks and $non_smtpd_milters see: bounce, delivery reports. What refuses a " +
+      "report makes the mail that it is about wait. notify names notices that are not made here.",
   ),
   milter_header_checks: list(
     "",
