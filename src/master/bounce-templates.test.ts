@@ -27,14 +27,6 @@ for (const { why, main, files, want } of [
     ],
   },
   {
-    why: "notify_classes without effect",
-    main: "notify_classes = bounce, policy software",
-    files: {},
-    want: [
-      "main.cf:4: warning: notify_classes: no effect here: policy, software; no transcripts of SMTP sessions are mailed; read the log",
-    ],
-  },
-  {
     why: "notify_classes that nobody knows",
     main: "notify_classes = all",
     files: {},

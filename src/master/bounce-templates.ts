@@ -24,26 +24,14 @@ export function bounceTemplates(
   };
 }
 
-/** Whose reports bounce makes. */
-const EFFECTIVE: ReadonlySet<string> = new Set(["bounce", "2bounce", "delay"]);
-
 /** What check says about reports. A value that cannot be parsed is reported elsewhere. */
 export function checkReports(snapshot: ConfigSnapshot): readonly Problem[] {
   try {
     const files = new SnapshotFiles(snapshot.files);
     const params = scopeOf(snapshot);
-    return [...checkClasses(params), ...bounceTemplates(params, files, snapshot.configDirectory).problems];
+    return bounceTemplates(params, files, snapshot.configDirectory).problems;
   } catch (error) {
     if (error instanceof ParameterError) return [];
     throw error;
   }
-}
-
-/** Words that somebody wrote and that do nothing. */
-function checkClasses(params: Parameters): readonly Problem[] {
-  const at = params.source("notify_classes");
-  const idle = params.get("notify_classes").filter((word) => !EFFECTIVE.has(word));
-  if (at === undefined || idle.length === 0) return [];
-  const text = `notify_classes: no effect here: ${idle.join(", ")}`;
-  return [{ severity: "warning", at, text, hint: "no transcripts of SMTP sessions are mailed; read the log" }];
 }

@@ -52,6 +52,8 @@ export interface WorkerKit {
   readonly addressCache: () => StatusCache;
   /** A name for a file in any maildir. */
   readonly nextMaildirName: () => string;
+  /** Where mail of the server itself goes in; undefined where nothing is sent. */
+  readonly maildrop?: string | undefined;
   /** Commands of pipe services, which the master runs. */
   readonly pipes: PipeDoor;
   readonly queue: Pick<CleanupDeps, "store" | "laneOf" | "arrived" | "poke" | "dueAt">;

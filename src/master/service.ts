@@ -38,6 +38,7 @@ import { mappingOf } from "./address-mapping.ts";
 import { clientLists } from "./client-lists.ts";
 import type { WorkerKit } from "./kit.ts";
 import { watchedTls } from "./service-tls.ts";
+import { createSessionNotices } from "./session-notices.ts";
 import { siteFlusher } from "./site-flush.ts";
 import type { SnapshotFiles } from "./snapshot-files.ts";
 
@@ -119,6 +120,7 @@ export function wireService(
       directory: resolvePath(params.get("queue_directory"), "queue"),
     }),
     ...sharedParts(kit, syslogName),
+    notices: kit.maildrop ? createSessionNotices(params, { maildrop: kit.maildrop, clock: kit.clock, log }) : undefined,
     duplicates: duplicateGuard(params, kit),
     resolver,
     authenticator: createAuthenticator(params, {

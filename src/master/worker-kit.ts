@@ -57,6 +57,7 @@ export function makeWorkerKit(parts: WorkerKitParts): Omit<WorkerKit, "queue"> {
       log: () => logFor(`${params.get("syslog_name")}/smtp`),
     }),
     ownAddresses: ownAddresses(),
+    maildrop: queueDirectories(params).maildrop,
     nextQueueId: () => ids.next(),
     nextSessionId: sessionIds(args.shard),
     nextMaildirName: maildirNames({ clock: systemClock, hostname: args.hostname, pid }),

@@ -42,6 +42,7 @@ export async function converse(session: Session): Promise<void> {
     ...clientFields(session, "disconnect"),
     ...session.tally.fields(),
   }));
+  session.transcript?.end(session.peer);
   await session.abandonContent();
   session.milters?.quit();
   await session.connection.close();
@@ -264,6 +265,7 @@ function endSession(session: Session, why: Lost): void {
 }
 
 function logEnd(session: Session, reason: string): void {
+  if (session.transcript) session.transcript.reason = reason;
   session.log.info(`${session.logId}: ${reason} after ${session.where} from ${session.peer}`, () =>
     sessionFields(session, reason.replaceAll(" ", "_")),
   );

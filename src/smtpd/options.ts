@@ -27,6 +27,7 @@ import type { HeaderClients } from "./header-clients.ts";
 import type { HeldMail } from "./held-mail.ts";
 import type { PriorityLimit } from "./priority-limit.ts";
 import type { RejectFooter } from "./reject-footer.ts";
+import type { SessionNotices } from "./transcript.ts";
 
 export interface SmtpdOptions {
   /** The scope of the service: main.cf under its `-o`. */
@@ -96,6 +97,8 @@ export interface SmtpdOptions {
   readonly counting?: ClientCounting | undefined;
   /** Who keeps what restrictions decided, and why; undefined: nobody. */
   readonly explainer?: Explainer | undefined;
+  /** Who tells the postmaster of sessions in which something went wrong (notify_classes); undefined: nobody. */
+  readonly notices?: SessionNotices | undefined;
   /** Who keeps what was decided about each recipient; undefined: nobody. */
   readonly decisions?: DecisionKeeper | undefined;
 }

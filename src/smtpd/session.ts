@@ -27,6 +27,7 @@ import type { SmtpdSettings } from "./settings.ts";
 import { softened } from "./soft-bounce.ts";
 import { Tally } from "./tally.ts";
 import type { Transaction } from "./transaction.ts";
+import { Transcript } from "./transcript.ts";
 
 /** A line of the client, without its end. */
 export interface ClientLine {
@@ -60,6 +61,8 @@ export class Session {
   access: AccessSession;
   server: ServerEndpoint;
   readonly tally = new Tally();
+  /** undefined: nobody is told. */
+  readonly transcript: Transcript | undefined;
   /** What this client may do, and how often. */
   readonly limits: ClientLimits;
   client: ClientEndpoint;
@@ -132,6 +135,7 @@ export class Session {
     this.connection = parts.connection;
     this.log = parts.log;
     this.discarded = parts.settings.discarded;
+    if (parts.options.notices !== undefined) this.transcript = new Transcript(parts.options.notices);
     this.#assumedTls = parts.tls;
     this.access = this.#newAccess();
     this.client = unnamedClient(parts.connection.peer);
@@ -222,7 +226,9 @@ export class Session {
     this.facts(this.where, this.recipient === undefined ? {} : { recipient: this.recipient });
 
   #emit(reply: Reply): void {
-    const text = formatReply(this.settings.softBounce ? softened(reply) : reply);
+    const answer = this.settings.softBounce ? softened(reply) : reply;
+    const text = formatReply(answer);
+    this.transcript?.said(answer, text);
     if (this.unanswered !== undefined) {
       this.unanswered.reply = text.trimEnd().split("\r\n");
       this.unanswered = undefined;
@@ -231,8 +237,9 @@ export class Session {
     this.connection.write(text);
   }
 
-  /** A line of the client for the debug log; secrets have been replaced by the caller. */
+  /** A line of the client for the debug log and the transcript; secrets have been replaced by the caller. */
   logInput(text: string): void {
+    this.transcript?.heard(text);
     if (this.debug) this.log.info(`< ${this.peer}: ${this.printable(text)}`);
   }
 
@@ -259,6 +266,7 @@ export class Session {
 
   /** Forgets the transaction (RSET, HELO, end of message). */
   resetTransaction(): void {
+    this.transcript?.pause(this.peer);
     void this.abandonContent();
     if (this.transaction !== undefined) this.milters?.abort();
     this.transaction?.filtered?.close();

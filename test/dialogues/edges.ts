@@ -10,6 +10,7 @@ import { type Parameters, parametersOf } from "../../src/config/parameters.ts";
 import { Log } from "../../src/log/log.ts";
 import { QueueIdAllocator } from "../../src/mail/queue-id.ts";
 import { reply } from "../../src/mail/reply.ts";
+import { createSessionNotices } from "../../src/master/session-notices.ts";
 import { createServerTls, type ServerTls } from "../../src/net/tls-context.ts";
 import { createBeforeQueueFilter } from "../../src/proxy/create.ts";
 import type { SaslBackend, SaslStep } from "../../src/sasl/backend.ts";
@@ -200,14 +201,20 @@ function footerOf(params: Parameters, log: Log) {
   return createRejectFooter(params, { tables: tablesOf(log), log, clock: systemClock });
 }
 
-/** Who may ask more of the queue than others, and whether there is one. */
+/** Who may ask more of the queue than others, whether there is one, and who is told. */
 function grantsOf(settings: Readonly<Record<string, string>>, params: Parameters, log: Log) {
   return {
     extensionClients: () => listed(settings.extensionclient),
     priorityLimit: createPriorityLimit(params, { tables: tablesOf(log), log }),
     heldMail: heldMailOf(settings.held),
+    notices: noticesOf(settings, params, log),
     filter: createBeforeQueueFilter(params, { deadlines: new Deadlines(systemClock), directory: "/nonexistent" }),
   };
+}
+
+/** `maildrop` as a pseudo parameter is where transcripts for the postmaster go. */
+function noticesOf({ maildrop }: Readonly<Record<string, string>>, params: Parameters, log: Log) {
+  return maildrop === undefined ? undefined : createSessionNotices(params, { maildrop, clock: systemClock, log });
 }
 
 const flushSite: NonNullable<SmtpdOptions["flushSite"]> = async (domain) =>

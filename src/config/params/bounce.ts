@@ -30,12 +30,13 @@ export const BOUNCE_PARAMETERS = {
   notify_classes: {
     ...list(
       "resource, software",
-      "What the postmaster is told of: bounce (copies of non-delivery notifications, headers only), 2bounce (notifications that cannot be delivered), delay (copies of delay notifications). The words data, policy, protocol, resource, software are read and have no effect.",
+      "What the postmaster is told of: bounce (copies of non-delivery notifications, headers only), 2bounce (notifications that cannot be delivered), delay (copies of delay notifications). And, by a transcript, of SMTP sessions with refusals: for want of a resource (storage), because of software (errors of this server), data (a table did not answer), policy (restrictions), protocol (commands); at most 60 an hour from each service and worker.",
     ),
     parse: parseClasses,
   },
   bounce_notice_recipient: text("postmaster", "Who gets copies of non-delivery notifications."),
   "2bounce_notice_recipient": text("postmaster", "Who gets mail with the null sender that cannot be delivered."),
+  error_notice_recipient: text("postmaster", "Who gets transcripts of SMTP sessions."),
   delay_notice_recipient: text("postmaster", "Who gets copies of delay notifications."),
   double_bounce_sender: text(
     "double-bounce",

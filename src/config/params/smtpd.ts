@@ -7,6 +7,11 @@ export const SMTPD_PARAMETERS = {
     "$myhostname ESMTP $mail_name",
     "Text behind the 220 of the greeting. RFC 5321 demands that it begins with $myhostname.",
   ),
+  smtpd_history_flush_threshold: int(
+    "100",
+    { min: 1 },
+    "A transcript for the postmaster (notify_classes) that has more lines is finished at EHLO, RSET and the end of a message.",
+  ),
   smtpd_timeout: time(
     "${stress?{10}:{300}}s",
     "s",
