@@ -1,7 +1,10 @@
 /** duplicates/journal.ts: the lines of claims.ts on disk. Written, not synced: the end of the process loses nothing, a power failure the last
  *  seconds. When it has grown it is replaced by what still counts. For its owner only. Never throws. */
-import { type FileHandle, open, readFile, rename, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 
+/** Never through a link: the directory may be the mail owner's, and the master root. */
+const APPEND = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 /** Bytes under which it is not worth the trouble. */
 const LEAST_BYTES = 1024 * 1024;
 /** Characters that may wait for a slow disk. */
@@ -63,7 +66,7 @@ export class Journal {
     this.#waiting -= lines.length;
     const { path } = this.#options;
     if (!this.#file) {
-      this.#file = await open(path, "a", 0o600);
+      this.#file = await open(path, APPEND, 0o600);
       this.#size = (await this.#file.stat()).size;
     }
     await this.#file.appendFile(lines, "latin1");
@@ -73,7 +76,8 @@ export class Journal {
 
   async #replace(path: string): Promise<void> {
     const all = this.#options.all();
-    await writeFile(`${path}.new`, all, { encoding: "latin1", mode: 0o600 });
+    await rm(`${path}.new`, { force: true });
+    await writeFile(`${path}.new`, all, { encoding: "latin1", mode: 0o600, flag: "wx" });
     await rename(`${path}.new`, path);
     await this.#file?.close();
     this.#file = undefined;

@@ -1,6 +1,6 @@
 /** The claims in the master: asked in batches, remembered on disk, settled by asking the queue. */
 import assert from "node:assert/strict";
-import { mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
@@ -109,8 +109,22 @@ test("a disk that refuses is told once, and claims go on", async () => {
   assert.equal(warnings.length, 1);
 });
 
-test("the journal is replaced when it has grown", async () => {
+test("the journal is never written through a link", async () => {
+  const { host, path, warnings } = setup();
+  const victim = join(directory, "victim");
+  writeFileSync(victim, "precious");
+  symlinkSync(victim, path);
+  assert.deepEqual(await host.answer({}, [ask("A")]), [NEW]);
+  await host.close();
+  assert.equal(readFileSync(victim, "latin1"), "precious");
+  assert.match(warnings.join(), /ELOOP/);
+});
+
+test("the journal is replaced when it has grown, not through a link either", async () => {
   const { host, path, make } = setup();
+  const victim = join(directory, "victim2");
+  writeFileSync(victim, "precious");
+  symlinkSync(victim, `${path}.new`);
   await host.answer({}, [ask("A"), ["kept", KEY, "A"]]);
   for (let i = 0; i < 30_000; i += 200) {
     const batch = Array.from({ length: 200 }, (_, k): ClaimRequest[] => {
@@ -123,6 +137,7 @@ test("the journal is replaced when it has grown", async () => {
     await host.answer({}, batch.flat());
   }
   await host.close();
+  assert.equal(readFileSync(victim, "latin1"), "precious");
   assert.ok(statSync(path).size < 1024 * 1024 + 100_000, String(statSync(path).size));
   const next = make();
   await next.load();
