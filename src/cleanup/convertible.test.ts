@@ -59,6 +59,12 @@ const CASES: readonly { why: string; in: string; want?: string; accepts?: "7bit"
   { why: "a bare CR in text", in: "Subject: x\r\n\r\na\rb\r\n", want: "binary content that is not called so" },
   { why: "a bare LF in text", in: "Subject: x\r\n\r\na\nb\r\n", want: "binary content that is not called so" },
   { why: "a CR at the very end", in: "Subject: x\r\n\r\na\r", want: "binary content that is not called so" },
+  {
+    why: "a field of a part that hides another",
+    in: `${multipart("mixed", "b")}--b\r\nX: y\nContent-Type: image/x\r\n\r\nx\r\n--b--\r\n`,
+    want: "binary content that is not called so",
+  },
+  { why: "a folded field of a part", in: `${multipart("mixed", "b")}--b\r\nX: y\r\n z\r\n\r\nx\r\n--b--\r\n` },
   { why: "8-bit text", in: `${CTE}: 8bit\r\n\r\n\xe9\r\n` },
   { why: "no body", in: "Subject: x\r\n" },
 ];

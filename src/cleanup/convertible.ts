@@ -7,6 +7,7 @@ import { type MimeEvent, MimeStructure, type PartKind } from "./mime-structure.t
 import type { Reencoding } from "./reencode.ts";
 
 const FIELD_LIMIT = 1024 * 1024;
+const UNLABELLED = "binary content that is not called so";
 const CONTENT_TYPE = /^content-type[ \t]*:/i;
 
 /** Why not; undefined: it can. */
@@ -70,6 +71,7 @@ class Reader {
   #event(event: MimeEvent): void {
     if (event.kind === "field") {
       const text = event.bytes.toString("latin1");
+      if (/[\0\r\n]/.test(text.replaceAll("\r\n", ""))) this.reason ??= UNLABELLED;
       if (CONTENT_TYPE.test(text)) this.#type = parseContentType(text.slice(text.indexOf(":") + 1));
     } else if (event.kind === "line") {
       const line = event.raw.subarray(0, event.length);
@@ -107,7 +109,6 @@ class Reader {
   /** What is not called binary is sent in lines, and lines have neither of these. */
   #content(line: Buffer, { type, encoding }: PartKind): void {
     if (DOMAINS[encoding] === "binary" || type === "multipart") return;
-    if (line.includes(0) || line.includes(10) || line.includes(13))
-      this.reason ??= "binary content that is not called so";
+    if (line.includes(0) || line.includes(10) || line.includes(13)) this.reason ??= UNLABELLED;
   }
 }

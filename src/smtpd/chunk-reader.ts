@@ -61,14 +61,40 @@ export class ChunkReader {
   }
 }
 
-/** Content of BODY=BINARYMIME: every octet is kept (RFC 3030 §3). */
+/** Content of BODY=BINARYMIME: every octet behind the header is kept (RFC 3030 §3). The header is of lines: a bare LF in it is
+ *  one's end as with DATA, else a field could hide in another until the next hop, which may get lines, reads it. */
 export class OctetReader {
-  readonly bareLf = false;
+  #inHeader = true;
+  /** Of the present line. */
+  #length = 0;
+  #cr = false;
+  bareLf = false;
 
   push(chunk: Buffer): Buffer | undefined {
-    return chunk.length === 0 ? undefined : chunk;
+    if (!this.#inHeader) return chunk.length === 0 ? undefined : chunk;
+    const pieces: Buffer[] = [];
+    let run = 0;
+    for (let at = 0; at < chunk.length && this.#inHeader; at++) {
+      if (chunk[at] === LF) {
+        if (!this.#cr) {
+          this.bareLf = true;
+          pieces.push(chunk.subarray(run, at), CRLF_BYTES);
+          run = at + 1;
+        }
+        this.#inHeader = this.#length > 0;
+        this.#length = 0;
+        this.#cr = false;
+      } else {
+        if (this.#cr) this.#length++;
+        this.#cr = chunk[at] === CR;
+        if (!this.#cr) this.#length++;
+      }
+    }
+    pieces.push(chunk.subarray(run));
+    return joined(pieces);
   }
 
+  /** Nothing is added. */
   end(): Buffer | undefined {
     return undefined;
   }
