@@ -68,6 +68,7 @@ Services
 
 Parameters
   mynetworks: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (main.cf:7)
+  postern_authentication_trusted_clients: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (default)
   queue_directory: @/spool -> @/spool2 (main.cf:5)
   smtpd_client_event_limit_exceptions: 127.0.0.0/8 -> 127.0.0.0/8, 10.0.0.0/8 (default)
   smtpd_client_restrictions: 2587 only
