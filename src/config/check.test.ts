@@ -38,6 +38,16 @@ const mains = [
   { in: "mine = x\nmyorigin = ${mine?{a}:{b}}", want: [], why: "in a choice" },
   { in: "smtpd_restriction_classes = strict\nstrict = reject", want: [], why: "a restriction class" },
   { in: "relay_destination_concurrency_limit = 3", want: [], why: "a limit of a transport" },
+  { in: "smtp_transport_rate_delay = 3", want: [], why: "a delay of a transport" },
+  { in: "smtp_connection_cache_destinations = a.test, [b.test]", want: [], why: "names of destinations" },
+  { in: "lmtp_connection_cache_destinations = /run/lmtp", want: [], why: "a socket as a destination" },
+  {
+    in: "smtp_connection_cache_destinations = a.test, hash:/etc/x",
+    want: [
+      "main.cf:2: warning: smtp_connection_cache_destinations: tables, files and exclusions have no effect: hash:/etc/x; name the domains and hosts themselves",
+    ],
+    why: "a table of destinations",
+  },
   {
     in: "rely_destination_concurrency_limit = 3",
     want: ["main.cf:2: warning: unused parameter: rely_destination_concurrency_limit=3"],

@@ -1,6 +1,8 @@
 /** config/check.ts: everything that can be said about a snapshot without running it, all at once (design §7).
  *  Names are check-names.ts, values check-values.ts, services check-services.ts, tables and files check-files.ts.
  *  Who can relay is not said here: that is proof/. */
+
+import { checkCacheDestinations } from "./check-cache.ts";
 import { checkFiles } from "./check-files.ts";
 import { checkNames } from "./check-names.ts";
 import { checkSasl } from "./check-sasl.ts";
@@ -14,6 +16,7 @@ export function checkSnapshot(snapshot: ConfigSnapshot): Problem[] {
     ...checkLevel(snapshot),
     ...checkNames(snapshot),
     ...checkValues(snapshot),
+    ...checkCacheDestinations(snapshot),
     ...checkSasl(snapshot),
     ...checkServices(snapshot),
     ...checkFiles(snapshot),

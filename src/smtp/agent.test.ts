@@ -408,6 +408,15 @@ test("SmtpAgent keeps no session when the cache is off", () =>
     assert.equal(peer.connections, 2);
   }));
 
+test("SmtpAgent keeps a session where the destination is named, also when the cache is off", () => {
+  const settings = { smtp_connection_cache_on_demand: "no", smtp_connection_cache_destinations: "a.test, 127.0.0.1" };
+  return withPeer({ settings }, async ({ peer, world }) => {
+    await world.deliver({});
+    await world.deliver({});
+    assert.equal(peer.connections, 1);
+  });
+});
+
 test("SmtpAgent LMTP: one reply per recipient after the dot", () => {
   let dots = 0;
   const answer = (c: string) => (c === "." && dots++ === 1 ? "452 4.2.2 full" : undefined);

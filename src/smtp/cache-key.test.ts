@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
-import { cacheKey } from "./cache-key.ts";
+import { cacheKey, isCachedDestination } from "./cache-key.ts";
 
 const traits = fc.record({
   nexthop: fc.string({ maxLength: 3 }),
@@ -39,3 +39,18 @@ test("cacheKey() is not fooled by a word that spills into the next", () => {
     cacheKey({ ...BASE, nexthop: 'a","b', tlsPolicy: "" }),
   );
 });
+
+for (const { nexthop, protocol = "smtp", want, why } of [
+  { nexthop: "a.test", want: true, why: "a domain" },
+  { nexthop: "A.Test", want: true, why: "in any case" },
+  { nexthop: "[a.test]:587", want: true, why: "brackets and port do not count" },
+  { nexthop: "b.test", want: false, why: "another" },
+  { nexthop: "sub.a.test", want: false, why: "not what is below it" },
+  { nexthop: "b.test, a.test", want: false, why: "the first of several decides" },
+  { nexthop: "unix:/run/lmtp", protocol: "lmtp" as const, want: true, why: "a socket by its path" },
+]) {
+  test(`isCachedDestination() ${nexthop}: ${why}`, () => {
+    assert.equal(isCachedDestination(nexthop, new Set(["a.test", "/run/lmtp"]), protocol as "smtp" | "lmtp"), want);
+    assert.equal(isCachedDestination(nexthop, new Set(), protocol as "smtp" | "lmtp"), false);
+  });
+}

@@ -91,7 +91,10 @@ function dialogue(d: Differences) {
       "yes",
       "Keep connections for a short while, for further mail to the same next hop.",
     ),
-    connection_cache_destinations: list("", "Next hops whose connections are kept in any case."),
+    connection_cache_destinations: list(
+      "",
+      "Domains and hosts whose connections are kept also without connection_cache_on_demand; no tables.",
+    ),
     connection_cache_time_limit: time("2s", "s", SECOND, "How long an unused connection is kept."),
     connection_reuse_count_limit: int("0", SINCE_ZERO, "Most deliveries over one connection; 0: no limit."),
     connection_reuse_time_limit: time("300s", "s", SECOND, "How long a connection is used for further deliveries."),
