@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { gunzipSync } from "node:zlib";
 import PostalMime from "postal-mime";
-import { systemClock } from "../base/clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { parametersOf } from "../config/parameters.ts";
 import type { Dns, DnsAnswer } from "../dns/resolver.ts";
 import { Log } from "../log/log.ts";
@@ -35,18 +35,22 @@ interface Scene {
   mails(): Promise<readonly { to: string; sender: string; domain: string; successes: number }[]>;
 }
 
-function scene(txt: (name: string) => DnsAnswer<string>, httpsPort = 443): Scene {
+function scene(
+  txt: (name: string) => DnsAnswer<string>,
+  httpsPort = 443,
+  { after, random = 0 }: { readonly after?: Clock["after"]; readonly random?: number } = {},
+): Scene {
   const directory = mkdtempSync(join(root, "counts-"));
   const maildrop = mkdtempSync(join(root, "maildrop-"));
   const time = { nowMs: MIDNIGHT - HOUR_MS };
-  const clock = { ...systemClock, now: () => time.nowMs };
+  const clock = { ...systemClock, now: () => time.nowMs, ...(after && { after }) };
   const lines: string[] = [];
   const log = () => new Log({ sink: (r) => lines.push(r.text), now: () => 0, tag: "t", id: 1 });
   const dns: Dns = { ...zoneDns({ "mta-sts.sts.test": { a: ["127.0.0.1"] } }), txt: async (name) => txt(name) };
   const woken = { times: 0 };
   const params = parametersOf({ mydomain: "example.org" });
   const reports = new TlsReports({
-    ...{ directory, maildrop, dns, clock, log, params: () => params, random: () => 0 },
+    ...{ directory, maildrop, dns, clock, log, params: () => params, random: () => random },
     wake: () => woken.times++,
     https: { authorities: () => [pem("root.pem").toString()], port: httpsPort },
   });
@@ -99,6 +103,38 @@ test("TlsReports sends a day when it is over, once, to those who want it (RPT-02
     readdirSync(s.directory).map((name) => name.slice(0, 10)),
     ["2026-11-25"],
     "the day that goes on is left alone",
+  );
+});
+
+test("TlsReports looks every quarter of an hour by itself: each day is told once, at its time", async () => {
+  let look = () => undefined as unknown;
+  let armed = () => undefined as unknown;
+  const after: Clock["after"] = (delayMs, run, options) => {
+    if (delayMs !== HOUR_MS / 4) return systemClock.after(delayMs, run, options);
+    look = run;
+    armed();
+    return { cancel: () => undefined };
+  };
+  const records = () => found("v=TLSRPTv1; rua=mailto:r@a.test");
+  const s = scene(records, 443, { after, random: 0.5 });
+  s.time.nowMs = MIDNIGHT - 24 * HOUR_MS;
+  s.reports.start();
+  const told: string[] = [];
+  for (let quarter = 0; quarter < 4 * 54; quarter++) {
+    if (quarter % 4 === 0) await s.count("a.test");
+    s.time.nowMs += HOUR_MS / 4;
+    const done = new Promise<void>((resolve) => {
+      armed = resolve;
+    });
+    look();
+    await done;
+    if (s.woken.times > told.length) told.push(new Date(s.time.nowMs).toISOString());
+  }
+  await s.reports.close();
+  assert.deepEqual(told, ["2026-11-25T02:15:00.000Z", "2026-11-26T02:15:00.000Z"]);
+  assert.deepEqual(
+    (await s.mails()).map(({ successes }) => successes),
+    [24, 24],
   );
 });
 
