@@ -1,6 +1,7 @@
 /** cleanup/authors.ts: whose names stand in From and Resent-From of mail from clients that have logged in: theirs, by
  *  smtpd_sender_login_maps, or what postern_header_from_login_mismatch says of others (RFC 6409 §6.1, §6.3; SUB-24). Where there
  *  is no From, the envelope sender counts, which From will be made of. Mail from clients without a login is not looked at. */
+
 import { whereOf } from "../access/list-compiler.ts";
 import { rejected } from "../access/reply-text.ts";
 import type { Parameters } from "../config/parameters.ts";
@@ -13,6 +14,7 @@ import { type Reply, reply, replyText } from "../mail/reply.ts";
 import type { LoginOwners } from "../rewrite/login-owners.ts";
 import { TableError } from "../tables/table.ts";
 import type { HeaderField } from "./header-block.ts";
+import { actingClient, partiesOf, partiesText } from "./log-parties.ts";
 
 const PARAMETER = "postern_header_from_login_mismatch";
 /** Authors of one message that are looked up; more are nobody's. */
@@ -216,14 +218,9 @@ function called(name: string, { text }: HeaderField): HeaderField {
 
 /** `QID: reject: header From from name[address]: 550 …; from=<s> to=<r> proto=ESMTP helo=<h>`. */
 function logMismatch(action: string, text: string, { envelope, recipient, log }: AuthorScene): void {
-  const { clientName, clientAddress, protocol, helo } = envelope.origin;
-  const to = recipient === undefined ? "" : ` to=<${formatAddress(recipient)}>`;
-  const said = `from=<${formatAddress(envelope.sender)}>${to} proto=${protocol}${helo === undefined ? "" : ` helo=<${helo}>`}`;
-  const line = `${envelope.queueId}: ${action}: header From from ${clientName}[${clientAddress}]: ${text}; ${said}`;
-  log.info(printableUtf8(line), () => ({
-    event: action,
-    stage: "header From",
-    queue_id: envelope.queueId,
-    reply: text,
+  const parties = partiesOf(envelope, recipient);
+  const line = `${envelope.queueId}: ${action}: header From from ${actingClient(envelope)}: ${text};`;
+  log.info(printableUtf8(`${line}${partiesText(parties)}`), () => ({
+    ...{ event: action, stage: "header From", queue_id: envelope.queueId, reply: text, ...parties },
   }));
 }

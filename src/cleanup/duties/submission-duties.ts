@@ -1,8 +1,9 @@
 /** cleanup/duties/submission-duties.ts: one submitted message under the checks of postern_submission_checks: watches its body,
  *  knows who sends it, and logs what is found. */
+
 import type { Parameters } from "../../config/parameters.ts";
 import type { Log } from "../../log/log.ts";
-import { type Address, asAddress, formatAddress } from "../../mail/address.ts";
+import { type Address, asAddress } from "../../mail/address.ts";
 import { printableUtf8 } from "../../mail/printable.ts";
 import { type Reply, replyText } from "../../mail/reply.ts";
 import type { LoginOwners } from "../../rewrite/login-owners.ts";
@@ -13,6 +14,7 @@ import type { MessageOptions } from "../cleanup.ts";
 import { mimeLimits } from "../content-checks.ts";
 import type { HeaderField } from "../header-block.ts";
 import type { Ledger } from "../ledger.ts";
+import { actingClient, partiesOf, partiesText } from "../log-parties.ts";
 import type { BodyInHand } from "../milter-body.ts";
 import { applyDuties, PARAMETER, type Refused, refusal, SIGNED } from "./apply.ts";
 import { type DutyFacts, makeField } from "./duty.ts";
@@ -145,16 +147,14 @@ export class SubmissionDuties {
   /** As Postfix logs a refusal at the end of data, with the line of explain behind it. */
   #logRefusal({ check, reply }: Refused): void {
     const { params, log, options } = this.#deps;
-    const { queueId, sender, origin } = options.envelope;
-    const { clientName, clientAddress, protocol, helo, uid } = origin;
-    const last = options.recipients.at(-1)?.address;
-    const to = last === undefined ? "" : ` to=<${formatAddress(last)}>`;
-    const who = `from=<${formatAddress(sender)}>${to} proto=${protocol}${helo === undefined ? "" : ` helo=<${helo}>`}`;
-    const peer = uid === undefined ? `${clientName}[${clientAddress}]` : "local";
-    const text = replyText(reply);
-    log.info(printableUtf8(`${queueId}: reject: END-OF-MESSAGE from ${peer}: ${text}; ${who}`), () => ({
-      ...{ event: "reject", stage: "END-OF-MESSAGE", client_name: clientName, client_address: clientAddress },
-      ...{ from: formatAddress(sender), to: last && formatAddress(last), proto: protocol, helo },
+    const { envelope, recipients } = options;
+    const { queueId, origin } = envelope;
+    const parties = partiesOf(envelope, recipients.at(-1)?.address);
+    const peer = origin.uid === undefined ? actingClient(envelope) : "local";
+    const line = `${queueId}: reject: END-OF-MESSAGE from ${peer}: ${replyText(reply)};${partiesText(parties)}`;
+    log.info(printableUtf8(line), () => ({
+      ...{ event: "reject", stage: "END-OF-MESSAGE", ...parties },
+      ...{ client_name: origin.clientName, client_address: origin.clientAddress },
       ...{ code: reply.code, dsn: reply.dsn, reply: reply.lines.join(" ") },
     }));
     const at = params.source(PARAMETER);
