@@ -74,6 +74,7 @@ test("list-tests.ts names what is registered: no comment, no skipped test, rows 
       file,
       `import { describe, it, test } from "node:test";
 // test("SUB-01: in a comment", () => {});
+console.log("a file may say something");
 const why = "SUB-02: in no name";
 for (const n of [1, 2]) test(\`row \${n}\`, () => { throw new Error(why); });
 test("skipped", { skip: true }, () => {});
@@ -89,6 +90,7 @@ test("last", { timeout: 1 }, async () => {});
     const names = stdout
       .trim()
       .split("\n")
+      .filter((line) => line.startsWith('{"file":'))
       .map((line) => JSON.parse(line).name);
     assert.deepEqual(names, ["row 1", "row 2", "suite > inner", "last"]);
     writeFileSync(file, "throw new Error('no');");

@@ -11,8 +11,10 @@ const MATRIX_FILE = "test/rfc-matrix.tsv";
 const PRIORITIES = ["P0", "P1", "P2"] as const;
 /** A requirement shows so many tests; the rest can be found by its id. */
 const SHOWN_TESTS = 3;
-/** Without the tests of whole programs of others, which are named last. */
-const TEST_FILES = ["src/**/*.test.ts", "test/*.test.ts", "scripts/*.test.ts", "test/interop/*.interop.ts"];
+/** Those of `npm test`. Tests with programs of others are left out: which there are depends on what is installed. */
+const TEST_FILES = ["src/**/*.test.ts", "test/*.test.ts", "scripts/*.test.ts"];
+/** Lines of scripts/list-tests.ts; a test file may print something, too. */
+const LISTED = '{"file":';
 
 export interface Requirement {
   readonly id: string;
@@ -81,8 +83,8 @@ export function formatRfcPage(
     "# What the standards ask, and which test proves it",
     "",
     "Written by `npm run docs` from `test/rfc-matrix.tsv` and from the names of the tests; do not edit. A requirement",
-    "counts as proven when the name of a test that `npm test` or `npm run test:interop` runs cites its id; a skipped test",
-    "or a comment does not count. P0: before any release; P1: completeness; P2: later, not counted here.",
+    "counts as proven when the name of a test that `npm test` runs cites its id; a skipped test or a comment does not count.",
+    "P0: before any release; P1: completeness; P2: later, not counted here.",
     "",
     ...formatCounts("Priority", ["P0", "P1"], (name) => matrix.filter((row) => row.priority === name).map(state)),
     "",
@@ -147,7 +149,7 @@ function plain(name: string): string {
   return line.replace(/[<>*_`\\[\]]/g, (mark) => (mark === "<" ? "&lt;" : mark === ">" ? "&gt;" : `\\${mark}`));
 }
 
-/** Names of all tests, those with programs of others last. Throws when a test file cannot be loaded. */
+/** Names of all tests. Throws when a test file cannot be loaded. */
 function listTests(): TestName[] {
   const files = TEST_FILES.flatMap((pattern) => globSync(pattern, { cwd: ROOT }).sort());
   // Some test files make directories when they are loaded, and remove them when their tests are done.
@@ -163,7 +165,7 @@ function listTests(): TestName[] {
     if (child.status !== 0) throw new Error(`scripts/list-tests.ts: ${child.stderr.trim() || child.error?.message}`);
     return child.stdout
       .split("\n")
-      .filter((line) => line !== "")
+      .filter((line) => line.startsWith(LISTED))
       .map((line) => JSON.parse(line) as TestName);
   } finally {
     rmSync(scratch, { recursive: true, force: true });
