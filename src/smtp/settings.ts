@@ -1,4 +1,5 @@
 /** smtp/settings.ts: the parameters of one client transport, read once, under the names of its protocol. */
+import { domainToASCII } from "node:url";
 import { type BodyLimits, bodyLimits } from "../cleanup/reencode.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type TlsSettings, tlsSettingsOf } from "./tls-settings.ts";
@@ -91,13 +92,18 @@ export interface Settings {
   readonly tls: TlsSettings;
 }
 
+/** EHLO has A-labels (RFC 6531 §3.7.1); what is no domain stays as it is written. */
+function asciiName(name: string): string {
+  return /[^\x00-\x7f]/.test(name) ? domainToASCII(name) || name : name;
+}
+
 /** Reads the settings. Throws ParameterError; check and reload have done so before. */
 export function settingsOf(params: Parameters, protocol: Protocol): Settings {
   const smtp = protocol === "smtp";
   return {
     protocol,
     myhostname: params.get("myhostname"),
-    heloName: params.get(smtp ? "smtp_helo_name" : "lmtp_lhlo_name"),
+    heloName: asciiName(params.get(smtp ? "smtp_helo_name" : "lmtp_lhlo_name")),
     defaultPort: params.get(`${protocol}_tcp_port`),
     queueDirectory: params.text("queue_directory"),
     timeouts: timeoutsOf(params, protocol),
