@@ -184,28 +184,25 @@ function base64Lines(): LineWriter {
   };
 }
 
-/** Of quoted-printable: none inside `=C3`, none in front of the "=" that is a soft break itself. */
+/** Of quoted-printable: none in front of the "=" that is a soft break itself. None comes inside `=C3`, which always finds room. */
 function softBreaks(): LineWriter {
   let column = 0;
-  let inside = 0;
   return (bytes, ends) => {
     const out: Buffer[] = [];
     let start = 0;
     for (const [at, byte] of bytes.entries()) {
       const last = ends && at === bytes.length - 1;
       // Of what follows, "=C3" and the "=" of a break must find room.
-      if (inside === 0 && !last && column >= ENCODED_LINE - (byte === EQUALS ? 3 : 1)) {
+      if (!last && column >= ENCODED_LINE - (byte === EQUALS ? 3 : 1)) {
         out.push(bytes.subarray(start, at), SOFT_BREAK);
         start = at;
         column = 0;
       }
-      inside = byte === EQUALS ? 2 : Math.max(0, inside - 1);
       column++;
     }
     out.push(bytes.subarray(start));
     if (!ends) return Buffer.concat(out);
     column = 0;
-    inside = 0;
     return Buffer.concat([...out, CRLF]);
   };
 }

@@ -4,7 +4,7 @@ import { parseAddress } from "../../base/cidr.ts";
 import { type Address, asAddress, domainOf, formatAddress, localPartOf } from "../../mail/address.ts";
 import { findAddresses } from "../../mail/header-address.ts";
 import { fieldValue, type HeaderField } from "../header-block.ts";
-import { type Duty, type DutyFacts, shown, writtenName } from "./duty.ts";
+import { type Duty, type DutyFacts, mendedInPart, shown, writtenName } from "./duty.ts";
 
 const FIELDS: ReadonlySet<string> = new Set([
   ...["from", "sender", "reply-to", "to", "cc", "bcc"],
@@ -44,7 +44,7 @@ export const unqualified: Duty = (fields, facts) => {
   });
   const [first] = found;
   if (first === undefined) return undefined;
-  return { problem: `address is not fully qualified: ${shown(first)}`, fields: left ? undefined : complete };
+  return mendedInPart(`address is not fully qualified: ${shown(first)}`, { fields, mended: complete, left });
 };
 
 /** The same field if nothing is missing; undefined: an address in it cannot be completed. */

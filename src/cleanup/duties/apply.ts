@@ -74,6 +74,7 @@ export function applyDuties(
     if (grade === "fix" && found.fields !== undefined && !kept) {
       run.ledger.compare(fields, found.fields, { why: found.problem, rule: `${check}:fix` });
       fields = found.fields;
+      if (found.left) run.warn(`check ${check}: ${found.problem} (repaired in part)`);
       continue;
     }
     const why = grade === "warn" ? "" : kept ? SIGNED : " (cannot be repaired)";

@@ -128,6 +128,14 @@ const ROWS: readonly Row[] = [
   },
   {
     check: "login_sender",
+    header: "",
+    login: "bob@example.org",
+    want: ["From: alice@example.org", "Sender: bob@example.org"],
+    code: "550 5.7.1",
+    why: "MOD-03: a From that is made of another sender",
+  },
+  {
+    check: "login_sender",
     header: "From: sales@example.org\r\n",
     login: "al",
     sender: "bob@example.org",

@@ -37,6 +37,8 @@ export interface Finding {
   readonly problem: string;
   /** The header without the fault; undefined: it cannot be mended. */
   readonly fields: readonly HeaderField[] | undefined;
+  /** At some places it cannot be. */
+  readonly left?: boolean;
 }
 
 /** undefined: nothing is wrong. */
@@ -67,4 +69,17 @@ export function replaced(
   by: readonly HeaderField[],
 ): readonly HeaderField[] {
   return fields.flatMap((field) => (field === old ? by : [field]));
+}
+
+/** What is wrong at several places, of which some may be left as they were. */
+export function mendedInPart(
+  problem: string,
+  {
+    fields,
+    mended,
+    left,
+  }: { readonly fields: readonly HeaderField[]; readonly mended: readonly HeaderField[]; readonly left: boolean },
+): Finding {
+  const some = mended.some((field, i) => field !== fields[i]);
+  return { problem, fields: some ? mended : undefined, left };
 }

@@ -5,7 +5,7 @@ import { isUtf8 } from "node:buffer";
 import { encodedWords } from "../encoded-words.ts";
 import type { HeaderField } from "../header-block.ts";
 import { isAddressField } from "./addresses.ts";
-import { type Duty, shown, writtenName } from "./duty.ts";
+import { type Duty, mendedInPart, shown, writtenName } from "./duty.ts";
 
 const EIGHT_BIT = /[\x80-\xff]/;
 /** Fields with a grammar that has no place for an encoded word. */
@@ -32,11 +32,12 @@ export const eightBitHeader: Duty = (fields, { smtputf8 }) => {
   });
   if (first === undefined) return undefined;
   const problem = `8-bit text in ${writtenName(first)}: ${shown(first.text.slice(first.text.indexOf(":") + 1))}`;
-  return { problem, fields: left ? undefined : mended };
+  return mendedInPart(problem, { fields, mended, left });
 };
 
-/** undefined: there is no form without such bytes. */
-function encodedField(field: HeaderField): HeaderField | undefined {
+/** The same field if it is all ASCII; undefined: there is no form without such bytes. */
+export function encodedField(field: HeaderField): HeaderField | undefined {
+  if (!EIGHT_BIT.test(field.text)) return field;
   const start = field.text.indexOf(":") + 1;
   const value = field.text.slice(start).replace(/\r\n(?=[ \t])/g, "");
   const blank = /^[ \t]*/.exec(value)?.[0] ?? "";

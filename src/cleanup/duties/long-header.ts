@@ -2,7 +2,7 @@
  *  lists of addresses also behind a comma. Postfix leaves them to its client, which cuts anywhere, behind the signature. */
 import type { HeaderField } from "../header-block.ts";
 import { isAddressField } from "./addresses.ts";
-import { type Duty, writtenName } from "./duty.ts";
+import { type Duty, mendedInPart, writtenName } from "./duty.ts";
 
 /** Without CRLF. */
 const MAX_LINE = 998;
@@ -18,14 +18,13 @@ export const longHeader: Duty = (fields) => {
     if (!lines.some((line) => line.length > MAX_LINE)) return field;
     first ??= field;
     const folded = lines.map((line) => (line.length > MAX_LINE ? folds(line, isAddressField(field)) : line));
-    left ||= folded.includes(undefined);
-    return { name: field.name, text: folded.join("\r\n") };
+    if (!folded.includes(undefined)) return { name: field.name, text: folded.join("\r\n") };
+    left = true;
+    return field;
   });
   if (first === undefined) return undefined;
-  return {
-    problem: `a line of ${writtenName(first)} is longer than ${MAX_LINE} bytes`,
-    fields: left ? undefined : mended,
-  };
+  const problem = `a line of ${writtenName(first)} is longer than ${MAX_LINE} bytes`;
+  return mendedInPart(problem, { fields, mended, left });
 };
 
 /** undefined: no place to fold. No line of blanks comes into being (MSG-07). */

@@ -5,6 +5,7 @@ import { findAddresses } from "../../mail/header-address.ts";
 import { fieldValue, type HeaderField } from "../header-block.ts";
 import { isMailbox } from "./addresses.ts";
 import { type Duty, type DutyFacts, makeField, replaced, shown } from "./duty.ts";
+import { encodedField } from "./eight-bit-header.ts";
 
 const named = (fields: readonly HeaderField[], name: string) => fields.filter((field) => field.name === name);
 
@@ -36,7 +37,8 @@ function withFrom(fields: readonly HeaderField[], old: HeaderField | undefined, 
   const own = ownMailbox(facts);
   if (old === undefined) return facts.sender === "" && own !== undefined ? [...fields, makeField("From", own)] : fields;
   if (own === undefined) return undefined;
-  const original = { name: "x-original-from", text: `X-Original-From:${old.text.slice(old.text.indexOf(":") + 1)}` };
+  const kept = { name: "x-original-from", text: `X-Original-From:${old.text.slice(old.text.indexOf(":") + 1)}` };
+  const original = facts.smtputf8 ? kept : (encodedField(kept) ?? kept);
   return replaced(fields, old, [makeField("From", own), ...(fieldValue(old) === "" ? [] : [original])]);
 }
 
@@ -65,7 +67,10 @@ export const loginSender: Duty = (fields, facts) => {
   if (!loggedIn || mailbox === undefined || !isMailbox(mailbox)) return undefined;
   const own = Buffer.from(formatAddress(mailbox), "utf8").toString("latin1");
   const given = named(fields, "sender");
-  const told = addressesIn(given.length > 0 ? given : named(fields, "from"), tokenLimit);
+  const authors = named(fields, "from");
+  // Of the envelope sender From will be made.
+  const made = given.length === 0 && authors.length === 0 && facts.sender !== "" ? [facts.sender] : [];
+  const told = [...made, ...addressesIn(given.length > 0 ? given : authors, tokenLimit)];
   if (told.length === 0 && given.length === 0) return undefined;
   if (told.some((address) => sameAddress(address, own))) return undefined;
   const [field] = given;
