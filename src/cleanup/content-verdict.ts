@@ -167,7 +167,9 @@ export class ContentVerdict implements Judge {
     const shown = content.slice(0, ofMilter ? SHOWN_OF_MILTER : SHOWN);
     const label = ofMilter ? `milter-${what}-${action}` : action;
     const line = `${envelope.queueId}: ${label}: ${what} ${shown} from ${this.#origin()};${partiesText(parties)}`;
-    log.info(printable(text === "" ? line : `${line}: ${text}`), () => ({
+    // Postfix has the colon there also in front of nothing.
+    const told = text !== "" || (ofMilter && (action === "discard" || action === "hold"));
+    log.info(printable(told ? `${line}: ${text}` : line), () => ({
       event: action === "warning" ? "warn" : action,
       stage: ofMilter ? "milter" : what,
       content: printable(shown),

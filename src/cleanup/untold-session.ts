@@ -8,7 +8,7 @@ import type { Answer } from "../milter/answer.ts";
 import type { MacroLookup } from "../milter/filter.ts";
 import type { MilterSession, Milters } from "../milter/milters.ts";
 import type { MessageOptions } from "./cleanup.ts";
-import { logMilterAction, type MilterScene } from "./milter-log.ts";
+import { logMilterAction } from "./milter-log.ts";
 import { type MilterInput, type MilterOutput, type MilterStageDeps, passMilters } from "./milter-stage.ts";
 
 export interface UntoldDeps extends Omit<MilterStageDeps, "milters"> {
@@ -25,6 +25,8 @@ const CLIENT = { name: "localhost", address: "127.0.0.1", port: 0 } as const;
 interface Told {
   mail?: string;
   rcpt?: string;
+  /** The last one, for log lines. */
+  recipient?: Address;
 }
 
 /** Rejects QueueError and MappingError. */
@@ -36,7 +38,7 @@ export async function passUntold(input: MilterInput, deps: UntoldDeps): Promise<
     const said = await tell(milters, told, { input, deps });
     if (said.kind === "refuse") return { ...unchanged(input), refusal: said.reply };
     if (said.kind === "discard") return { ...unchanged(input), discard: true };
-    const out = await passMilters(input, { ...deps, milters });
+    const out = await passMilters(input, { ...deps, milters, recipient: told.recipient });
     return { ...out, hold: out.hold || said.kind === "hold" };
   } finally {
     milters.quit();
@@ -53,9 +55,9 @@ async function tell(
   told: Told,
   { input, deps }: { readonly input: MilterInput; readonly deps: UntoldDeps },
 ): Promise<Answer> {
-  const { recipients, envelope } = deps.options;
-  const heard = (stage: string, answer: Answer, scene: MilterScene = deps): boolean => {
-    logMilterAction(stage, answer, scene);
+  const { recipients } = deps.options;
+  const heard = (stage: string, answer: Answer): boolean => {
+    logMilterAction(stage, answer, { ...deps, recipient: told.recipient });
     return answer.kind === "refuse" || answer.kind === "discard";
   };
   let answer = await milters.connect(CLIENT);
@@ -64,12 +66,12 @@ async function tell(
   if (heard("EHLO", answer)) return answer;
   told.mail = external(input.mapped.sender);
   answer = await milters.mail([told.mail]);
-  if (heard("MAIL", answer, { ...deps, recipient: undefined, envelope })) return answer;
+  if (heard("MAIL", answer)) return answer;
   for (const recipient of recipients) {
-    const address = await deps.canonical(recipient.address);
-    told.rcpt = external(address);
+    told.recipient = await deps.canonical(recipient.address);
+    told.rcpt = external(told.recipient);
     answer = await milters.rcpt([told.rcpt]);
-    if (!heard("RCPT", answer, { ...deps, recipient: address })) continue;
+    if (!heard("RCPT", answer)) continue;
     return answer.kind === "refuse" ? refusedRecipient(deps) : answer;
   }
   answer = await milters.data();
@@ -80,7 +82,7 @@ async function tell(
 /** A message of several recipients cannot be refused to one of them when nobody waits for the answer. */
 function refusedRecipient({ warn }: UntoldDeps): Answer {
   warn("milter configuration error: can't reject recipient in non-smtpd(8) submission");
-  warn("deferring delivery of this message");
+  warn("message not accepted, try again later");
   return { kind: "refuse", reply: reply(451, "4.3.5", "Server configuration error") };
 }
 
@@ -108,8 +110,10 @@ function macrosOf(told: Told, { options, params }: UntoldDeps): MacroLookup {
       case "client_ptr":
         return CLIENT.name;
       case "client_addr":
+      case "daemon_addr":
         return CLIENT.address;
       case "client_port":
+      case "daemon_port":
         return "0";
       case "auth_type":
         return saslMethod;

@@ -264,8 +264,11 @@ export class Filter {
 
   /** In Postfix's words. */
   #ignored(what: string, parameters: string): void {
-    if (parameters === "") return;
-    this.#warn(`${this.#macros("i") ?? "NOQUEUE"}: ${what}: ignoring ESMTP arguments "${parameters.slice(0, 100)}"`);
+    // Of these Postfix says nothing.
+    const told = parameters.split(" ").filter((word) => word !== "" && !/^(?:SIZE|BODY)=/i.test(word));
+    if (told.length === 0) return;
+    const shown = told.join(" ").slice(0, 100);
+    this.#warn(`${this.#macros("i") ?? "NOQUEUE"}: ${what}: ignoring ESMTP arguments "${shown}"`);
   }
 }
 function checkedName(name: string): string {
