@@ -62,6 +62,7 @@ export class AdminRows {
   readonly #one: StatementSync;
   readonly #page: StatementSync;
   readonly #recipients: StatementSync;
+  readonly #recipientsOfPage: StatementSync;
   readonly #content: StatementSync;
   readonly #hold: StatementSync;
   readonly #holdRecipients: StatementSync;
@@ -82,6 +83,9 @@ export class AdminRows {
     this.#one = db.prepare(`${columns} WHERE id = ?`);
     this.#page = db.prepare(`${columns} WHERE id > ? ORDER BY id LIMIT ?`);
     this.#recipients = db.prepare("SELECT state, address, reason FROM recipient WHERE message = ?");
+    this.#recipientsOfPage = db.prepare(
+      "SELECT message, state, address, reason FROM recipient WHERE message > ? AND message <= ? ORDER BY message, id",
+    );
     this.#content = db.prepare(
       "SELECT header, body, body_file FROM content JOIN message USING (id) WHERE content.id = ?",
     );
@@ -113,7 +117,12 @@ export class AdminRows {
   }
 
   list(after: bigint, limit: number): readonly QueueListing[] {
-    return this.#page.all(after, limit).map((row) => this.#listing(row));
+    const page = this.#page.all(after, limit);
+    const last = page.at(-1)?.id as bigint | undefined;
+    if (last === undefined) return [];
+    // One question for all of them: a third less work for a long queue.
+    const recipients = Map.groupBy(this.#recipientsOfPage.all(after, last), (row) => row.message as bigint);
+    return page.map((row) => listingOf(row, recipients.get(row.id as bigint) ?? []));
   }
 
   read(queueId: QueueId): { readonly envelope: string; readonly listing: QueueListing } | undefined {
@@ -207,19 +216,24 @@ export class AdminRows {
     this.#setEnvelope.run(JSON.stringify({ ...envelope, futureRelease }), key);
   }
 
-  #listing(row: Record<string, unknown>): QueueListing {
-    const envelope = JSON.parse(row.envelope as string) as Envelope;
-    const recipients = this.#recipients.all(row.id as bigint);
-    const tried = recipients.some((r) => r.reason !== "");
-    const active = recipients.some((r) => Number(r.state) === CLAIMED);
-    return {
-      queueId: envelope.queueId,
-      queue: row.held ? "hold" : active ? "active" : tried ? "deferred" : "incoming",
-      arrivalMs: envelope.arrivalMs,
-      sizeBytes: Number(row.size),
-      sender: envelope.sender,
-      ...(envelope.futureRelease && { heldUntilMs: envelope.futureRelease.untilMs }),
-      recipients: recipients.map((r) => ({ address: asAddress(r.address as string), reason: r.reason as string })),
-    };
+  #listing(row: Row): QueueListing {
+    return listingOf(row, this.#recipients.all(row.id as bigint));
   }
+}
+
+type Row = Record<string, unknown>;
+
+function listingOf(row: Row, recipients: readonly Row[]): QueueListing {
+  const envelope = JSON.parse(row.envelope as string) as Envelope;
+  const tried = recipients.some((r) => r.reason !== "");
+  const active = recipients.some((r) => Number(r.state) === CLAIMED);
+  return {
+    queueId: envelope.queueId,
+    queue: row.held ? "hold" : active ? "active" : tried ? "deferred" : "incoming",
+    arrivalMs: envelope.arrivalMs,
+    sizeBytes: Number(row.size),
+    sender: envelope.sender,
+    ...(envelope.futureRelease && { heldUntilMs: envelope.futureRelease.untilMs }),
+    recipients: recipients.map((r) => ({ address: asAddress(r.address as string), reason: r.reason as string })),
+  };
 }
