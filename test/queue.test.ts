@@ -183,6 +183,8 @@ transport_retry_time = 300s`,
     const dry = await server.run(["queue", "delete", ...which, "--dry-run"]);
     assert.match(dry.stderr, /would delete 1 message; nothing was changed/);
     server.write("virtual", "carol@conditions.test dave@conditions.test\n");
+    // The server looks at its tables once a second: that would be too late.
+    assert.equal((await server.run(["reload"])).code, 0);
     const requeued = await server.run(["queue", "requeue", ...which]);
     assert.match(requeued.stderr, /1 message requeued/);
     const said = await server.logged(
