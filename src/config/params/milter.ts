@@ -24,7 +24,7 @@ export const MILTER_PARAMETERS = {
     "",
     ["bounce", "notify"],
     "Mail of Postern's own that header_checks, body_checks and $non_smtpd_milters see: bounce, delivery reports. What refuses a " +
-      "report makes the mail that it is about wait. notify names notices that are not made here.",
+      "report makes the mail that it is about wait. notify has no effect: notices to the postmaster go the way of mail from sendmail(1), and always pass them.",
   ),
   milter_header_checks: list(
     "",
