@@ -148,14 +148,30 @@ alias_maps =
   }
 }
 
-/** A TCP port that was free a moment ago. */
-export function freePort(): Promise<number> {
+/** Ports of one test process, below those that the system gives out by itself: a port that nobody listens on yet, or that
+ *  nobody is to listen on, is not taken by another test that runs at the same time. */
+const PORTS_EACH = 31;
+const FIRST_PORT = 10_000;
+const LAST_PORT = 32_000;
+let nextPort = FIRST_PORT + ((process.pid * PORTS_EACH) % (LAST_PORT - FIRST_PORT));
+
+/** A port of 127.0.0.1 that nobody listens on. */
+export async function freePort(): Promise<number> {
+  for (let tried = FIRST_PORT; tried < LAST_PORT; tried++) {
+    const port = nextPort;
+    nextPort = port + 1 < LAST_PORT ? port + 1 : FIRST_PORT;
+    if (await isFree(port)) return port;
+  }
+  throw new Error("no port is free");
+}
+
+function isFree(port: number): Promise<boolean> {
   return new Promise((resolve, reject) => {
     const server = net.createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") resolve(false);
+      else reject(error);
     });
+    server.listen(port, "127.0.0.1", () => server.close(() => resolve(true)));
   });
 }
