@@ -1,7 +1,7 @@
 /** test/bench/compare.ts: `npm run bench`: Postern and Postfix side by side in one run on one machine: generator → server → sink,
  *  durable on both sides. Only ratios mean anything. `--write` puts the table into docs/benchmark.md. Needs root, Postfix
- *  and Dovecot (scripts/install-peers.sh). Usage: compare.ts [cpu] [--messages N] [--sessions 20,100] [--write]
- *  `cpu`: processor time of one worker per message instead, which other work on the machine hardly changes. */
+ *  and Dovecot (scripts/install-peers.sh).
+ *  `cpu` as the first word: processor time of one worker per message instead, which other work on the machine hardly changes. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { availableParallelism, cpus } from "node:os";
 import { join } from "node:path";
@@ -9,19 +9,12 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { generateLoad, type LoadOptions } from "../load/generator.ts";
 import { type Sink, startSink } from "../load/sink.ts";
-import { hasPostfix } from "../testbed/postfix.ts";
 import { formatAccessCost, measureAccess } from "./access.ts";
 import { CPU_HEADING, formatCpu, measureCpu } from "./cpu.ts";
+import { BENCH_OPTIONS } from "./modes.ts";
 import { LOGIN, type Load, PASSWORD, type Subject, Surroundings, startPostern, startPostfix } from "./subjects.ts";
 
-const { values, positionals } = parseArgs({
-  allowPositionals: true,
-  options: {
-    messages: { type: "string", default: "4000" },
-    sessions: { type: "string", default: "20,100" },
-    write: { type: "boolean", default: false },
-  },
-});
+const { values, positionals } = parseArgs({ options: BENCH_OPTIONS.compare, allowPositionals: true });
 const MESSAGES = Number(values.messages);
 /** A round that is not faster than the best before it by this factor ends the warm-up: processes are forked, code is
  *  compiled, files have their size. A server runs for months; its first seconds are not what is compared. */
@@ -39,7 +32,6 @@ interface Row {
   readonly rates: ReadonlyMap<Load, number>;
 }
 
-if (!hasPostfix()) throw new Error("The benchmark needs root and a Postfix beside it: scripts/install-peers.sh");
 const sink = await startSink();
 const around = await Surroundings.start(sink.port);
 if (positionals[0] === "cpu") {

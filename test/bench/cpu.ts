@@ -1,5 +1,5 @@
 /** test/bench/cpu.ts: `npm run bench -- cpu`: processor time of one worker per accepted message, thread by thread. Unlike
- *  messages per second it says the same on a busy machine. Usage: main.ts cpu [--messages N] [--sessions 20,100] */
+ *  messages per second it says the same on a busy machine. */
 import { readdirSync, readFileSync } from "node:fs";
 import { generateLoad } from "../load/generator.ts";
 import { type Load, type Surroundings, startPostern } from "./subjects.ts";

@@ -1,22 +1,14 @@
 /** test/bench/fairness.ts: `npm run bench -- fairness`: how long single messages take while one mailing goes to the same next hop.
- *  The next hop takes its time for each delivery, so the mailing takes about a minute.
- *  Usage: fairness.ts [--recipients 100000] [--each 1000] [--delay 500] [--workers 2]
- *  --each: recipients of one message of the mailing; 1: a mailing of single messages. --delay: of the next hop, ms. */
+ *  The next hop takes its time for each delivery, so the mailing takes about a minute. */
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { generateLoad } from "../load/generator.ts";
 import { startSink } from "../load/sink.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
+import { BENCH_OPTIONS } from "./modes.ts";
 
-const { values } = parseArgs({
-  options: {
-    recipients: { type: "string", default: "100000" },
-    each: { type: "string", default: "1000" },
-    delay: { type: "string", default: "500" },
-    workers: { type: "string", default: "2" },
-  },
-});
+const { values } = parseArgs({ options: BENCH_OPTIONS.fairness, allowPositionals: true });
 const [recipients, each, delayMs] = [values.recipients, values.each, values.delay].map(Number) as [
   number,
   number,

@@ -1,7 +1,6 @@
 /** test/bench/memory.ts: `npm run bench -- memory`: memory of two workers under 50 MiB messages, three in a row, and under many
  *  idle sessions, in clear and with TLS; each on a server of its own. "milters": the messages also get two DKIM signatures and
- *  pass two Milters. Linux only: reads VmRSS and PSS from /proc.
- *  Usage: memory [--idle N] [--tls N] [--only large|milters|idle|tls] */
+ *  pass two Milters. Linux only: reads VmRSS and PSS from /proc. */
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readFileSync } from "node:fs";
 import net from "node:net";
@@ -12,15 +11,10 @@ import { makeSelfSigned } from "../../src/net/self-signed.ts";
 import { generateLoad } from "../load/generator.ts";
 import { type Sink, startSink } from "../load/sink.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
+import { BENCH_OPTIONS } from "./modes.ts";
 import { startNoopMilter } from "./noop-milter.ts";
 
-const { values } = parseArgs({
-  options: {
-    idle: { type: "string", default: "10000" },
-    tls: { type: "string", default: "2000" },
-    only: { type: "string" },
-  },
-});
+const { values } = parseArgs({ options: BENCH_OPTIONS.memory, allowPositionals: true });
 const MIB = 1024 * 1024;
 /** What a start or a burst leaves behind is collected when a worker has been quiet for some seconds (base/garbage.ts). */
 const QUIET_MS = 12_000;

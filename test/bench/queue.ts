@@ -1,7 +1,6 @@
 /** test/bench/queue.ts: `npm run bench -- queue`: what a long queue costs: memory, start, accepting and delivering, against the
  *  same server with an empty queue. Half of the queue is for one provider that is down, half for 5,000 domains that take
- *  mail; retries are due all the time. Linux, 6 GB of disk at a million. Processor time says the same on a busy machine.
- *  Usage: queue.ts [--messages 1000000] [--body 2048] [--workers 2] [--rounds 5] [--spread 4000] */
+ *  mail; retries are due all the time. Linux, 6 GB of disk at a million. Processor time says the same on a busy machine. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
@@ -11,18 +10,10 @@ import { generateLoad } from "../load/generator.ts";
 import { startSink } from "../load/sink.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
 import { fill, transportMap } from "./backlog.ts";
+import { BENCH_OPTIONS } from "./modes.ts";
 import { processorSeconds, pssMib } from "./processes.ts";
 
-const { values } = parseArgs({
-  options: {
-    messages: { type: "string", default: "1000000" },
-    body: { type: "string", default: "2048" },
-    workers: { type: "string", default: "2" },
-    rounds: { type: "string", default: "5" },
-    /** Seconds over which the retries of the queue are due; Postfix's maximal_backoff_time. */
-    spread: { type: "string", default: "4000" },
-  },
-});
+const { values } = parseArgs({ options: BENCH_OPTIONS.queue, allowPositionals: true });
 const number = (name: keyof typeof values) => Number(values[name]);
 const [messages, workers, rounds] = [number("messages"), number("workers"), number("rounds")];
 const IN_A_ROUND = 4000;

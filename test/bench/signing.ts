@@ -1,27 +1,21 @@
 /** test/bench/signing.ts: `npm run bench -- signing`: messages accepted a second where they are signed, and where a Milter looks at them:
  *  Postern's own signatures (RSA-2048, Ed25519, both) beside Postfix with OpenDKIM, and both servers with the same Milter that does
- *  nothing. Everything is put on hold, so accepting alone is measured. Needs root, Postfix and OpenDKIM.
- *  Usage: signing [--messages N] [--sessions N] [--rounds N] */
+ *  nothing. Everything is put on hold, so accepting alone is measured. Needs root, Postfix and OpenDKIM. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { generateLoad } from "../load/generator.ts";
 import { eventually } from "../testbed/eventually.ts";
-import { hasPostfix, TestPostfix } from "../testbed/postfix.ts";
+import { TestPostfix } from "../testbed/postfix.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
+import { BENCH_OPTIONS } from "./modes.ts";
 import { startNoopMilter } from "./noop-milter.ts";
 
-const { values } = parseArgs({
-  options: {
-    messages: { type: "string", default: "4000" },
-    sessions: { type: "string", default: "20" },
-    rounds: { type: "string", default: "3" },
-  },
-});
+const { values } = parseArgs({ options: BENCH_OPTIONS.signing, allowPositionals: true });
 const COUNTS = { messages: Number(values.messages), sessions: Number(values.sessions), rounds: Number(values.rounds) };
 const START_MS = 20_000;
 
@@ -37,9 +31,6 @@ interface Mode {
   readonly settings: string;
 }
 
-if (!hasPostfix() || !existsSync("/usr/sbin/opendkim")) {
-  throw new Error("The benchmark needs root, Postfix and OpenDKIM: scripts/install-peers.sh");
-}
 // OpenDKIM takes neither configuration nor key from where everybody can write.
 const directory = mkdtempSync("/run/signing-bench-");
 const file = (name: string, text: string): string => {

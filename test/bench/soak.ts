@@ -1,6 +1,6 @@
 /** test/bench/soak.ts: `npm run bench -- soak`: minutes at half of what the server can relay, with a next hop that defers 10 % and
  *  refuses 2 %. Afterwards every message that was accepted must have arrived once or come back as a bounce, and memory must
- *  not have grown. Linux. Usage: soak.ts [--minutes 10] [--workers 2] [--rate MESSAGES_PER_SECOND] */
+ *  not have grown. Linux. */
 import process from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { parseArgs } from "node:util";
@@ -8,16 +8,10 @@ import { generateLoad } from "../load/generator.ts";
 import { startSink } from "../load/sink.ts";
 import { SinkRefusal } from "../load/sink-session.ts";
 import { freePort, TestServer } from "../testbed/server.ts";
+import { BENCH_OPTIONS } from "./modes.ts";
 import { pssMib } from "./processes.ts";
 
-const { values } = parseArgs({
-  options: {
-    minutes: { type: "string", default: "10" },
-    workers: { type: "string", default: "2" },
-    /** Default: half of what a first round reaches. */
-    rate: { type: "string" },
-  },
-});
+const { values } = parseArgs({ options: BENCH_OPTIONS.soak, allowPositionals: true });
 const DEFERRED_SHARE = 0.1;
 const REFUSED_SHARE = 0.02;
 const PROBE_MESSAGES = 4000;
