@@ -3,10 +3,9 @@
  *  when the disk is well again so is the server, without anybody's help; also when the worker is killed meanwhile. */
 
 import { judgeAt } from "./matrix.ts";
-import { type Point, recordedPoints, type Series, spread, withSites } from "./points.ts";
+import { isStruck, type Point, reached, recordedPoints, runStruck, type Series, spread, withSites } from "./points.ts";
 import { runScenario, warmUp } from "./scenario.ts";
 import type { CrashSite } from "./site.ts";
-import { type Blow, strike } from "./strike.ts";
 import { say, type Tally } from "./tally.ts";
 
 const CALLS: readonly Series[] = [
@@ -57,16 +56,21 @@ function faultsAt(point: Point): readonly Fault[] {
 
 async function failAtEach(site: CrashSite, faults: Iterator<Fault>, tally: Tally): Promise<void> {
   for (let next = faults.next(); !next.done; next = faults.next()) {
-    if (!(await failAt(site, next.value, tally))) continue;
-    tally.faults++;
-    if (tally.faults % PROGRESS === 0) say(`faults: ${tally.summary}`);
+    const fault = next.value;
+    if (!(await reached(fault, ({ n }) => failAt(site, { ...fault, n }, tally)))) {
+      tally.trouble(nameOf(fault), "the call is not made any more");
+    } else if (++tally.faults % PROGRESS === 0) say(`faults: ${tally.summary}`);
   }
+}
+
+function nameOf({ step, thread, call, n, error, until }: Fault): string {
+  return `${step.name}: ${thread} ${call} ${n} ${error}, ${until}`;
 }
 
 /** False when the worker did not come to the point. */
 async function failAt(site: CrashSite, fault: Fault, tally: Tally): Promise<boolean> {
-  const { thread, call, n, error, until } = fault;
-  const at = `${thread} ${call} ${n} ${error}, ${until}`;
+  const { n, error, until } = fault;
+  const at = nameOf(fault);
   await warmUp(site);
   let isGone = false;
   const gone = () => {
@@ -76,21 +80,19 @@ async function failAt(site: CrashSite, fault: Fault, tally: Tally): Promise<bool
   site.onRefusal = (reply) => {
     if (reply.startsWith("5")) tally.trouble(at, `refused for good: ${reply}`);
   };
-  const blow: Blow = { error };
-  const when = until === "once" ? String(n) : `${n}+`;
   const pid = await site.workerPid();
-  const attached = await strike(pid, { thread, call, when, blow }, gone);
-  const begun = Date.now();
-  await runScenario(site, () => isGone || (until !== "once" && Date.now() - begun > BROKEN_MS));
+  const strike = { point: fault, when: until === "once" ? String(n) : `${n}+`, blow: { error }, gone };
+  const end = Date.now() + BROKEN_MS;
+  const attached = await runStruck(site, strike, () => isGone);
+  if (until !== "once" && isStruck(attached)) await runScenario(site, () => isGone || Date.now() > end, fault.step);
   if (until === "killed" && !isGone) {
     process.kill(pid, "SIGKILL");
     site.ledger.struck();
     tally.kills++;
   }
   const isReached = (await attached.detach()).includes("(INJECTED)");
-  if (!isReached) say(`faults: ${at} was not reached`);
-  else if (isGone && until !== "killed") say(`faults: ${at}: the worker ended`);
-  if (call === "unlink") await removeLitter(site);
+  if (isReached && isGone && until !== "killed") say(`faults: ${at}: the worker ended`);
+  if (fault.call === "unlink") await removeLitter(site);
   await judgeAt(site, at, tally);
   return isReached;
 }

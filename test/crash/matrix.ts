@@ -1,15 +1,14 @@
-/** test/crash/matrix.ts: the worker is killed at every system call that a durable step consists of. A recorded run of the
- *  scenario says how often each thread makes each call; then, for each n, the scenario runs again and the n-th call is
- *  never made, because the process is killed instead. The master starts the next worker, the queue drains, the ledger judges.
+/** test/crash/matrix.ts: the worker is killed at every system call that a durable step consists of. Recorded runs of each step
+ *  say how often each thread makes each call; then, for each n, the step runs again and the n-th call is never made, because
+ *  the process is killed instead. The master starts the next worker, the queue drains, the ledger judges.
  *  Seen to fail, with the product broken on purpose:
  *    the 250 does not wait for the commit                  10 lost in 40 kills from all of the scenario
  *    a bounce is committed after what it tells of, apart   14 lost in 61 kills around the steps that bounce
  *    recovery does not release the claims of the dead      the queue did not become empty after 6 of 7 kills
  *    content is unlinked before the commit                 the queue did not become empty after 7 of 13 kills */
-import { type Point, recordedPoints, type Series, spread, withSites } from "./points.ts";
-import { runScenario, warmUp } from "./scenario.ts";
+import { type Point, reached, recordedPoints, runStruck, type Series, spread, withSites } from "./points.ts";
+import { warmUp } from "./scenario.ts";
 import type { CrashSite } from "./site.ts";
-import { strike } from "./strike.ts";
 import { say, type Tally } from "./tally.ts";
 
 /** Of the calls that change no file, every fourth is enough. */
@@ -44,26 +43,25 @@ export function runMatrix(tally: Tally, { limit, jobs }: { limit: number; jobs: 
 
 async function killAtEach(site: CrashSite, points: Iterator<Point>, tally: Tally): Promise<void> {
   for (let next = points.next(); !next.done; next = points.next()) {
-    if (!(await killAt(site, next.value, tally))) continue;
-    tally.kills++;
-    if (tally.kills % PROGRESS === 0) say(`matrix: ${tally.summary}`);
+    const { step, thread, call } = next.value;
+    if (!(await reached(next.value, (point) => killAt(site, point, tally)))) {
+      tally.trouble(`${step.name}: ${thread} ${call}`, "the call is not made any more");
+    } else if (++tally.kills % PROGRESS === 0) say(`matrix: ${tally.summary}`);
   }
 }
 
 /** False when the worker did not come to the point. */
-async function killAt(site: CrashSite, { thread, call, n }: Point, tally: Tally): Promise<boolean> {
-  const at = `${thread} ${call} ${n}`;
+async function killAt(site: CrashSite, point: Point, tally: Tally): Promise<boolean> {
+  const at = `${point.step.name}: ${point.thread} ${point.call} ${point.n}`;
   await warmUp(site);
   let isGone = false;
   const gone = () => {
     isGone = true;
     site.ledger.struck();
   };
-  const blow = { signal: "KILL" } as const;
-  const attached = await strike(await site.workerPid(), { thread, call, when: String(n), blow }, gone);
-  await runScenario(site, () => isGone);
+  const strike = { point, when: String(point.n), blow: { signal: "KILL" }, gone } as const;
+  const attached = await runStruck(site, strike, () => isGone);
   await attached.detach();
-  if (!isGone) say(`matrix: ${at} was not reached`);
   await judgeAt(site, at, tally);
   return isGone;
 }

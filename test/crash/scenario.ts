@@ -1,6 +1,6 @@
 /** test/crash/scenario.ts: the life of mail in one go: every durable step of accepting, delivering, deferring, bouncing,
- *  holding, requeueing and deleting, small in the database and large in files, one after the other, so that the n-th system
- *  call of a run is the n-th of the next. */
+ *  holding, requeueing and deleting, small in the database and large in files, step by step, so that a system call is known
+ *  by its step and its number therein. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { CrashSite, Letter, Sent } from "./site.ts";
 
@@ -12,8 +12,11 @@ const STEP_MS = 4000;
 /** Between two looks at the queue: few, since each is system calls that other runs do not make. */
 const SETTLE_MS = 40;
 
-/** Runs one step; ends early, without an error, once `isOver()`. */
-type Step = (run: Run) => Promise<void>;
+export interface Step {
+  readonly name: string;
+  /** Ends early, without an error, once `isOver()`. */
+  run(run: Run): Promise<void>;
+}
 
 interface Run {
   readonly site: CrashSite;
@@ -23,41 +26,44 @@ interface Run {
 /** Becomes a copy of its own when it is delivered, which shares the file of a large body. */
 const FORWARDED = { to: ["list"], becomes: ["first@far.test", "second@far.test"] };
 
-const STEPS: readonly (readonly [name: string, step: Step])[] = [
-  ["small mail is delivered", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["one"] })],
-  ["large mail is delivered", (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["one"] })],
-  [
-    "an alias and a blind copy",
-    (run) =>
+export const STEPS: readonly Step[] = [
+  { name: "small mail is delivered", run: (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["one"] }) },
+  { name: "large mail is delivered", run: (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["one"] }) },
+  {
+    name: "an alias and a blind copy",
+    run: (run) =>
       passThrough(run, {
         sizeBytes: SMALL_BYTES,
         to: ["team", "copied"],
         becomes: ["one", "two", "copied", "archive"],
       }),
-  ],
-  ["a local alias", (run) => passThrough(run, { ...FORWARDED, sizeBytes: SMALL_BYTES })],
-  ["a local alias of large mail", (run) => passThrough(run, { ...FORWARDED, sizeBytes: LARGE_BYTES })],
-  ["small mail for a maildir", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["box"] })],
-  ["large mail for a maildir", (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["box"] })],
-  ["small mail bounces", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["refuse"] })],
-  ["large mail bounces", (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["refuse"] })],
-  ["one recipient taken, one refused, one deferred", partlyDeferred],
-  ["held, released, requeued", heldAndReleased],
-  ["removed", (run) => removed(run, SMALL_BYTES)],
-  ["removed with its file", (run) => removed(run, LARGE_BYTES)],
-  ["reload", async ({ site }) => void (await site.control("reload"))],
-  ["after the reload", (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["one"] })],
+  },
+  { name: "a local alias", run: (run) => passThrough(run, { ...FORWARDED, sizeBytes: SMALL_BYTES }) },
+  { name: "a local alias of large mail", run: (run) => passThrough(run, { ...FORWARDED, sizeBytes: LARGE_BYTES }) },
+  { name: "small mail for a maildir", run: (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["box"] }) },
+  { name: "large mail for a maildir", run: (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["box"] }) },
+  { name: "small mail bounces", run: (run) => passThrough(run, { sizeBytes: SMALL_BYTES, to: ["refuse"] }) },
+  { name: "large mail bounces", run: (run) => passThrough(run, { sizeBytes: LARGE_BYTES, to: ["refuse"] }) },
+  { name: "one recipient taken, one refused, one deferred", run: partlyDeferred },
+  { name: "held, released, requeued", run: heldAndReleased },
+  { name: "removed", run: (run) => removed(run, SMALL_BYTES) },
+  { name: "removed with its file", run: (run) => removed(run, LARGE_BYTES) },
+  { name: "reloaded", run: reloaded },
 ];
 
-/** Runs all steps. A step that cannot be done, because the server is struck meanwhile, is left. `isOver` ends it all. */
-export async function runScenario(site: CrashSite, isOver: () => boolean): Promise<void> {
-  const run = { site, isOver };
-  for (const [, step] of STEPS) {
+/** Runs the steps, from `first` on if it is given. A step that cannot be done, because the server is struck meanwhile, is
+ *  left. `isOver` ends it all. */
+export async function runScenario(site: CrashSite, isOver: () => boolean, first?: Step): Promise<void> {
+  for (const step of first ? STEPS.slice(STEPS.indexOf(first)) : STEPS) {
     if (isOver()) return;
-    // An operator whose command fails sees it; what became of the mail is the ledger's question.
-    await step(run).catch(() => undefined);
-    site.farEnd.open(false);
+    await runStep(site, step, isOver);
   }
+}
+
+export async function runStep(site: CrashSite, step: Step, isOver: () => boolean): Promise<void> {
+  // An operator whose command fails sees it; what became of the mail is the ledger's question.
+  await step.run({ site, isOver }).catch(() => undefined);
+  site.farEnd.open(false);
 }
 
 /** Lets a worker that has just started do once what it does first: threads of the pool, connections, prepared statements. */
@@ -121,6 +127,11 @@ async function heldAndReleased(run: Run): Promise<void> {
   site.farEnd.open(true);
   await site.queue("requeue", [sent.queueId]);
   await complete(run, sent);
+}
+
+async function reloaded(run: Run): Promise<void> {
+  await run.site.control("reload");
+  await passThrough(run, { sizeBytes: SMALL_BYTES, to: ["one"] });
 }
 
 /** What is in an agent when it is removed may arrive all the same; so only mail that rests. */

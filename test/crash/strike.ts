@@ -2,7 +2,7 @@
  *  killed instead of making the call, or the call fails with an error that a broken disk would give. The product has no
  *  seam for it. Needs the right to trace (root) and Debian's strace. */
 import { spawn } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -23,6 +23,8 @@ export interface Strike {
 }
 
 export interface Attached {
+  /** What strace has written so far: it is behind the process. */
+  lines(): string;
   /** Lets go; resolves to strace's lines. */
   detach(): Promise<string>;
 }
@@ -35,13 +37,13 @@ export function strike(pid: number, { thread, call, when, blow }: Strike, gone: 
 
 /** Only records. */
 export function record(pid: number, calls: readonly string[]): Promise<Attached> {
-  const tids = (["main", "store", "pool"] as const).flatMap((thread) => threadIds(pid, thread));
-  return attach(tids, ["-e", `trace=${calls.join(",")}`], () => undefined);
+  return attach([...threadsOf(pid).keys()], ["-e", `trace=${calls.join(",")}`], () => undefined);
 }
 
-/** The name of the thread that a line of record() is about. */
-export function threadOf(pid: number, tid: number): Thread | undefined {
-  return (["main", "store", "pool"] as const).find((thread) => threadIds(pid, thread).includes(tid));
+/** What each thread that record() follows is. */
+export function threadsOf(pid: number): ReadonlyMap<number, Thread> {
+  const all: readonly Thread[] = ["main", "store", "pool"];
+  return new Map(all.flatMap((thread) => threadIds(pid, thread).map((tid) => [tid, thread] as const)));
 }
 
 /** Threads as Node names them. With UV_THREADPOOL_SIZE=1, as run.ts sets it, each is one. */
@@ -61,13 +63,14 @@ function attach(tids: readonly number[], options: readonly string[], gone: () =>
   const child = spawn("strace", args, { stdio: ["ignore", "ignore", "pipe"] });
   let letGo = false;
   const ended = new Promise<void>((resolve) => child.once("close", () => resolve()));
+  const lines = () => (existsSync(output) ? readFileSync(output, "latin1") : "");
   const detach = async () => {
     letGo = true;
     child.kill("SIGINT"); // in vain if the process has ended
     await ended;
-    const lines = readFileSync(output, "latin1");
+    const all = lines();
     rmSync(directory, { recursive: true, force: true });
-    return lines;
+    return all;
   };
   return new Promise((resolve, reject) => {
     let told = "";
@@ -79,7 +82,7 @@ function attach(tids: readonly number[], options: readonly string[], gone: () =>
       attached = told.match(/Process \d+ attached/g)?.length ?? 0;
       if (attached < tids.length) return;
       clearTimeout(late);
-      resolve({ detach });
+      resolve({ lines, detach });
     });
     child.once("exit", () => {
       clearTimeout(late);
