@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
-import { chmodSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -137,4 +137,35 @@ header_checks = regexp:{{/^Subject: longer/ IGNORE}}
     assert.match(stdout, /\nskipped: disable_vrfy_command = yes: SMTP-35\n/);
     assert.match(stdout, /\n {2}\(recipients in another domain: --domain\)\n4 passed, 3 failed, 2 skipped\n$/);
   });
+
+  test("errors are told with the operator's own files and lines, as check tells them; exit 78", async () => {
+    const broken = `# a comment
+smtpd_client_restrictions = check_client_access texthash:$config_directory/nothere
+
+smtpd_data_restrictions =
+  permit_mynetworks,
+  reject_nonsense
+`;
+    server.append("main.cf", broken);
+    server.append("master.cf", "# more\n  -o { smtpd_sender_restrictions = reject_foo }\n");
+    const errors = (text: string) => text.split("\n").filter((line) => line.includes(": error: "));
+    const { code, stdout, stderr } = await server.run(["selftest", "SMTP-01"]);
+    assert.deepEqual([code, stdout], [78, ""]);
+    const check = await server.run(["check"]);
+    assert.deepEqual(errors(stderr), errors(check.stdout));
+    assert.deepEqual(
+      errors(stderr).map((line) => /^(\S+): error/.exec(line)?.[1]),
+      [
+        `main.cf:${lineOf("main.cf", "nothere")}`,
+        `main.cf:${lineOf("main.cf", "smtpd_data_restrictions")}`,
+        `master.cf:${lineOf("master.cf", "reject_foo")}`,
+      ],
+    );
+    assert.match(stderr, /^postern: selftest: no server starts with a copy of this configuration \(it ended with 78\)/);
+  });
+
+  function lineOf(file: string, text: string): number {
+    const lines = readFileSync(join(server.directory, file), "utf8").split("\n");
+    return lines.findIndex((line) => line.includes(text)) + 1;
+  }
 });

@@ -79,14 +79,16 @@ function privateSettings(place: PrivatePlace): ReadonlyMap<string, string> {
   return all;
 }
 
-/** Throws ParameterError for values that check reports. */
+/** What is the operator's own stands on the lines on which he has it, so that errors name them; what is the test's comes below.
+ *  Throws ParameterError for values that check reports. */
 export function privateConfiguration(snapshot: ConfigSnapshot, place: PrivatePlace): PrivateConfiguration {
   const settings = privateSettings(place);
-  const all = new Map([...snapshot.mainCf.map(({ name, value }) => [name, value] as const), ...settings]);
-  const mainCf = [...all].map(([name, value]) => `${name} = ${value}\n`).join("");
+  const kept = new Map(snapshot.mainCf.filter(({ name }) => !settings.has(name)).map((one) => [one.name, one]));
+  const own = textAtLines([...kept.values()].map(({ name, value, at }) => [at.line, `${name} = ${value}`]));
+  const mainCf = `${own}${[...settings].map(([name, value]) => `${name} = ${value}\n`).join("")}`;
   const services = snapshot.services.filter(isSmtpService);
   const copies = services.map((entry) => ({ entry, port: place.nextPort(), params: scopeOf(snapshot, entry) }));
-  const masterCf = copies.map(({ entry, port }) => serviceLine(entry, port, settings)).join("");
+  const masterCf = textAtLines(copies.flatMap(({ entry, port }) => serviceLines(entry, port, settings)));
   return { mainCf, masterCf, endpoints: endpointsOf(copies) };
 }
 
@@ -94,10 +96,20 @@ function isSmtpService({ type, command }: ServiceEntry): boolean {
   return type === "inet" && (command === "smtpd" || command === "postscreen");
 }
 
-function serviceLine(entry: ServiceEntry, port: number, settings: ReadonlyMap<string, string>): string {
+function serviceLines(entry: ServiceEntry, port: number, settings: ReadonlyMap<string, string>): readonly PlacedText[] {
   const options = entry.overrides.filter(({ name }) => !settings.has(name));
-  const lines = options.map(({ name, value }) => `  -o { ${name} = ${value} }\n`);
-  return `127.0.0.1:${port} inet n - n - - smtpd\n${lines.join("")}`;
+  const lines = options.map(({ name, value, at }): PlacedText => [at.line, `  -o { ${name} = ${value} }`]);
+  return [[entry.at.line, `127.0.0.1:${port} inet n - n - - smtpd`], ...lines];
+}
+
+/** A line number from 1, and text that stands on that line. */
+type PlacedText = readonly [number, string];
+
+/** Lines that nothing stands on are blank, which ends no entry of either file. */
+function textAtLines(placed: readonly PlacedText[]): string {
+  const lines: string[] = [];
+  for (const [line, text] of placed) lines[line - 1] = `${lines[line - 1] ?? ""}${text}`;
+  return Array.from(lines, (line = "") => `${line}\n`).join("");
 }
 
 interface Copy {

@@ -44,7 +44,19 @@ export interface PrivateServer {
   close(): Promise<void>;
 }
 
-/** `elsewhere`: the domain of recipients; nothing is sent there. Rejects with what the server said where it does not start. */
+/** The message has what the server said, with the operator's own files and lines. */
+export class PrivateServerError extends Error {
+  override readonly name = "PrivateServerError";
+  /** Of `postern start-fg`; undefined: it was not ready in time, or could not be run. */
+  readonly exitCode: number | undefined;
+
+  constructor(message: string, exitCode: number | undefined) {
+    super(message);
+    this.exitCode = exitCode;
+  }
+}
+
+/** `elsewhere`: the domain of recipients; nothing is sent there. Rejects with PrivateServerError where it does not start. */
 export async function startPrivateServer(snapshot: ConfigSnapshot, elsewhere: string): Promise<PrivateServer> {
   const directory = mkdtempSync(join(tmpdir(), "postern-selftest-"));
   const messages: string[] = [];
@@ -59,7 +71,7 @@ export async function startPrivateServer(snapshot: ConfigSnapshot, elsewhere: st
     chmodSync(directory, 0o755); // the workers are another user
     linkFiles(resolve(snapshot.configDirectory), join(directory, CONFIGURATION));
     const { configuration, words, notes } = await writeConfiguration(snapshot, directory, sink.port);
-    child = await startServer(directory);
+    child = await startServer(directory, resolve(snapshot.configDirectory));
     const { endpoints } = configuration;
     words.set("elsewhere", elsewhere).set("to", `someone@${elsewhere}`);
     const deadlines = new Deadlines(systemClock);
@@ -171,22 +183,20 @@ function freePort(): number {
   return socket.port;
 }
 
-function startServer(directory: string): Promise<ChildProcess> {
+/** `original`: the directory that the operator knows his files by. */
+function startServer(directory: string, original: string): Promise<ChildProcess> {
   const bin = new URL("../../bin/postern.js", import.meta.url).pathname;
-  const child = spawn(process.execPath, [bin, "-c", join(directory, CONFIGURATION), "start-fg"], {
-    stdio: ["ignore", "pipe", "pipe"],
-  });
+  const copy = join(directory, CONFIGURATION);
+  const child = spawn(process.execPath, [bin, "-c", copy, "start-fg"], { stdio: ["ignore", "pipe", "pipe"] });
   let said = "";
-  child.stderr.on("data", (chunk: Buffer) => (said += chunk.toString("latin1")));
+  child.stderr.setEncoding("utf8").on("data", (chunk: string) => (said += chunk));
   return new Promise((done, reject) => {
-    const fail = (why: string) => {
+    const fail = (why: string, exitCode?: number) => {
       late.cancel();
       void ended(child);
-      reject(
-        new Error(
-          `the private server does not start: ${why}; try first: postern check\n${said.trim() || "it said nothing"}`,
-        ),
-      );
+      const told = said.trim().replaceAll(copy, original) || "it said nothing";
+      const message = `no server starts with a copy of this configuration (${why}); see also: postern check`;
+      reject(new PrivateServerError(`${message}\n${told}`, exitCode));
     };
     const late = systemClock.after(READY_MS, () => fail(`not ready after ${READY_MS / 1000} s`));
     child.stdout.on("data", (chunk: Buffer) => {
@@ -195,7 +205,7 @@ function startServer(directory: string): Promise<ChildProcess> {
       done(child);
     });
     child.once("error", (error) => fail(error.message));
-    child.once("exit", (code) => fail(`it ended with ${code}`));
+    child.once("exit", (code, signal) => fail(`it ended with ${code ?? signal}`, code ?? undefined));
   });
 }
 

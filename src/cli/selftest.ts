@@ -8,7 +8,7 @@ import { SELFTEST_ROWS } from "../admin/selftest-rows.ts";
 import { formatProblem } from "../config/check.ts";
 import { readConfiguration } from "./config-commands.ts";
 import { formatFailure, formatSkipped, formatSummary } from "./selftest-format.ts";
-import { startPrivateServer } from "./selftest-server.ts";
+import { type PrivateServer, PrivateServerError, startPrivateServer } from "./selftest-server.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 const USAGE = `usage: postern [-c DIR] selftest [--json] [--domain DOMAIN] [ID…]
@@ -46,7 +46,13 @@ export const selftest: Command = async (args, terminal) => {
     for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
     return failed(terminal, "selftest", "the configuration cannot be read", EXIT.configuration);
   }
-  const server = await startPrivateServer(snapshot, values.domain ?? NOWHERE);
+  let server: PrivateServer;
+  try {
+    server = await startPrivateServer(snapshot, values.domain ?? NOWHERE);
+  } catch (error) {
+    if (!(error instanceof PrivateServerError)) throw error;
+    return failed(terminal, "selftest", error.message, error.exitCode ?? EXIT.problems);
+  }
   const stop = () => void server.close().then(() => process.exit(EXIT.problems));
   process.once("SIGINT", stop).once("SIGTERM", stop);
   try {
