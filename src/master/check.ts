@@ -20,6 +20,7 @@ import { accountNamed, readAccountFiles } from "./accounts.ts";
 import { checkReports } from "./bounce-templates.ts";
 import { checkContent, checkOutgoingContent } from "./check-content.ts";
 import { checkIdentity } from "./check-identity.ts";
+import { checkLimits } from "./check-limits.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkLog } from "./check-log.ts";
 import { checkPostmaster } from "./check-postmaster.ts";
@@ -58,7 +59,7 @@ export async function checkLoaded(snapshot: ConfigSnapshot): Promise<readonly Pr
   found.push(...listenerSpecs(snapshot, { servicesText: servicesText(snapshot), ipv6: true }).problems);
   found.push(...spawnSpecsHere(snapshot, { uid: 0, ipv6: true }).problems); // who will start it is not known yet
   found.push(...pipeSpecsHere(snapshot, { uid: 0 }).problems);
-  found.push(...checkReports(snapshot), ...(await checkServices(snapshot)));
+  found.push(...checkLimits(snapshot), ...checkReports(snapshot), ...(await checkServices(snapshot)));
   return inOrder(found);
 }
 

@@ -36,6 +36,17 @@ export class LaneFinder {
     }
   }
 
+  /** The same for mail that the queue has, or will have: a bug on the way must not leave it claimed, and unseen, until the next
+   *  start. Never rejects. */
+  async laneOfQueued(recipient: Address, sender: Address, filter?: string): Promise<string> {
+    try {
+      return await this.laneOf(recipient, sender, filter);
+    } catch (cause) {
+      this.#parts.log.error(`cannot resolve a recipient: ${printableUtf8(String(cause))}`);
+      return RETRY_LANE;
+    }
+  }
+
   #routedLane(recipient: Address, sender: Address): Awaitable<string> {
     const { resolver } = this.#parts;
     const byRoute = () =>

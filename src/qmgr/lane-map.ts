@@ -1,9 +1,9 @@
 /** qmgr/lane-map.ts: the lanes and transports in memory, and lane keys ("transport:nexthop"). */
 import type { Clock } from "../base/clock.ts";
-import type { Parameters } from "../config/parameters.ts";
+import { ParameterError, type Parameters } from "../config/parameters.ts";
 import type { SlotLeases } from "../mail/slot-lease.ts";
 import { Lane, Transport } from "./lane.ts";
-import { limitsOf, type TransportLimits } from "./limits.ts";
+import { builtInLimits, limitsOf, type TransportLimits } from "./limits.ts";
 import { type SlotRule, Slots } from "./slots.ts";
 
 /** The lane of recipients whose next hop could not be found out: they are resolved again when due. */
@@ -38,6 +38,8 @@ export interface LaneMapOptions {
   /** A lane, or lanes of a transport, may find slots now. */
   readonly wakeLane: (lane: Lane) => void;
   readonly wakeTransport: (transport: Transport) => void;
+  /** A transport's limits cannot be read: the built-in ones hold until a reload. */
+  readonly unreadable: (transport: string, error: ParameterError) => void;
 }
 
 /** Created on demand, forgotten when idle. */
@@ -107,7 +109,7 @@ export class LaneMap {
 
   /** A transport's slots have its name as key: lane keys hold a colon. */
   #createTransport(name: string): Transport {
-    const limits = this.#limitsOf(name);
+    const limits = this.#readableLimitsOf(name);
     const rule = this.#transportRule(name, limits);
     const { clock, wakeTransport } = this.#options;
     const slots = new Slots({ key: name, rule, wake: () => wakeTransport(transport), clock });
@@ -117,6 +119,17 @@ export class LaneMap {
 
   #limitsOf(name: string): TransportLimits {
     return limitsOf(this.#options.params, name, this.#options.workers);
+  }
+
+  /** `check` looks at those of master.cf's transports; a table can name others. Mail that is committed needs a lane in any case. */
+  #readableLimitsOf(name: string): TransportLimits {
+    try {
+      return this.#limitsOf(name);
+    } catch (error) {
+      if (!(error instanceof ParameterError)) throw error;
+      this.#options.unreadable(name, error);
+      return builtInLimits(name, this.#options.workers);
+    }
   }
 
   /** What is not leased is kept by the lane's window. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { ParameterError, parametersOf } from "../config/parameters.ts";
-import { limitsOf, parseFeedback } from "./limits.ts";
+import { badLimits, builtInLimits, limitsOf, parseFeedback } from "./limits.ts";
 
 for (const [text, concurrency, want] of [
   ["1", 9, 1],
@@ -48,3 +48,45 @@ for (const [limit, rateDelay, workers, concurrency, leased] of [
     assert.ok(limits.initialConcurrency <= concurrency);
   });
 }
+
+const BAD: readonly { settings: Record<string, string>; want: readonly string[]; why: string }[] = [
+  {
+    settings: { smtp_destination_concurrency_limit: "3", other_transport_rate_delay: "x" },
+    want: [],
+    why: "nothing of it",
+  },
+  {
+    settings: { smtp_destination_concurrency_limit: "many" },
+    want: [
+      "smtp_destination_concurrency_limit: bad numerical configuration: smtp_destination_concurrency_limit = many",
+    ],
+    why: "no number",
+  },
+  {
+    settings: { smtp_transport_rate_delay: "1x", default_transport_rate_delay: "1y" },
+    want: ["smtp_transport_rate_delay: bad time configuration: smtp_transport_rate_delay = 1x"],
+    why: "the transport's own hides the default",
+  },
+  {
+    settings: { default_destination_concurrency_negative_feedback: "7" },
+    want: [
+      "default_destination_concurrency_negative_feedback: default_destination_concurrency_negative_feedback: bad concurrency feedback: 7; specify a number from 0 to 1",
+    ],
+    why: "a default that is a text to its declaration",
+  },
+];
+for (const { settings, want, why } of BAD) {
+  test(`badLimits() ${why}`, () => {
+    const found = badLimits(parametersOf(settings), "smtp");
+    assert.deepEqual(
+      found.map(({ parameter, text }) => `${parameter}: ${text}`),
+      want,
+    );
+  });
+}
+
+test("builtInLimits() are those of an empty main.cf", () => {
+  const { positive: _p, negative: _n, ...limits } = builtInLimits("local", 2);
+  const { positive, negative, ...want } = limitsOf(parametersOf({}), "local", 2);
+  assert.deepEqual(limits, want);
+});

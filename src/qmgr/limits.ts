@@ -1,6 +1,7 @@
 /** qmgr/limits.ts: the scheduling limits of one transport (postconf(5): TRANSPORT_destination_…), and what of them is one
  *  worker's: limits are the server's, each worker has a share or leases its slots (design §4, Lanes across workers). */
-import { ParameterError, type Parameters } from "../config/parameters.ts";
+import { ParameterError, Parameters } from "../config/parameters.ts";
+import type { ParameterName } from "../config/registry.ts";
 
 /** What one event changes, as a function of the present concurrency. */
 export type Feedback = (concurrency: number) => number;
@@ -21,49 +22,65 @@ export interface TransportLimits {
   readonly negative: Feedback;
 }
 
+/** `TRANSPORT_suffix`, and the parameter that holds where nobody has set it. */
+const FALLBACKS = {
+  destination_rate_delay: "default_destination_rate_delay",
+  destination_concurrency_limit: "default_destination_concurrency_limit",
+  initial_destination_concurrency: "initial_destination_concurrency",
+  destination_recipient_limit: "default_destination_recipient_limit",
+  transport_retry_time: "transport_retry_time",
+  transport_rate_delay: "default_transport_rate_delay",
+  destination_concurrency_failed_cohort_limit: "default_destination_concurrency_failed_cohort_limit",
+  destination_concurrency_positive_feedback: "default_destination_concurrency_positive_feedback",
+  destination_concurrency_negative_feedback: "default_destination_concurrency_negative_feedback",
+} as const satisfies Record<string, ParameterName>;
+
+type Suffix = keyof typeof FALLBACKS;
+
 /** The limits that hold for `transport` in each of `workers`. 0 in the configuration becomes Infinity where it means "no
  *  limit". Throws ParameterError. */
 export function limitsOf(params: Parameters, transport: string, workers = 1): TransportLimits {
-  const rateDelayMs = params.forTransport(transport, "destination_rate_delay", "default_destination_rate_delay");
-  const limit = params.forTransport(
-    transport,
-    "destination_concurrency_limit",
-    "default_destination_concurrency_limit",
-  );
-  const { concurrency, leased } = shareOf(rateDelayMs > 0 ? 1 : unlimited(limit), workers);
-  const initial = params.forTransport(transport, "initial_destination_concurrency", "initial_destination_concurrency");
+  const read = <S extends Suffix>(suffix: S) => params.forTransport(transport, suffix, FALLBACKS[suffix]);
+  const rateDelayMs = read("destination_rate_delay");
+  const limit = unlimited(read("destination_concurrency_limit"));
+  const { concurrency, leased } = shareOf(rateDelayMs > 0 ? 1 : limit, workers);
   return {
-    initialConcurrency: Math.min(initial, concurrency),
+    initialConcurrency: Math.min(read("initial_destination_concurrency"), concurrency),
     concurrency,
     leased,
-    recipients: unlimited(
-      params.forTransport(transport, "destination_recipient_limit", "default_destination_recipient_limit"),
-    ),
-    retryMs: params.forTransport(transport, "transport_retry_time", "transport_retry_time"),
+    recipients: unlimited(read("destination_recipient_limit")),
+    retryMs: read("transport_retry_time"),
     rateDelayMs,
-    transportRateDelayMs: params.forTransport(transport, "transport_rate_delay", "default_transport_rate_delay"),
-    failedCohorts: unlimited(
-      params.forTransport(
-        transport,
-        "destination_concurrency_failed_cohort_limit",
-        "default_destination_concurrency_failed_cohort_limit",
-      ),
-    ),
-    positive: parseFeedback(
-      params.forTransport(
-        transport,
-        "destination_concurrency_positive_feedback",
-        "default_destination_concurrency_positive_feedback",
-      ),
-    ),
-    negative: parseFeedback(
-      params.forTransport(
-        transport,
-        "destination_concurrency_negative_feedback",
-        "default_destination_concurrency_negative_feedback",
-      ),
-    ),
+    transportRateDelayMs: read("transport_rate_delay"),
+    failedCohorts: unlimited(read("destination_concurrency_failed_cohort_limit")),
+    positive: parseFeedback(read("destination_concurrency_positive_feedback")),
+    negative: parseFeedback(read("destination_concurrency_negative_feedback")),
   };
+}
+
+/** Those that hold where nothing is configured. */
+export function builtInLimits(transport: string, workers = 1): TransportLimits {
+  return limitsOf(new Parameters({ assignments: [], builtins: new Map() }), transport, workers);
+}
+
+/** What of a transport's limits cannot be read, each with the parameter that says so. */
+export function badLimits(
+  params: Parameters,
+  transport: string,
+): readonly { readonly parameter: string; readonly text: string }[] {
+  return (Object.keys(FALLBACKS) as Suffix[]).flatMap((suffix) => {
+    try {
+      const value = params.forTransport(transport, suffix, FALLBACKS[suffix]);
+      if (suffix.endsWith("_feedback")) parseFeedback(String(value));
+      return [];
+    } catch (error) {
+      if (!(error instanceof ParameterError)) throw error;
+      const own = `${transport}_${suffix}`;
+      const parameter = params.source(own) === undefined ? FALLBACKS[suffix] : own;
+      const named = error.message.includes(parameter) ? error.message : `${parameter}: ${error.message}`;
+      return [{ parameter, text: named }];
+    }
+  });
 }
 
 /** `1`, `0.5`, `1/concurrency`, `1/sqrt_concurrency`, `1 / 8`. Throws ParameterError, also for numbers outside [0, 1]. */

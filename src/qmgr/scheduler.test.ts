@@ -27,6 +27,52 @@ test("scheduler logs a delivery as Postfix does", async () => {
   assert.equal(world.store.messages.size, 0);
 });
 
+test("scheduler delivers with the built-in limits where a transport's cannot be read, until a reload mends them", async () => {
+  let most = 0;
+  let running = 0;
+  const deliver = async (r: DeliveryRequest) => {
+    most = Math.max(most, ++running);
+    await new Promise((resolve) => setImmediate(resolve));
+    running--;
+    return sent(r);
+  };
+  const world = new World({ deliver, settings: { smtp_destination_concurrency_limit: "many" } });
+  // Its client has been told yes, or will be: arrived() never throws.
+  await world.send(["you@dest.test"]);
+  await settled();
+  assert.equal(world.store.messages.size, 0);
+  assert.deepEqual(
+    world.lines.filter((line) => line.includes("limits")),
+    [
+      "postfix/qmgr: bad numerical configuration: smtp_destination_concurrency_limit = many: transport smtp has the built-in limits",
+    ],
+  );
+  world.settings = { smtp_destination_concurrency_limit: "1" };
+  world.queue.reconfigure();
+  most = 0;
+  for (let i = 0; i < 3; i++) await world.send(["you@dest.test"]);
+  for (let i = 0; i < 3; i++) await settled();
+  assert.deepEqual([most, world.store.messages.size], [1, 0]);
+});
+
+test("scheduler keeps trying mail whose recipients no resolver can bear: neither lost from sight nor in the way of others", async () => {
+  let failure: boolean | Error = false;
+  const world = new World({ deliver: sent, resolverFails: () => failure });
+  await world.send(["a@x.test"], { quiet: true });
+  await world.send(["b@x.test"], { quiet: true });
+  failure = new RangeError("a bug");
+  world.queue.start();
+  await settled();
+  assert.equal(world.store.claimed, 0);
+  assert.deepEqual(
+    world.store.waiting.map(({ reason }) => reason),
+    ["address resolver failure", "address resolver failure"],
+  );
+  failure = false;
+  await world.clock.advance(400_000);
+  assert.equal(world.store.messages.size, 0);
+});
+
 test("scheduler recipients of one message in one lane are one delivery, up to the recipient limit", async () => {
   const sizes: string[] = [];
   const deliver = (r: DeliveryRequest) => {

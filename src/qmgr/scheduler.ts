@@ -157,8 +157,10 @@ export class Scheduler implements QueueManager {
   }
 
   #createLanes(): LaneMap {
-    const { params, clock, workers = 1, leases, maxproc } = this.#options;
+    const { params, clock, log, workers = 1, leases, maxproc } = this.#options;
     return new LaneMap({
+      unreadable: (transport, { message }) =>
+        log.error(printableUtf8(`${message}: transport ${transport} has the built-in limits`)),
       ...{ params, clock },
       workers,
       leases,
@@ -188,7 +190,7 @@ export class Scheduler implements QueueManager {
       ...this.#options,
       settings: () => this.#settings,
       ageMs: (arrivalMs) => this.#watch.ageMs(arrivalMs),
-      laneOf: (recipient, sender, filter) => this.laneOf(recipient, sender, filter),
+      laneOf: (recipient, sender, filter) => this.#finder.laneOfQueued(recipient, sender, filter),
       arrived: (message) => this.arrived(message),
       dueAt: (dueMs) => this.#reader.wakeAt(dueMs),
       finished: (active) => this.#finished(active),
@@ -200,7 +202,7 @@ export class Scheduler implements QueueManager {
     const keys = new Map<number, string>();
     const { sender, filter } = message.envelope;
     for (const { id, address, lane } of message.recipients) {
-      keys.set(id, lane === REQUEUE_LANE ? lane : await this.laneOf(address, sender, filter));
+      keys.set(id, lane === REQUEUE_LANE ? lane : await this.#finder.laneOfQueued(address, sender, filter));
     }
     if (this.#stopping) this.#giveBack(message, message.recipients);
     else this.#admit(message, ({ id }) => keys.get(id) ?? RETRY_LANE, "stored");

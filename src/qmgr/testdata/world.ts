@@ -21,7 +21,8 @@ export interface WorldOptions {
   readonly workers?: number;
   readonly leases?: SlotLeases;
   readonly clock?: ManualClock;
-  readonly resolverFails?: () => boolean;
+  /** true: a table does not answer. */
+  readonly resolverFails?: () => boolean | Error;
   readonly bounceFails?: () => boolean;
 }
 
@@ -58,7 +59,8 @@ export class World {
         unlistedIn: () => undefined,
         hasSenderRouting: () => false,
         route: (recipient) => {
-          if (options.resolverFails?.()) throw new TableError("table is away");
+          const failure = options.resolverFails?.() ?? false;
+          if (failure) throw failure === true ? new TableError("table is away") : failure;
           return { transport: "smtp", nexthop: domainOf(recipient) ?? "", recipient };
         },
       },
