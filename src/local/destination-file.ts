@@ -8,10 +8,17 @@ import { fileErrorText } from "../config/file-error.ts";
 const MAX_FILE_BYTES = 8 * 1024 * 1024;
 
 export type DestinationFile =
-  | { readonly kind: "text"; readonly text: string; readonly ownerUid: number }
+  /** `isPublic`: everybody may read it. */
+  | { readonly kind: "text"; readonly text: string; readonly ownerUid: number; readonly isPublic: boolean }
   /** There is no such file. */
   | { readonly kind: "missing"; readonly reason: string }
   | { readonly kind: "refused"; readonly reason: string };
+
+/** Whether who is `uid` may read the file. The server's user may read more than the users of this machine, and what it reads shows in
+ *  reports: in their names it must not. Groups do not count, nor the directories on the way. */
+export function isReadableFor(uid: number, file: Extract<DestinationFile, { kind: "text" }>): boolean {
+  return uid === 0 || file.isPublic || file.ownerUid === uid;
+}
 
 /** Never throws. `reason` does not name the file. */
 export async function readDestinationFile(path: string): Promise<DestinationFile> {
@@ -29,7 +36,8 @@ export async function readDestinationFile(path: string): Promise<DestinationFile
       if (bytesRead === 0) break;
       length += bytesRead;
     }
-    return { kind: "text", text: bytes.toString("utf8", 0, length), ownerUid: uid };
+    const isPublic = (mode & constants.S_IROTH) !== 0;
+    return { kind: "text", text: bytes.toString("utf8", 0, length), ownerUid: uid, isPublic };
   } catch (error) {
     const code = error instanceof Error && "code" in error ? error.code : undefined;
     const missing = code === "ENOENT" || code === "ENOTDIR";

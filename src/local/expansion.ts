@@ -5,7 +5,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 import type { AddressResolver } from "../rewrite/resolve.ts";
 import { lookupTables, splitExtension } from "../tables/keys.ts";
 import type { LookupTable } from "../tables/table.ts";
-import type { DestinationFile } from "./destination-file.ts";
+import { type DestinationFile, isReadableFor } from "./destination-file.ts";
 import { type Destination, parseDestinationLines, parseDestinations } from "./destinations.ts";
 
 /** More than anybody's mailing list, less than memory holds. */
@@ -87,6 +87,8 @@ interface Place {
   readonly included: boolean;
   /** Put behind the local parts of what the value names. */
   readonly extension: string;
+  /** Who wrote what is read: he names no :include: file that he could not read himself. An alias table is root's. */
+  readonly uid: number;
   /** Aliases that are open. */
   readonly path: readonly string[];
   /** The name that mail came for, for failures. */
@@ -107,7 +109,7 @@ class Undecided extends Error {
 /** Rejects TableError: the caller defers. */
 export async function expandAlias(address: Address, options: ExpansionOptions): Promise<Expansion> {
   const walk = new Walk(options);
-  const place = { from: undefined, owner: undefined, included: false, extension: "", path: [], address };
+  const place = { from: undefined, owner: undefined, included: false, extension: "", uid: 0, path: [], address };
   return (
     (await decided(async () => {
       const hit = await walk.enter(address, place);
@@ -119,13 +121,13 @@ export async function expandAlias(address: Address, options: ExpansionOptions): 
 /** The same for what a user's .forward file says: aliases are not followed here, and his own name means his mailbox. */
 export async function expandForwardFile(
   destinations: readonly Destination[],
-  { address, name }: { readonly address: Address; readonly name: string },
+  { address, name, uid }: { readonly address: Address; readonly name: string; readonly uid: number },
   options: ExpansionOptions,
 ): Promise<Exclude<Expansion, { kind: "noAlias" }>> {
   const walk = new Walk({ ...options, aliases: [], commands: false });
   const unmatched = splitExtension(localPartOf(address), options.delimiter)?.extension ?? "";
   const extension = options.propagate.has("forward") ? unmatched : "";
-  const place = { from: name, owner: undefined, included: false, extension, path: [name], address };
+  const place = { from: name, owner: undefined, included: false, extension, uid, path: [name], address };
   return decided(async () => {
     await walk.follow(destinations, place);
     return walk.found({ name, value: destinations.map(shownDestination).join(", ") });
@@ -249,10 +251,12 @@ class Walk {
     const file = await this.#options.readFile(path);
     if (file.kind === "missing") throw misconfigured(`unable to lookup :include: file ${path}: ${file.reason}`);
     if (file.kind === "refused") throw misconfigured(`:include: file ${path} ${file.reason}`);
+    if (!isReadableFor(place.uid, file))
+      throw misconfigured(`:include: file ${path} is not readable for uid ${place.uid}`);
     const opened = `:include:${path}`;
     if (place.path.includes(opened)) return this.#fail(place.address, "5.4.6", `mail forwarding loop for ${path}`);
     const extension = this.#options.propagate.has("include") ? place.extension : "";
-    const inside = { ...place, included: true, extension, path: [...place.path, opened] };
+    const inside = { ...place, included: true, extension, uid: file.ownerUid, path: [...place.path, opened] };
     await this.follow(parseDestinationLines(file.text), inside);
   }
 

@@ -3,6 +3,11 @@ import assert from "node:assert/strict";
 import { chmodSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
+import { parametersOf } from "../config/parameters.ts";
+import { type Address, asAddress } from "../mail/address.ts";
+import type { DestinationFile } from "./destination-file.ts";
+import { type Expansion, expandAlias, expandForwardFile } from "./expansion.ts";
+import { findForwardFile } from "./forward-file.ts";
 import { Site, type SiteOptions, told } from "./testdata/site.ts";
 
 const FROM = { sender: "s@from.test" };
@@ -121,3 +126,61 @@ test(".forward of somebody else is ignored", async (t) => {
   assert.equal(told(await site.deliver("alice@here.test", FROM))[0], want);
   assert.match(site.warnings.join("\n"), own === 0 ? /^$/ : /has bad owner uid \d+$/);
 });
+
+/** What the server's user may read and a user of the machine may not: a password in it would show in a report. */
+const SECRETS: readonly {
+  readonly ownerUid: number;
+  readonly isPublic: boolean;
+  readonly uid?: number;
+  readonly read: boolean;
+  readonly why: string;
+}[] = [
+  { ownerUid: 0, isPublic: false, read: false, why: "root's, for the server only" },
+  { ownerUid: 0, isPublic: true, read: true, why: "root's, for everybody" },
+  { ownerUid: 1000, isPublic: false, read: true, why: "his own, for nobody else" },
+  { ownerUid: 0, isPublic: false, uid: 0, read: true, why: "root's, and root is the user" },
+];
+const address = asAddress("alice@here.test");
+const expansionOptions = {
+  ...{ aliases: [], delimiter: "", propagate: new Set<string>(), expandOwner: false, ownerSpecial: false },
+  ...{ resetOwner: false, duplicateLimit: 10, transport: "local", sender: asAddress("s@from.test"), commands: false },
+  resolver: {
+    rewrite: (given: Address) => given,
+    route: (recipient: Address) => ({ transport: "smtp", nexthop: "", recipient }),
+  },
+};
+const NOT_READABLE = /^:include: file \/etc\/secret is not readable for uid 1000$/;
+
+for (const { ownerUid, isPublic, uid = 1000, read, why } of SECRETS) {
+  const secret: DestinationFile = { kind: "text", text: "name:password\n", ownerUid, isPublic };
+  const logOf = (found: Expansion) => (found.kind === "undecided" ? found.log : "");
+
+  test(`.forward that leads to a file: ${why}`, async () => {
+    const user = { name: "alice", uid, gid: 1, home: "/home/alice", shell: "/bin/sh" };
+    const forward = await findForwardFile({ params: parametersOf({}), user, address, readFile: async () => secret });
+    assert.equal(forward.kind, read ? "forward" : "none");
+    assert.match(forward.log ?? "", read ? /^$/ : /^file \/home\/alice\/\.forward is not readable for uid 1000$/);
+  });
+
+  test(`.forward with :include: of a file: ${why}`, async () => {
+    const options = { ...expansionOptions, readFile: async () => secret };
+    const found = await expandForwardFile(
+      [{ kind: "include", path: "/etc/secret" }],
+      { address, name: "alice", uid },
+      options,
+    );
+    assert.match(logOf(found), read ? /^$/ : NOT_READABLE);
+  });
+
+  test(`list of a user with :include: of a file: ${why}`, async () => {
+    const list: DestinationFile = { kind: "text", text: ":include:/etc/secret\n", ownerUid: uid, isPublic: true };
+    const table = {
+      ref: "t",
+      partialKeys: false,
+      get: (key: string) => (key === "alice" ? ":include:/list" : undefined),
+    };
+    const readFile = async (path: string) => (path === "/list" ? list : secret);
+    const found = await expandAlias(address, { ...expansionOptions, aliases: [table], readFile });
+    assert.match(logOf(found), read ? /^$/ : NOT_READABLE);
+  });
+}

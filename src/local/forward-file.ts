@@ -4,7 +4,7 @@ import { expand } from "../config/expand.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { type Address, domainOf, localPartOf } from "../mail/address.ts";
 import { splitExtension } from "../tables/keys.ts";
-import type { DestinationFile } from "./destination-file.ts";
+import { type DestinationFile, isReadableFor } from "./destination-file.ts";
 import { type Destination, parseDestinationLines } from "./destinations.ts";
 import type { PasswdEntry } from "./passwd.ts";
 
@@ -36,6 +36,10 @@ export async function findForwardFile(options: ForwardFileOptions): Promise<Forw
     }
     if (file.ownerUid !== 0 && file.ownerUid !== options.user.uid) {
       return { kind: "none", log: `file ${path} has bad owner uid ${file.ownerUid}` };
+    }
+    // A link to a file of root's that is none of his.
+    if (!isReadableFor(options.user.uid, file)) {
+      return { kind: "none", log: `file ${path} is not readable for uid ${options.user.uid}` };
     }
     const destinations = parseDestinationLines(file.text);
     return destinations.length > 0 ? { kind: "forward", destinations } : { kind: "none" };

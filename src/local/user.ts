@@ -45,7 +45,7 @@ async function followForwardFile(
   if (file.log !== undefined) delivery.warn(file.log);
   if (file.kind === "undecided") return deferred("4.3.0", "cannot read the user's .forward file");
   if (file.kind === "none") return undefined;
-  const expansion = await expandForwardFile(file.destinations, { address, name }, delivery.expansion);
+  const expansion = await expandForwardFile(file.destinations, { address, name, uid: user.uid }, delivery.expansion);
   if (expansion.kind === "undecided") {
     delivery.warn(expansion.log);
     return deferred(expansion.dsn, expansion.text);
