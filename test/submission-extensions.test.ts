@@ -63,14 +63,19 @@ postern_workers = 2`,
   const queue = async (...words: string[]) => (await server.run(["queue", ...words])).stdout;
 
   test("FR-02, FR-08: held mail is listed, stays through flush, requeue and restart, and goes when the operator says so", async () => {
-    const id = idOf(await submit("HOLDFOR=86400", "later"));
+    const id = idOf(await submit("HOLDFOR=86400 BY=172800;N MT-PRIORITY=2", "later"));
     const inHours = idOf(await submit("HOLDUNTIL=2000-01-01T00:00:00Z", "at once"));
     await arrives("at once");
     assert.match(
       await queue("list"),
-      new RegExp(`${id} .*\\n +held until 20\\d\\d-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ\\n`),
+      new RegExp(
+        `${id} +incoming +\\ds +23h59m .*\\n +held until 20[^ ]*Z\\n +deliver by 20[^ ]*Z, else its sender is told; priority 2\\n`,
+      ),
     );
-    assert.match(await queue("show", id), /\nheld {7}until 20/);
+    assert.match(await queue("show", id), /\nheld {7}until 20.*\ndeliver by 20.*\npriority {3}2\n/);
+    assert.match(await queue("show", id), /\nto {9}bob@elsewhere.test\n {11}by smtp:\S+, next try in 23h59m\n/);
+    assert.match(await queue("list", "--json"), /, "deliver_by": \d+, "deliver_by_mode": "N", "priority": 2\}\n/);
+    assert.doesNotMatch((await server.run(["postqueue", "-j"])).stdout, /held_until|deliver_by|next_try|priority/);
     assert.doesNotMatch(await queue("list"), new RegExp(inHours));
     await server.run(["postqueue", "-f"]);
     await server.run(["queue", "requeue", id]);
@@ -105,7 +110,7 @@ postern_workers = 2`,
   test("BY-04, PRI-03, PRI-04: time and priority go on to the next hop, and into Received and the log", async () => {
     const id = idOf(await submit("BY=3600;N MT-PRIORITY=9", "urgent"));
     await arrives("urgent");
-    const mail = asked.find((command) => /^MAIL .* BY=/.test(command));
+    const mail = asked.find((command) => /^MAIL .* MT-PRIORITY=4$/.test(command));
     assert.match(mail ?? "", / BY=3[56]\d\d;N MT-PRIORITY=4$/);
     assert.ok(asked.includes("RCPT TO:<bob@elsewhere.test> ORCPT=rfc822;bob@elsewhere.test NOTIFY=FAILURE,DELAY"));
     const content = taken.find((text) => text.includes("Subject: urgent\r\n"));

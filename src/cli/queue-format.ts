@@ -80,24 +80,23 @@ export function formatQueue(entries: readonly QueueListing[], format: QueueForma
   return formatQueueHeading(format) + listed + formatQueueTotals({ messages: entries.length, sizeBytes });
 }
 
-/** One line of `postqueue -j`. */
+/** One line of `postqueue -j`: Postfix's keys and no others. */
 export function formatQueueJson(entry: QueueListing): string {
   const fields = [
-    `"queue_name": ${json(entry.queue)}`,
-    `"queue_id": ${json(entry.queueId)}`,
+    `"queue_name": ${jsonString(entry.queue)}`,
+    `"queue_id": ${jsonString(entry.queueId)}`,
     `"arrival_time": ${Math.floor(entry.arrivalMs / 1000)}`,
     `"message_size": ${entry.sizeBytes}`,
     `"forced_expire": false`,
-    ...(entry.heldUntilMs === undefined ? [] : [`"held_until": ${Math.floor(entry.heldUntilMs / 1000)}`]),
-    `"sender": ${json(externalSender(entry))}`,
+    `"sender": ${jsonString(externalSender(entry))}`,
     `"recipients": [${entry.recipients.map(jsonRecipient).join(", ")}]`,
   ];
   return `{${fields.join(", ")}}\n`;
 }
 
 function jsonRecipient({ address, reason }: QueueListing["recipients"][number]): string {
-  const why = reason === "" ? "" : `, "delay_reason": ${json(reason)}`;
-  return `{"address": ${json(formatAddress(address))}${why}}`;
+  const why = reason === "" ? "" : `, "delay_reason": ${jsonString(reason)}`;
+  return `{"address": ${jsonString(formatAddress(address))}${why}}`;
 }
 
 /** Postfix's showq names the null sender so, in both formats. */
@@ -105,8 +104,8 @@ function externalSender(entry: QueueListing): string {
   return entry.sender === "" ? "MAILER-DAEMON" : printableUtf8(formatAddress(entry.sender));
 }
 
-/** JSON.stringify() leaves DEL as it is; Postfix writes it as an escape, and hexadecimal digits in upper case. */
-function json(text: string): string {
+/** A JSON string. JSON.stringify() leaves DEL as it is; Postfix writes it as an escape, and hexadecimal digits in upper case. */
+export function jsonString(text: string): string {
   return JSON.stringify(text)
     .replace(/\\(?:\\|u([0-9a-f]{4}))/g, (whole, digits?: string) => (digits ? `\\u${digits.toUpperCase()}` : whole))
     .replaceAll("\x7f", "\\u007F");

@@ -3,9 +3,9 @@ import { systemClock } from "../base/clock.ts";
 import { readMessage, withQueue } from "./queue-access.ts";
 import { CHANGES, changeQueue, selected } from "./queue-change.ts";
 import { QUEUE_NAMES } from "./queue-filter.ts";
-import { formatQueueJson } from "./queue-format.ts";
 import { importQueue } from "./queue-import.ts";
 import { inspectQueue } from "./queue-inspect.ts";
+import { formatListingJson } from "./queue-json.ts";
 import { formatLine, formatMessage, LINE_HEADING } from "./queue-lines.ts";
 import { parseQueueOptions, UsageError } from "./queue-options.ts";
 import { formatPausedNote, pausedNow, pauseLanes } from "./queue-pause.ts";
@@ -79,7 +79,7 @@ function list(args: readonly string[], terminal: Terminal): Promise<number> {
     let messages = 0;
     for await (const entry of selected(door, options)) {
       if (messages++ === 0 && !options.json) terminal.stdout(LINE_HEADING);
-      terminal.stdout(options.json ? formatQueueJson(entry) : formatLine(entry, nowMs));
+      terminal.stdout(options.json ? formatListingJson(entry) : formatLine(entry, nowMs));
     }
     if (options.json) return EXIT.done;
     terminal.stdout(messages === 0 ? "No message.\n" : `${messages} message${messages === 1 ? "" : "s"}.\n`);
@@ -95,7 +95,7 @@ function show(args: readonly string[], terminal: Terminal): Promise<number> {
     for (const id of ids) {
       const found = await readMessage(door, id);
       if (!found) return failed(terminal, "queue", `${id} is not in the queue`, EXIT.problems);
-      terminal.stdout(json ? formatQueueJson(found.listing) : formatMessage(found, systemClock.now()));
+      terminal.stdout(json ? formatListingJson(found.listing) : formatMessage(found, systemClock.now()));
     }
     return EXIT.done;
   });

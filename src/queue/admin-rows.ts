@@ -5,8 +5,8 @@ import { asAddress } from "../mail/address.ts";
 import type { Envelope } from "../mail/envelope.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { DeliveryRows } from "./delivery-rows.ts";
-import { CLAIMED, keyOf } from "./schema.ts";
-import type { QueueListing, Retiming } from "./store.ts";
+import { CLAIMED, keyOf, WAITING } from "./schema.ts";
+import type { ListedRecipient, QueueListing, Retiming } from "./store.ts";
 
 /** Which messages: these, or the next `limit` behind a key. */
 export type Selection = { readonly ids: readonly QueueId[] } | { readonly after: bigint; readonly limit: number };
@@ -82,9 +82,9 @@ export class AdminRows {
     this.#delivery = delivery;
     this.#one = db.prepare(`${columns} WHERE id = ?`);
     this.#page = db.prepare(`${columns} WHERE id > ? ORDER BY id LIMIT ?`);
-    this.#recipients = db.prepare("SELECT state, address, reason FROM recipient WHERE message = ?");
+    this.#recipients = db.prepare("SELECT state, due, lane, address, reason FROM recipient WHERE message = ?");
     this.#recipientsOfPage = db.prepare(
-      "SELECT message, state, address, reason FROM recipient WHERE message > ? AND message <= ? ORDER BY message, id",
+      "SELECT message, state, due, address, reason FROM recipient WHERE message > ? AND message <= ? ORDER BY message, id",
     );
     this.#content = db.prepare(
       "SELECT header, body, body_file FROM content JOIN message USING (id) WHERE content.id = ?",
@@ -225,15 +225,31 @@ type Row = Record<string, unknown>;
 
 function listingOf(row: Row, recipients: readonly Row[]): QueueListing {
   const envelope = JSON.parse(row.envelope as string) as Envelope;
+  const { queueId, arrivalMs, sender, futureRelease, requireTls, tlsOptional, deliverBy, priority, filter } = envelope;
   const tried = recipients.some((r) => r.reason !== "");
   const active = recipients.some((r) => Number(r.state) === CLAIMED);
+  const due = recipients.flatMap((r) => dueOf(r) ?? []);
   return {
-    queueId: envelope.queueId,
+    ...{ queueId, arrivalMs, sender, sizeBytes: Number(row.size) },
     queue: row.held ? "hold" : active ? "active" : tried ? "deferred" : "incoming",
-    arrivalMs: envelope.arrivalMs,
-    sizeBytes: Number(row.size),
-    sender: envelope.sender,
-    ...(envelope.futureRelease && { heldUntilMs: envelope.futureRelease.untilMs }),
-    recipients: recipients.map((r) => ({ address: asAddress(r.address as string), reason: r.reason as string })),
+    ...(futureRelease && { heldUntilMs: futureRelease.untilMs }),
+    ...(due.length > 0 && { nextTryMs: due.reduce((soonest, ms) => Math.min(soonest, ms)) }),
+    // Most messages have none of these.
+    ...(requireTls && { requireTls }),
+    ...(tlsOptional && { tlsOptional }),
+    ...(deliverBy && { deliverBy }),
+    ...(priority !== undefined && { priority }),
+    ...(filter !== undefined && { filter }),
+    recipients: recipients.map(listedRecipient),
   };
+}
+
+/** `lane` is known of a message that is read. */
+function listedRecipient(row: Row): ListedRecipient {
+  const listed = { address: asAddress(row.address as string), reason: row.reason as string };
+  return row.lane === undefined ? listed : { ...listed, lane: row.lane as string, nextTryMs: dueOf(row) };
+}
+
+function dueOf({ state, due }: Row): number | undefined {
+  return Number(state) === WAITING ? Number(due) : undefined;
 }

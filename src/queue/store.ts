@@ -117,7 +117,19 @@ export type Retiming =
   /** Those after `aboveMs` are spread over the `spreadMs` from `nowMs` on. */
   | { readonly kind: "spread"; readonly aboveMs: number; readonly nowMs: number; readonly spreadMs: number };
 
-export interface QueueListing {
+/** What its sender wants of the way of a message, and who else decides about it; undefined: nothing. */
+export type QueuedWishes = Pick<Envelope, "requireTls" | "tlsOptional" | "deliverBy" | "priority" | "filter">;
+
+export interface ListedRecipient {
+  readonly address: Address;
+  readonly reason: string;
+  /** Of a message that was read, not listed. */
+  readonly lane?: string | undefined;
+  /** Of a message that was read, epoch milliseconds; undefined too if it is being delivered or held. */
+  readonly nextTryMs?: number | undefined;
+}
+
+export interface QueueListing extends QueuedWishes {
   readonly queueId: QueueId;
   readonly queue: "active" | "deferred" | "hold" | "incoming";
   readonly arrivalMs: number;
@@ -125,7 +137,9 @@ export interface QueueListing {
   readonly sender: Address;
   /** Its sender's wish, perhaps long past; undefined: none. */
   readonly heldUntilMs?: number | undefined;
-  readonly recipients: readonly { readonly address: Address; readonly reason: string }[];
+  /** When the first of its waiting recipients is due, epoch milliseconds; undefined: none waits. */
+  readonly nextTryMs?: number | undefined;
+  readonly recipients: readonly ListedRecipient[];
 }
 
 /** What operators may do; each returns the ids it touched. `ids` or all. */
