@@ -406,6 +406,46 @@ for (const row of rows) {
   });
 }
 
+const underStress = [
+  {
+    why: "lists that open under stress",
+    master: "smtp inet n - n - 2 smtpd",
+    main: "smtpd_relay_restrictions = ${stress?{permit}:{reject_unauth_destination}}, reject\n",
+    want: /^main\.cf:5: error: under stress: open relay: /,
+  },
+  {
+    why: "the same by -o",
+    master: "smtp inet n - n - 2 smtpd -o { smtpd_relay_restrictions = ${stress?permit}, reject_unauth_destination }",
+    main: "",
+    want: /^master\.cf:1: error: under stress: open relay: /,
+  },
+  {
+    why: "a service without a cap is never under stress",
+    master: "smtp inet n - n - - smtpd",
+    main: "smtpd_relay_restrictions = ${stress?{permit}:{reject_unauth_destination}}, reject\n",
+    want: /^$/,
+  },
+  {
+    why: "the operator keeps the service out of it",
+    master: "smtp inet n - n - 2 smtpd -o stress=",
+    main: "smtpd_relay_restrictions = ${stress?{permit}:{reject_unauth_destination}}, reject\n",
+    want: /^$/,
+  },
+  {
+    why: "lists that close under stress",
+    master: "smtp inet n - n - 2 smtpd",
+    main: "smtpd_relay_restrictions = ${stress?reject}, reject_unauth_destination\n",
+    want: /^$/,
+  },
+];
+for (const { why, master, main, want } of underStress) {
+  test(`proveSnapshot() of a service that may be under stress: ${why}`, async () => {
+    const proof = await prove(`${HOME}${main}`, master);
+    assert.equal(verdict(proof, "stranger", "foreign"), "never", "as it starts");
+    assert.match(proof.problems.map(formatProblem).join("\n"), want);
+  });
+}
+
 test("proveSnapshot() tells the kinds of clients apart", async () => {
   const proof = await prove(
     `${HOME}relay_domains = relay.example\nsmtpd_sasl_auth_enable = yes\nsmtpd_tls_security_level = may\n`,

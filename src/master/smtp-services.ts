@@ -1,10 +1,10 @@
 /** master/smtp-services.ts: the SMTP services of one generation, by their name in master.cf. A service whose sessions are
  *  capped stands twice: as written, and as while all its sessions are in use, with `stress = yes` (STRESS_README). */
-import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
+import type { ConfigSnapshot } from "../config/snapshot.ts";
 import type { Smtpd } from "../smtpd/options.ts";
 import { isSmtpService } from "./listeners.ts";
 import { buildService, type ServiceInput } from "./service.ts";
-import { hasSessionCap } from "./session-caps.ts";
+import { underStress } from "./stressed-service.ts";
 
 export interface SmtpServices {
   readonly all: readonly Smtpd[];
@@ -28,7 +28,8 @@ export function buildSmtpServices(input: Omit<Input, "service"> & { readonly sna
   for (const service of input.snapshot.services) {
     if (!isSmtpService(service)) continue;
     calm.set(service.name, build(service));
-    if (hasSessionCap(service)) stressed.set(service.name, build(underStress(service)));
+    const capped = underStress(service);
+    if (capped) stressed.set(service.name, build(capped));
   }
   return {
     all: [...calm.values(), ...stressed.values()],
@@ -37,10 +38,4 @@ export function buildSmtpServices(input: Omit<Input, "service"> & { readonly sna
       for (const close of closers) await close();
     },
   };
-}
-
-/** As Postfix's master starts it; an operator's own -o stopped it from doing so, and does here. */
-function underStress(service: ServiceEntry): ServiceEntry {
-  const stress = { name: "stress", value: "yes", at: service.at };
-  return { ...service, overrides: [stress, ...service.overrides] };
 }
