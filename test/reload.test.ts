@@ -237,3 +237,56 @@ postern_workers = 2`,
     assert.equal(await within(SEEN_MS, "220 three ESMTP", () => greeting()), "220 three ESMTP");
   });
 });
+
+describe("sessions of an earlier configuration", { concurrency: false, timeout: 60_000 }, () => {
+  let server: TestServer;
+  let port: number;
+  before(async () => {
+    port = await freePort();
+    server = new TestServer({
+      mainCf: `compatibility_level = 3.10
+relayhost = [127.0.0.1]:9
+mydestination = example.org
+local_recipient_maps =
+mynetworks =
+smtpd_sasl_auth_enable = yes
+smtpd_sasl_type = postern
+smtpd_sasl_security_options =
+smtpd_relay_restrictions = permit_sasl_authenticated, reject_unauth_destination
+postern_workers = 1`,
+      masterCf: `${port} inet n - n - - smtpd\n`,
+    });
+    await server.addUser("carol", "secret");
+    await server.start();
+  });
+  after(() => server?.[Symbol.asyncDispose]());
+
+  test("know what the user file says now, and end in order when the server is stopped", async () => {
+    const open = async () => {
+      const client = await Conversation.open(port);
+      await client.say("EHLO client.example");
+      return client;
+    };
+    const [idle, later, busy] = [await open(), await open(), await open()];
+    for (const line of [SENDER, "RCPT TO:<bob@example.org>", "DATA"]) assert.match(await busy.say(line), /^[23]5/);
+    assert.equal((await server.run(["reload"])).code, 0);
+    assert.match((await server.run(["status"])).stdout, /, 3 sessions\n/, "they are still there");
+    assert.equal((await server.run(["user", "delete", "carol"])).code, 0);
+    const fresh = async () => {
+      const client = await open();
+      const reply = await client.authPlain("carol", "secret");
+      client.close();
+      return reply.slice(0, 3);
+    };
+    assert.equal(await within(SEEN_MS, "535", fresh), "535");
+    assert.match(await later.authPlain("carol", "secret"), /^535 /, "a deleted user cannot log in");
+
+    busy.write("Subject: sent under way\r\n\r\n");
+    server.kill("SIGTERM");
+    assert.match(await idle.reply(), /^421 4\.3\.2 .* Service shutting down/);
+    assert.match(await busy.say("body\r\n."), /^250 2\.0\.0 Ok: queued as /, "the message is taken whole");
+    assert.match(await busy.reply(), /^421 4\.3\.2 .* Service shutting down/);
+    for (const client of [idle, later, busy]) client.close();
+    await server.ended();
+  });
+});

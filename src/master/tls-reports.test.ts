@@ -199,6 +199,36 @@ test("TlsReports posts to HTTPS, and keeps what was not taken (RPT-03)", async (
   }
 });
 
+test("TlsReports waits for no server when its own is stopped, and keeps the report", { timeout: 20_000 }, async () => {
+  let asked = () => undefined as unknown;
+  const arrived = new Promise<void>((resolve) => {
+    asked = resolve;
+  });
+  const server = createServer({ key: pem("sts.pem"), cert: pem("sts.pem") }, () => asked()); // and never an answer
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as AddressInfo;
+  let look = () => undefined as unknown;
+  const after: Clock["after"] = (delayMs, run, options) => {
+    if (delayMs !== HOUR_MS / 4) return systemClock.after(delayMs, run, options);
+    look = run;
+    return { cancel: () => undefined };
+  };
+  try {
+    const s = scene(() => found("v=TLSRPTv1; rua=https://mta-sts.sts.test/"), port, { after });
+    await s.count("a.test");
+    s.time.nowMs = MIDNIGHT + HOUR_MS;
+    s.reports.start();
+    look();
+    await arrived;
+    await s.reports.close();
+    assert.match(s.lines.join(), /TLS report to https:.*: the server is being stopped/);
+    assert.equal(readdirSync(s.directory).length, 1);
+  } finally {
+    server.closeAllConnections();
+    await new Promise((resolve) => server.close(resolve));
+  }
+});
+
 test("TlsReports sends nothing to what is no address", async () => {
   const s = scene(() => found("v=TLSRPTv1; rua=mailto:%0d%0aBcc:x@y.test, mailto:%zz@y.test"));
   await s.count("a.test");

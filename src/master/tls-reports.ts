@@ -56,9 +56,16 @@ export class TlsReports {
   #timer: Timer | undefined;
   #running: Promise<void> = Promise.resolve();
   #closed = false;
+  #giveUp: () => void = () => undefined;
+  /** Rejects at close(): no server is waited for any longer. */
+  readonly #ended: Promise<never>;
 
   constructor(parts: TlsReportsParts) {
     this.#parts = parts;
+    this.#ended = new Promise((_, reject) => {
+      this.#giveUp = () => reject(new HttpsError("other", "the server is being stopped"));
+    });
+    this.#ended.catch(() => undefined); // where nobody waits
     this.#spreadMs = SETTLED_MS + parts.random() * SPREAD_MS;
   }
 
@@ -77,6 +84,7 @@ export class TlsReports {
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#giveUp();
     await this.#running;
   }
 
@@ -180,7 +188,7 @@ export class TlsReports {
     const url = new URL(target);
     const found = await dns.addresses(url.hostname);
     if (found.kind !== "found") throw new HttpsError("other", found.text);
-    const { status } = await fetchHttps({
+    const sent = fetchHttps({
       host: url.hostname,
       address: found.records[0]?.address ?? "",
       port: url.port === "" ? https.port : Number(url.port),
@@ -191,6 +199,7 @@ export class TlsReports {
       limitBytes: HTTPS_LIMIT_BYTES,
       content: { type: "application/tlsrpt+gzip", bytes },
     });
+    const { status } = await Promise.race([sent, this.#ended]);
     if (status < 200 || status > 299) throw new HttpsError("other", `${url.hostname} answered ${status}`);
   }
 }

@@ -17,6 +17,7 @@ import type { QueueStore } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
 import { type AddressCache, createAddressCache } from "./address-cache.ts";
 import { buildGeneration, type Generation } from "./generation.ts";
+import { Generations } from "./generations.ts";
 import type { HeldArgs } from "./held-mail.ts";
 import type { WorkerKit } from "./kit.ts";
 import { LeaseClient } from "./lease-client.ts";
@@ -76,8 +77,8 @@ export class Worker {
   readonly #host: WorkerHost;
   #batch: LineBatch | undefined;
   #running: Running | undefined;
-  #current: Generation | undefined;
-  #next: Generation | undefined;
+  #logFor: WorkerKit["logFor"] | undefined;
+  readonly #generations = new Generations((text) => this.#logFor?.(`${this.#syslogName}/worker`).error(text));
   readonly #acceptors = new Map<string, Acceptor>();
 
   constructor(host: WorkerHost) {
@@ -91,8 +92,8 @@ export class Worker {
       ["listen", (args: ListenArgs, handle: unknown) => this.listen(args, handle)],
       ["load", (args: Pick<StartArgs, "snapshot">) => this.load(args.snapshot)],
       ["commit", (args: CommitArgs) => this.commit(args)],
-      ["discard", () => this.discard()],
-      ["files", (args: FilesArgs) => this.#current?.files.replace(args.files)],
+      ["discard", () => this.#generations.discard()],
+      ["files", ({ files }: FilesArgs) => this.#generations.replaceFiles(files)],
       ["queue", (args: QueueArgs) => this.queue(args)],
       ["pause", ({ keys }: PauseArgs) => this.#need().qmgr.pause(keys)],
       ["adopt", (args: { shard: number }) => this.adopt(args.shard)],
@@ -115,6 +116,7 @@ export class Worker {
     this.#batch = new LineBatch(this.#host.logWriter, workerFormat(params), systemClock);
     const sink = this.#batch.sink;
     const logFor = (tag: string, id = this.#host.pid) => new Log({ sink, now: clock.now, tag, id });
+    this.#logFor = logFor;
     const directory = resolvePath(params.get("queue_directory"), "queue");
     const log = logFor(`${params.get("syslog_name")}/queue`);
     const inlineLimit = params.get("postern_queue_inline_limit");
@@ -127,7 +129,8 @@ export class Worker {
     );
     const made = makeWorkerKit({ args, store, addressCache, logFor, ...this.#hostParts() });
     const kit = { ...made, queue: queueDoor(store, scheduler) };
-    this.#current = buildGeneration(args.snapshot, kit);
+    this.#generations.load(buildGeneration(args.snapshot, kit));
+    this.#generations.commit(args.snapshot.generation);
     const warn = (text: string) => logFor(`${this.#syslogName}/worker`).warning(printableUtf8(text));
     const leases = new LeaseClient({ call: (method, ask) => this.#host.call(method, ask), clock, warn });
     const current = () => this.#currentGeneration();
@@ -153,7 +156,7 @@ export class Worker {
     const log = kit.logFor(`${this.#syslogName}/worker`);
     const accept = (socket: AcceptedSocket) => {
       const start = (stressed: boolean) => {
-        const smtpd = this.#current?.smtp.find(serviceName, { stressed });
+        const smtpd = this.#generations.current?.smtp.find(serviceName, { stressed });
         if (smtpd) smtpd.accept(socket);
         else socket.destroy();
       };
@@ -167,16 +170,12 @@ export class Worker {
 
   /** First phase of a reload: everything is built, nothing is changed. Throws with the reason for a refusal. */
   load(snapshot: StartArgs["snapshot"]): void {
-    this.#next = buildGeneration(snapshot, this.#need().kit);
+    this.#generations.load(buildGeneration(snapshot, this.#need().kit));
   }
 
   /** Second phase. Sessions of the old generation finish under it. */
   async commit({ generation, keys }: CommitArgs): Promise<void> {
-    const next = this.#next;
-    if (next?.snapshot.generation !== generation) throw new Error(`Generation ${generation} was not loaded`);
-    const old = this.#current;
-    this.#current = next;
-    this.#next = undefined;
+    const next = this.#generations.commit(generation);
     for (const [key, acceptor] of this.#acceptors) {
       if (keys.includes(key)) continue;
       this.#acceptors.delete(key);
@@ -189,13 +188,6 @@ export class Worker {
     kit.refusals.configure(next.params.get("postern_refusal_log_limit"));
     kit.decisions.configure(next.params.get("postern_decision_log_limit"));
     qmgr.reconfigure();
-    if (old) void retire(old);
-  }
-
-  discard(): void {
-    const next = this.#next;
-    this.#next = undefined;
-    if (next) void next.close();
   }
 
   async queue(args: QueueArgs): Promise<unknown> {
@@ -222,11 +214,11 @@ export class Worker {
 
   status(): WorkerStatus {
     let sessions = 0;
-    for (const smtpd of this.#current?.smtp.all ?? []) sessions += smtpd.sessions;
+    for (const smtpd of this.#generations.services) sessions += smtpd.sessions;
     return {
       pid: this.#host.pid,
       shard: this.#need().args.shard,
-      generation: this.#current?.snapshot.generation ?? 0,
+      generation: this.#generations.current?.snapshot.generation ?? 0,
       sessions,
     };
   }
@@ -244,20 +236,21 @@ export class Worker {
     for (const acceptor of this.#acceptors.values()) void acceptor.close();
     this.#acceptors.clear();
     this.#running?.caps.close();
-    const sessions = (this.#current?.smtp.all ?? []).map((smtpd) => smtpd.drain(graceMs));
-    await Promise.all(sessions);
+    await Promise.all(this.#generations.services.map((smtpd) => smtpd.drain(graceMs)));
+    // They may wait for a server of somebody else: deliveries are ended in order first.
+    const reports = this.#running?.reports?.close();
     await this.#running?.kit.decisions.flush();
-    await this.#running?.reports?.close();
     await this.#running?.pickup?.close();
     const running = this.#running;
     this.#running = undefined;
     await running?.qmgr.stop();
     await running?.kit.tally?.flush();
-    await this.#current?.close();
+    await this.#generations.close();
     await running?.store.close();
     running?.kit.dns.close();
     running?.kit.anvil.close();
     running?.addressCache.close();
+    await reports;
     this.#batch?.flush();
   }
 
@@ -275,7 +268,7 @@ export class Worker {
   }
 
   get #syslogName(): string {
-    return this.#current?.params.get("syslog_name") ?? "postfix";
+    return this.#generations.current?.params.get("syslog_name") ?? "postfix";
   }
 
   #need(): Running {
@@ -284,13 +277,8 @@ export class Worker {
   }
 
   #currentGeneration(): Generation {
-    if (!this.#current) throw new Error("No configuration is loaded");
-    return this.#current;
+    const { current } = this.#generations;
+    if (!current) throw new Error("No configuration is loaded");
+    return current;
   }
-}
-
-/** Closes a generation when its last session has ended. */
-async function retire(old: Generation): Promise<void> {
-  await Promise.all(old.smtp.all.map((smtpd) => smtpd.idle()));
-  await old.close();
 }
