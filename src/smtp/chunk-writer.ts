@@ -3,13 +3,11 @@
 import type { MessageContent } from "../mail/delivery.ts";
 import type { ClientConnection } from "../net/client-connection.ts";
 import { ContentCheckError } from "./content-checks.ts";
+import type { ContentOptions } from "./content-writer.ts";
 import { type PeerReply, replyClass } from "./reply.ts";
-import type { Settings } from "./settings.ts";
 import { TimeBudget } from "./time-budget.ts";
 
-export interface ChunkOptions {
-  readonly settings: Settings;
-  readonly now: () => number;
+export interface ChunkOptions extends ContentOptions {
   /** content.sizeBytes is what its stream gives. */
   readonly exact: boolean;
   /** Reads the reply to a chunk that is not the last. */
@@ -21,7 +19,7 @@ export interface ChunkOptions {
 export async function writeChunks(
   connection: ClientConnection,
   content: MessageContent,
-  { settings, now, exact, reply }: ChunkOptions,
+  { settings, now, ending, exact, reply }: ChunkOptions,
 ): Promise<PeerReply | undefined> {
   const budget = new TimeBudget(settings, now);
   const send = async (bytes: Uint8Array | string) => {
@@ -30,17 +28,21 @@ export async function writeChunks(
     budget.earn(bytes.length);
   };
   let left = content.sizeBytes;
+  if (exact && left === 0) ending();
   if (exact) await send(`BDAT ${left} LAST\r\n`);
   for await (const chunk of content.chunks()) {
     left -= chunk.length;
     if (exact && left < 0) break;
     if (chunk.length === 0) continue;
     if (!exact) await send(`BDAT ${chunk.length}\r\n`);
+    else if (left === 0) ending();
     await send(chunk);
     const answer = exact ? undefined : await reply();
     if (answer && replyClass(answer) !== 2) return answer;
   }
-  if (!exact) await send("BDAT 0 LAST\r\n");
-  else if (left !== 0) throw new ContentCheckError("The content is not as long as the queue says");
+  if (!exact) {
+    ending();
+    await send("BDAT 0 LAST\r\n");
+  } else if (left !== 0) throw new ContentCheckError("The content is not as long as the queue says");
   return undefined;
 }

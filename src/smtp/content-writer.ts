@@ -9,11 +9,18 @@ import { TimeBudget } from "./time-budget.ts";
 /** Corked output is let go at this size. */
 const FLUSH_BYTES = 64 * 1024;
 
+export interface ContentOptions {
+  readonly settings: Settings;
+  readonly now: () => number;
+  /** The last bytes go: from here on the peer may have all of it. */
+  readonly ending: () => void;
+}
+
 /** `broken`: a line was too long. Rejects ConnectionError. */
 export async function writeContent(
   connection: ClientConnection,
   content: MessageContent,
-  { settings, now }: { readonly settings: Settings; readonly now: () => number },
+  { settings, now, ending }: ContentOptions,
 ): Promise<{ readonly broken: boolean }> {
   const lines = new OutgoingLines(settings.lineLimit);
   const budget = new TimeBudget(settings, now);
@@ -31,6 +38,7 @@ export async function writeContent(
     connection.uncork();
     connection.cork();
   }
+  ending();
   const slow = connection.write(lines.end(), budget.leftMs);
   connection.uncork();
   if (slow) await budget.spend(slow);

@@ -227,20 +227,23 @@ class Transaction {
     const { protocol, timeouts } = this.#settings;
     session.phase = "sending message body";
     const command = this.#form.command === "BDAT" ? "BDAT command" : "end of DATA command";
+    let cut: ConnectionError | undefined;
     try {
       const refused = await this.#writeContent();
       if (refused) return this.#refuseAll(refused, command);
     } catch (cause) {
       // A server that refuses in the middle and closes has often said why.
       if (!(cause instanceof ConnectionError && session.connection.hasLine)) throw cause;
+      if (session.phase !== END_PHASE) cut = cause;
     }
-    session.phase = END_PHASE;
+    const { phase } = session;
     const last = accepted.length - 1;
     let reply: PeerReply | undefined;
     for (const [i, recipient] of accepted.entries()) {
-      if (protocol === "lmtp" || !reply) reply = await session.reply(END_PHASE, timeouts.dataDoneMs);
+      if (protocol === "lmtp" || !reply) reply = await session.reply(phase, timeouts.dataDoneMs);
       if (reply.code === 421) this.#closing = true;
       const taken = replyClass(reply) === 2;
+      if (taken && cut) throw cut; // nobody can have taken what he has not got to its end
       this.#verdicts.set(
         recipient.id,
         taken
@@ -260,7 +263,10 @@ class Transaction {
     const { connection } = session;
     const { lineLimit, timeouts } = this.#settings;
     const { command, content } = this.#form;
-    const options = { settings: this.#settings, now: this.#now };
+    const ending = () => {
+      session.phase = END_PHASE;
+    };
+    const options = { settings: this.#settings, now: this.#now, ending };
     if (command === "BDAT") {
       const reply = () => session.reply("sending message body", timeouts.dataDoneMs);
       return writeChunks(connection, content, { ...options, exact: this.#unchanged, reply });
