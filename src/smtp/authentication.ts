@@ -62,14 +62,18 @@ class Exchange {
     this.#phase = `performing the ${settings.protocol === "lmtp" ? "LHLO" : "EHLO"} handshake`;
   }
 
-  /** The final reply. Rejects SaslRefusal, after it has cancelled the exchange, and ConnectionError. */
+  /** The final reply. Rejects SaslRefusal, after it has cancelled the exchange, and ConnectionError. One challenge too many says
+   *  nothing of the password: Cyrus SASL's words. */
   async run(credentials: Credentials): Promise<PeerReply> {
     const talk = this.#mechanism.talk(credentials, this.#session.target);
     const initial = await talk.next();
     let reply = await this.#begin(initial.done ? undefined : initial.value);
     while (reply.code === 334) {
       const next = await this.#next(talk, reply);
-      if (next === undefined) return this.#cancel();
+      if (next === undefined) {
+        await this.#cancel();
+        throw new SaslRefusal("generic failure");
+      }
       reply = await this.#say(next.toString("base64"));
     }
     // A server that agrees before it has proved itself may be anybody: the conversation throws.
