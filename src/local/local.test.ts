@@ -130,7 +130,7 @@ test("local asks the recipient tables if it has them", async () => {
 
 test("local leaves nothing behind when it is interrupted", async () => {
   const abort = new AbortController();
-  abort.abort();
+  abort.abort(new Error("Stopping")); // as the scheduler says it
   const [outcome] = await agent({ postern_local_maildir: `${root}/d/$user/` }).deliver(requestFor(["u"]), abort.signal);
   assert.deepEqual([outcome?.kind, outcome?.text], ["deferred", "delivery was interrupted"]);
   assert.deepEqual([await readdir(`${root}/d/u/tmp`), await readdir(`${root}/d/u/new`)], [[], []]);

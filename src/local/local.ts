@@ -27,7 +27,7 @@ export function createLocalAgent(options: LocalAgentOptions): DeliveryAgent {
       const outcomes: RcptOutcome[] = [];
       for (const recipient of request.recipients) {
         const started = options.clock.monotonic();
-        const result = await deliverOne(delivery, recipient).catch(failed);
+        const result = await deliverOne(delivery, recipient).catch((error) => failed(error, signal));
         const transmitMs = options.clock.monotonic() - started;
         outcomes.push({ recipientId: recipient.id, relay: "local", connectMs: 0, transmitMs, ...result });
       }

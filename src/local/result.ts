@@ -32,10 +32,11 @@ export function at(address: Address, recipient: { readonly address: Address }, r
 /** No space of his own is left, or the message is too large for him: nothing that waiting would mend (virtual(8)). */
 const OVER_QUOTA: ReadonlySet<unknown> = new Set(["EDQUOT", "EFBIG"]);
 
-/** Whatever went wrong, this recipient waits; a throw would repeat the recipients that were delivered before. */
-export function failed(error: unknown): Result {
+/** Whatever went wrong, this recipient waits; a throw would repeat the recipients that were delivered before. `signal`: what may have
+ *  ended it. */
+export function failed(error: unknown, signal?: AbortSignal): Result {
   if (error instanceof TableError || error instanceof MappingError) return deferred("4.3.0", "table lookup problem");
-  if (error instanceof Error && error.name === "AbortError") return deferred("4.3.0", "delivery was interrupted");
+  if (signal?.aborted && error === signal.reason) return deferred("4.3.0", "delivery was interrupted");
   if (error instanceof Error && "code" in error && "syscall" in error) {
     const [reason = error.message] = error.message.split(", ");
     const text = `maildir delivery failed: ${error.syscall}: ${printableUtf8(reason)}`;

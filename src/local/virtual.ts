@@ -40,7 +40,7 @@ export function createVirtualAgent(options: VirtualAgentOptions): DeliveryAgent 
       for (const recipient of request.recipients) {
         const started = options.clock.monotonic();
         const run = deliverOne(recipient, { request, signal, header, options });
-        const result = await run.catch(failed);
+        const result = await run.catch((error) => failed(error, signal));
         const transmitMs = options.clock.monotonic() - started;
         outcomes.push({ recipientId: recipient.id, relay: "virtual", connectMs: 0, transmitMs, ...result });
       }
