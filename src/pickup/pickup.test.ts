@@ -406,3 +406,18 @@ test("the time of arrival is when the file was completed, never the future", asy
   const { arrivalMs = 0 } = delivered[0]?.envelope ?? {};
   assert.ok(arrivalMs > before - 60_000 && arrivalMs <= systemClock.now());
 });
+
+test("a refused message that cannot be queued for its return leaves no content behind", async () => {
+  drop("large", {}, "x".repeat(200_000));
+  const full: Pick<QueueStore, "beginBody" | "append" | "readBody"> = {
+    beginBody: (id) => store.beginBody(id),
+    readBody: (body) => store.readBody(body),
+    append: async () => {
+      throw new QueueError("database is full", { full: true });
+    },
+  };
+  const pickup = pickupWith({ settings: { message_size_limit: "1000" }, store: full });
+  await pickup.wake();
+  assert.equal(left().length, 1, "it waits");
+  assert.deepEqual(readdirSync(join(directory, "queue", "shard-00", "content")), []);
+});

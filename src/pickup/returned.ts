@@ -4,7 +4,7 @@ import type { CleanupDeps } from "../cleanup/deps.ts";
 import { HeaderScanner } from "../cleanup/header-block.ts";
 import type { Envelope, Recipient } from "../mail/envelope.ts";
 import type { Reply } from "../mail/reply.ts";
-import type { ClaimedMessage, NewRecipient } from "../queue/store.ts";
+import { type ClaimedMessage, type NewRecipient, QueueError } from "../queue/store.ts";
 
 export interface ReturnedMail {
   readonly envelope: Envelope;
@@ -31,7 +31,13 @@ export async function queueReturned(
   await writer.write(body);
   const stored = await writer.finish();
   const message = { envelope: { ...envelope, filter }, header, body: stored, recipients: rows, hold: false };
-  return store.append(message, { claim: true });
+  try {
+    return await store.append(message, { claim: true });
+  } catch (error) {
+    // It is tried again each minute: what belongs to no message must not gather.
+    if (!(error instanceof QueueError && error.undecided)) await writer.abort();
+    throw error;
+  }
 }
 
 /** The header with the empty line behind it. */
