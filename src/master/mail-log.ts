@@ -102,10 +102,14 @@ export class MailLog {
   }
 
   #open(params: Parameters): LogFile {
-    const { defaultLog, say } = this.#options;
+    const { defaultLog, say, clock } = this.#options;
     const path = params.get("maillog_file") || defaultLog || defaultLogPath(params);
     const mode = Number.parseInt(params.get("maillog_file_permissions"), 8);
-    return new LogFile({ path, mode, onError: (error) => say(`postern: log: ${error.message}`) });
+    return new LogFile({
+      ...{ path, mode, clock },
+      onError: (error) => say(`postern: log: ${error.message}`),
+      onBack: (lost) => this.#warn(params, `${lost} log lines were lost because the log could not be written`),
+    });
   }
 
   /** The workers have the new configuration already: what cannot be had now leaves the server as it is. */
