@@ -188,6 +188,24 @@ const ROWS: readonly Row[] = [
     want: "192.0.2.3 2001:db8::3",
     why: "DNS comes first in any order",
   },
+  {
+    in: "broken.test",
+    set: { smtp_dns_support_level: "disabled" },
+    want: "192.0.2.4",
+    why: "smtp_dns_support_level = disabled: nobody asks for mail exchangers",
+  },
+  {
+    in: "files.test",
+    set: { disable_dns_lookups: "yes" },
+    want: "192.0.2.200",
+    why: "the old spelling: the hosts file",
+  },
+  {
+    in: "files.test",
+    set: { disable_dns_lookups: "yes", smtp_dns_support_level: "enabled" },
+    want: "no target",
+    why: "smtp_dns_support_level decides, if it is set",
+  },
   { in: "[localhost]", set: { inet_protocols: "ipv4" }, want: "127.0.0.1", why: "localhost needs no DNS, RFC 6761" },
   { in: "no name", want: "5.4.4 Name service error for no name: invalid host or domain name", why: "no name at all" },
   {

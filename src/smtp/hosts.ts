@@ -42,7 +42,8 @@ export async function findHosts(hop: NextHop, label: string, options: HostsOptio
   const port = portNumber(hop.port ?? settings.defaultPort);
   if (port === undefined) return { failure: ownVerdict("4.3.5", `unknown port in next hop: ${label}`) };
   const search = new HostSearch({ port, nexthop: label }, options);
-  return hop.kind === "host" ? search.ofHost(hop.name) : search.ofDomain(hop.name);
+  const isHost = hop.kind === "host" || !settings.lookup.exchangers;
+  return isHost ? search.ofHost(hop.name) : search.ofDomain(hop.name);
 }
 
 interface Place {

@@ -12,6 +12,8 @@ export interface LookupSettings {
   readonly preference: "any" | "ipv4" | "ipv6";
   readonly balance: boolean;
   readonly randomize: boolean;
+  /** False: a domain is the name of a host. */
+  readonly exchangers: boolean;
   /** smtp_host_lookup, in the order of use. */
   readonly methods: readonly ("dns" | "native")[];
   readonly ignoreMxError: boolean;
@@ -150,12 +152,15 @@ function lookupOf(params: Parameters, protocol: Protocol): LookupSettings {
   const families = new Set<4 | 6>();
   if (protocols.some((word) => word === "all" || word === "ipv4")) families.add(4);
   if (protocols.some((word) => word === "all" || word === "ipv6")) families.add(6);
-  const methods = params.get(`${protocol}_host_lookup`);
+  const level = params.get(`${protocol}_dns_support_level`);
+  const disabled = level === "" ? params.get("disable_dns_lookups") : level === "disabled";
+  const methods = disabled ? ["native"] : params.get(`${protocol}_host_lookup`);
   return {
     families,
     preference: params.get(`${protocol}_address_preference`),
     balance: params.get(`${protocol}_balance_inet_protocols`),
     randomize: params.get(`${protocol}_randomize_addresses`),
+    exchangers: !disabled,
     methods: (["dns", "native"] as const).filter((method) => methods.includes(method)),
     ignoreMxError: params.get("ignore_mx_lookup_error"),
     deferNoMxAddress: params.get(`${protocol}_defer_if_no_mx_address_found`),

@@ -24,7 +24,8 @@ function demands(p: "smtp" | "lmtp", secureMatch: string) {
     dns_support_level: word(
       "",
       DNS_LEVELS,
-      "dnssec: names are looked up so that signed answers are known, as the dane levels need it; disabled means enabled here.",
+      "dnssec: names are looked up so that signed answers are known, as the dane levels need it; disabled: domains have no mail " +
+        `exchangers, they are names of hosts, in /etc/hosts first. Empty: disabled with disable_dns_lookups, else enabled.`,
     ),
     use_tls: bool("no", "Old spelling of level may."),
     enforce_tls: bool("no", `Old spelling of level verify, or encrypt with ${p}_tls_enforce_peername = no.`),

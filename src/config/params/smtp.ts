@@ -177,6 +177,10 @@ export const SMTP_PARAMETERS = {
     "no",
     "Go on to the address of the domain when its mail exchangers cannot be looked up.",
   ),
+  disable_dns_lookups: bool(
+    "no",
+    "Domains have no mail exchangers, they are names of hosts, where smtp_dns_support_level is empty.",
+  ),
   disable_mime_output_conversion: bool("no", "Send 8-bit content as it is to servers that do not offer 8BITMIME."),
   lmtp_discard_lhlo_keywords: list("", "Extensions of the next hop that are taken as not offered."),
 } satisfies Record<string, Declaration<unknown>>;
