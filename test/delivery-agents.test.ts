@@ -286,6 +286,6 @@ postern_local_maildir = ${maildirs}/$user/\n`,
     );
     await server.logged(new RegExp(`bounce\\[\\d+\\]: ${id}: sender non-delivery notification`));
     const { stdout } = await server.run(["check"]);
-    assert.match(stdout, /mail to these commands and files is returned: prog;/);
+    assert.match(stdout, /these aliases lead to commands or files, mail to them is returned: prog;/);
   });
 });

@@ -1,11 +1,12 @@
 /** config/check-files.ts: files that could not be read, and lookup tables of types that do not exist here. What only a
  *  default names is a warning: the operator did not ask for it. */
-import { serverSaslOn } from "./check-sasl.ts";
+import { userFileAskedAt } from "./check-sasl.ts";
 import { type FileReference, indexPaths, referencedFiles } from "./file-references.ts";
 import { ParameterError, type Parameters } from "./parameters.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 import { scopeOf } from "./scope.ts";
 import type { ConfigSnapshot, Problem } from "./snapshot.ts";
+import { isWithoutEffect } from "./without-effect.ts";
 
 /** Table types of Postfix that tables/ cannot open. */
 const UNSUPPORTED = /(?:^|[\s,{!])(?:proxy:)?(mongodb|nis|nisplus|netinfo|internal):\S/g;
@@ -23,14 +24,23 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
     const reference = references.get(image.path);
     if (reference?.kind === "index" && isMissing(image)) continue;
     if (reference?.kind === "table" && isMissing(image) && hasIndex(snapshot, image.path)) continue;
-    const users = reference?.parameter === "postern_user_file";
-    if (users && !serverSaslOn(snapshot)) continue;
-    // Without a user file every AUTH gets 454: mail from inside still flows, and the first `user add` mends it.
-    const severity = users || (reference && !reference.at) ? "warning" : "error";
+    if (reference?.parameter === "postern_user_file") {
+      problems.push(...checkUserFile(snapshot, image));
+      continue;
+    }
+    const severity = reference && !reference.at ? "warning" : "error";
     const hint = reference ? `named by ${reference.parameter}${otherFiles(image.path, references)}` : undefined;
     problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
   }
   return [...problems, ...checkPlaces(snapshot, references.values()), ...checkTables(snapshot)];
+}
+
+/** Without it mail from inside still flows, and the first `user add` mends it. */
+function checkUserFile(snapshot: ConfigSnapshot, { path, error }: { path: string; error: string }): readonly Problem[] {
+  const at = userFileAskedAt(snapshot);
+  if (at === undefined) return [];
+  const hint = "named by postern_user_file; every AUTH gets 454 until a user is there: postern user add LOGIN";
+  return [{ severity: "warning", at, text: `open ${path}: ${error}`, hint }];
 }
 
 /** For the type of table that Postfix reads from an index only. */
@@ -74,7 +84,8 @@ function checkTables(snapshot: ConfigSnapshot): Problem[] {
   return scopes.flatMap((service) => {
     const params = scopeOf(snapshot, service);
     const set = [...snapshot.mainCf, ...(service?.overrides ?? [])].map(({ name }) => name);
-    return [...new Set([...Object.keys(REGISTRY), ...set])].flatMap((name) => checkTypes(params, name));
+    const names = [...new Set([...Object.keys(REGISTRY), ...set])].filter((name) => !isWithoutEffect(name));
+    return names.flatMap((name) => checkTypes(params, name));
   });
 }
 

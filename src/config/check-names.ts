@@ -1,12 +1,15 @@
-/** config/check-names.ts: parameters nobody knows, parameters without effect here, and $names nobody defines. */
+/** config/check-names.ts: parameters nobody knows, and $names nobody defines. Those that only Postfix looks at are
+ *  without-effect.ts. */
 import { nearestName } from "./edit-distance.ts";
 import { POSTFIX_NAMES } from "./postfix-names.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 import type { Assignment, ConfigSnapshot, Problem, ServiceEntry, SourceRef } from "./snapshot.ts";
+import { checkWithoutEffect, isWithoutEffect } from "./without-effect.ts";
 
-/** Parameters that exist once for each transport or service, with its name in front. */
+/** Parameters that exist once for each transport or service, with its name in front: the shortest, so that
+ *  smtp_destination_recipient_limit is of smtp. */
 const PER_SERVICE =
-  /^(.+)_(?:(?:initial_)?destination_\w+|transport_rate_delay|delivery_slot_\w+|minimum_delivery_slots|(?:extra_)?recipient_(?:limit|refill_\w+)|time_limit|service_name)$/;
+  /^(.+?)_(?:(?:initial_)?destination_\w+|transport_rate_delay|delivery_slot_\w+|minimum_delivery_slots|(?:extra_)?recipient_(?:limit|refill_\w+)|time_limit|service_name)$/;
 
 const TRANSPORTS = ["smtp", "relay", "lmtp", "local", "virtual", "error", "retry", "discard"];
 
@@ -26,7 +29,7 @@ interface Usage {
 export function checkNames(snapshot: ConfigSnapshot): Problem[] {
   const all = [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)];
   const usage = usageOf(snapshot, all);
-  const problems = all.flatMap((assignment) => checkName(assignment, usage));
+  const problems = [...checkWithoutEffect(all), ...all.flatMap((assignment) => checkName(assignment, usage))];
   const everywhere = new Set([...all.map(({ name }) => name), ...snapshot.builtins.keys()]);
   for (const assignment of snapshot.mainCf) problems.push(...checkReferences(assignment, { defined: everywhere }));
   for (const service of snapshot.services) problems.push(...checkServiceReferences(snapshot, service));
@@ -59,7 +62,7 @@ export function namesWithoutEffect(snapshot: ConfigSnapshot): ReadonlySet<string
   const all = [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)];
   const usage = usageOf(snapshot, all);
   const undeclared = all.map(({ name }) => name).filter((name) => !Object.hasOwn(REGISTRY, name));
-  return new Set(undeclared.filter((name) => POSTFIX_NAMES.has(name) || !isUsed(name, usage)));
+  return new Set(undeclared.filter((name) => isWithoutEffect(name) || !isUsed(name, usage)));
 }
 
 function words(value: string): readonly string[] {
@@ -67,13 +70,7 @@ function words(value: string): readonly string[] {
 }
 
 function checkName({ name, value, at }: Assignment, usage: Usage): Problem[] {
-  if (Object.hasOwn(REGISTRY, name)) return [];
-  if (POSTFIX_NAMES.has(name)) {
-    const text = `parameter ${name} is known to Postfix but has no effect here`;
-    const hint = name.startsWith("multi_instance_") ? "start each instance by itself: postern -c DIR start" : undefined;
-    return [{ severity: "warning", at, text, hint }];
-  }
-  if (isUsed(name, usage)) return [];
+  if (Object.hasOwn(REGISTRY, name) || isWithoutEffect(name) || isUsed(name, usage)) return [];
   const near = nearestName(name, [...Object.keys(REGISTRY), ...POSTFIX_NAMES]);
   const hint = near === undefined ? undefined : `did you mean ${near}?`;
   return [{ severity: "warning", at, text: `unused parameter: ${name}=${value}`, hint }];

@@ -1,8 +1,10 @@
 /** config/check-sasl.ts: the SMTP client's smtp_… parameters where the server's smtpd_… were meant. They do nothing to the
  *  server, so a mechanism list or a TLS level written this way protects nobody. */
+import { ParameterError } from "./parameters.ts";
 import { POSTFIX_NAMES } from "./postfix-names.ts";
 import { REGISTRY } from "./registry.ts";
-import type { Assignment, ConfigSnapshot, Problem } from "./snapshot.ts";
+import { scopeOf } from "./scope.ts";
+import type { Assignment, ConfigSnapshot, Problem, SourceRef } from "./snapshot.ts";
 
 export function checkSasl(snapshot: ConfigSnapshot): Problem[] {
   const problems: Problem[] = [];
@@ -35,12 +37,19 @@ function cyrusType(all: readonly Assignment[]): Problem[] {
   return [{ severity: "warning", at: (cyrus[0] ?? on).at, text, hint: "set smtpd_sasl_type = postern, or dovecot" }];
 }
 
-/** Whether SASL is on for the server anywhere, as written. */
-export function serverSaslOn(snapshot: ConfigSnapshot): boolean {
-  return isOn(
-    [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)],
-    "smtpd_sasl_auth_enable",
-  );
+/** Where SASL is switched on for the first service that looks logins up in $postern_user_file; undefined: none does. */
+export function userFileAskedAt(snapshot: ConfigSnapshot): SourceRef | undefined {
+  const servers = snapshot.services.filter(({ command }) => command === "smtpd" || command === "postscreen");
+  for (const service of servers) {
+    const params = scopeOf(snapshot, service);
+    try {
+      const asks = params.get("smtpd_sasl_auth_enable") && params.get("smtpd_sasl_type") !== "dovecot";
+      if (asks) return params.source("smtpd_sasl_auth_enable") ?? service.at;
+    } catch (error) {
+      if (!(error instanceof ParameterError)) throw error; // check-values.ts reports it
+    }
+  }
+  return undefined;
 }
 
 function isOn(assignments: readonly Assignment[], name: string): boolean {

@@ -53,7 +53,7 @@ function checkService(service: ServiceEntry, ports: string): Problem[] {
     say("error", `unknown service: ${name}/tcp`, "use a port number, or a name that /etc/services lists");
   }
   if (command === "postscreen") {
-    say("warning", "postscreen does not exist here: a plain smtpd takes this port", "name smtpd to say so");
+    say("warning", "postscreen does not exist here: a plain smtpd takes this port", "write smtpd in its place");
   }
   if (command === "smtpd" && type !== "inet") {
     const text = `smtpd listens on inet services only: service "${name}" of type ${type} is left out`;

@@ -56,8 +56,40 @@ const mains = [
   },
   {
     in: "fork_attempts = 5",
-    want: ["main.cf:2: warning: parameter fork_attempts is known to Postfix but has no effect here"],
+    want: [
+      "main.cf:2: warning: parameter fork_attempts is known to Postfix but has no effect here; postern_workers processes do the work of Postfix's",
+    ],
     why: "Postfix's, not ours",
+  },
+  {
+    in: "postscreen_greet_wait = 6s\nuse_srv_lookup = submission\npostscreen_blacklist_action = drop",
+    want: [
+      "main.cf:2: warning: parameters known to Postfix but without effect here: postscreen_greet_wait, postscreen_blacklist_action (line 4); postscreen's tests are not done: use reject_rbl_client, check_client_access and smtpd_client_connection_rate_limit",
+      "main.cf:3: warning: parameter use_srv_lookup is known to Postfix but has no effect here",
+    ],
+    why: "those with one answer are one warning, by old names of Postfix's, too",
+  },
+  {
+    in: "biff = no\nreadme_directory = no\nmaster_service_disable =\nin_flow_delay = 0",
+    want: [],
+    why: "what is so anyway",
+  },
+  {
+    in: "postscreen_access_list = permit_mynetworks, nis:x",
+    want: [
+      "main.cf:2: warning: parameter postscreen_access_list is known to Postfix but has no effect here; postscreen's tests are not done: use reject_rbl_client, check_client_access and smtpd_client_connection_rate_limit",
+    ],
+    why: "a table that nothing here opens",
+  },
+  {
+    in: "smtp_destination_recipient_limit = 1",
+    want: [],
+    why: "a limit of the transport smtp, not of smtp_destination",
+  },
+  {
+    in: "lmtp_initial_destination_concurrency = 1\nsmtp_extra_recipient_limit = 1",
+    want: [],
+    why: "words in front of the limit",
   },
   {
     in: "smtputf8_enable = perhaps",
@@ -167,7 +199,9 @@ const masters = [
   { in: "127.0.0.1:2525 inet n - n - - smtpd", want: [], why: "an address" },
   {
     in: "smtp inet n - n - 1 postscreen",
-    want: ["master.cf:1: warning: postscreen does not exist here: a plain smtpd takes this port; name smtpd to say so"],
+    want: [
+      "master.cf:1: warning: postscreen does not exist here: a plain smtpd takes this port; write smtpd in its place",
+    ],
     why: "postscreen",
   },
   {
@@ -245,6 +279,25 @@ test("checkSnapshot() says which service spoils a value of main.cf", () => {
   assert.deepEqual(got, [
     'main.cf:3: error: bad numerical configuration: message_size_limit = x; in service "25" of master.cf:1',
   ]);
+});
+
+test("checkSnapshot() asks for the user file where a service looks logins up in it", () => {
+  const about = (main: string, master = MASTER) => {
+    const snapshot = snapshotOf(`compatibility_level = 3.6\npostern_user_file = /u\n${main}`, master);
+    const files = new Map([["/u", { path: "/u", error: "No such file or directory" }]]);
+    return checkSnapshot({ ...snapshot, files })
+      .map(formatProblem)
+      .filter((text) => text.includes("/u"));
+  };
+  const missing =
+    "open /u: No such file or directory; named by postern_user_file; every AUTH gets 454 until a user is there: postern user add LOGIN";
+  assert.deepEqual(about("smtpd_sasl_type = postern\nsmtpd_sasl_auth_enable = yes"), [
+    `main.cf:4: warning: ${missing}`,
+  ]);
+  const submission = `${MASTER}587 inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes\n`;
+  assert.deepEqual(about("smtpd_sasl_type = postern", submission), [`master.cf:3: warning: ${missing}`]);
+  assert.deepEqual(about("smtpd_sasl_type = dovecot\nsmtpd_sasl_auth_enable = yes", submission), []);
+  assert.deepEqual(about("smtpd_sasl_type = dovecot"), []);
 });
 
 test("checkSnapshot() names port services from the system's list", () => {

@@ -7,6 +7,7 @@ import { ParameterError, type Parameters } from "./parameters.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
 import { scopeOf } from "./scope.ts";
 import type { ConfigSnapshot, SourceRef } from "./snapshot.ts";
+import { isWithoutEffect } from "./without-effect.ts";
 
 export interface FileReference {
   /** Absolute. */
@@ -31,15 +32,15 @@ const RULE_TABLE = /(?:^|[\s,{!])(?:proxy:)?(?:cidr|regexp|pcre):([^\s,{}]+)/g;
 /** Types that may have an index beside the text. */
 const INDEXED_TABLE = /(?:^|[\s,{!])(?:proxy:)?(hash|btree|lmdb|cdb|dbm|sdbm):([^\s,{}]+)/g;
 
-/** Database clients whose settings stand in a file; any other name means parameters of main.cf. */
-const SETTINGS_FILE = /(?:^|[\s,{!])(?:proxy:)?(?:pgsql|mysql|sqlite|ldap|memcache):([/.][^\s,{}]*)/g;
+/** Database clients whose settings stand in a file; any other name means parameters of main.cf, and `ldap://` is a server. */
+const SETTINGS_FILE = /(?:^|[\s,{!])(?:proxy:)?(?:pgsql|mysql|sqlite|ldap|memcache):((?!\/\/)[/.][^\s,{}]*)/g;
 
 /** unix:passwd.byname and unix:group.byname. */
 const SYSTEM_TABLE = /(?:^|[\s,{!])(?:proxy:)?unix:(passwd|group)\.by/g;
 
 /** Databases that Postfix's programs write, and what newaliases makes: no mail is looked up there. */
 const WRITTEN_BY_PROGRAMS =
-  /(?:_cache_database|_cache_map|^address_verify_map|^tls_random_exchange_name|^alias_database)$/;
+  /(?:_cache_database|_cache_map|_cache_name|^address_verify_map|^tls_random_exchange_name|^alias_database)$/;
 
 /** Lists in which a word that begins with `/` is a file of more words. */
 const PATTERN_LISTS: ReadonlySet<string> = new Set(
@@ -64,6 +65,7 @@ export function referencedFiles(snapshot: ConfigSnapshot): readonly FileReferenc
     const params = scopeOf(snapshot, service);
     const set = [...snapshot.mainCf, ...(service?.overrides ?? [])].map(({ name }) => name);
     for (const name of new Set([...Object.keys(REGISTRY), ...set])) {
+      if (isWithoutEffect(name)) continue; // nothing here opens it
       for (const reference of referencesOf(params, name, snapshot.configDirectory)) {
         const before = found.get(reference.path);
         if (!before || (!before.at && reference.at)) found.set(reference.path, reference);

@@ -33,14 +33,14 @@ const CASES: readonly { main: string; aliases?: string; want: readonly RegExp[];
     main: "alias_maps = hash:/a\n",
     aliases: 'one: "|/bin/x"\ntwo: a, /file\nthree: a@b.test\n',
     want: [
-      /^main\.cf:3: warning: hash:\/a: mail to these commands and files is returned: one, two; route it to a pipe service$/,
+      /^main\.cf:3: warning: hash:\/a: these aliases lead to commands or files, mail to them is returned: one, two; route it to a pipe service, or run commands with allow_mail_to_commands = alias$/,
     ],
     why: "commands and files",
   },
   {
     main: "alias_maps = hash:/a\nallow_mail_to_commands = alias\n",
     aliases: 'one: "|/bin/x -y"\ntwo: a, "|/bin/x"\nthree: "|cat > /tmp/x"\n',
-    want: [/mail to these commands and files is returned: two, three;/],
+    want: [/mail to them is returned: two, three;/],
     why: "commands that are allowed, one that is not alone, and one that needs a shell",
   },
   {

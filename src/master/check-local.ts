@@ -97,8 +97,9 @@ function checkAliases(params: Parameters, tables: TableOpener): readonly Problem
     if (names.length === 0) return [];
     const shown = names.slice(0, MOST_NAMES).map(([name]) => name);
     const more = names.length > shown.length ? `, and ${names.length - shown.length} more` : "";
-    const text = `${ref}: mail to these commands and files is returned: ${shown.join(", ")}${more}`;
-    return [{ severity: "warning", at: params.source("alias_maps"), text, hint: "route it to a pipe service" }];
+    const text = `${ref}: these aliases lead to commands or files, mail to them is returned: ${shown.join(", ")}${more}`;
+    const hint = `route it to a pipe service${allowed ? "" : ", or run commands with allow_mail_to_commands = alias"}`;
+    return [{ severity: "warning", at: params.source("alias_maps"), text, hint }];
   });
 }
 

@@ -11,7 +11,11 @@ alias_maps =
 `;
 
 async function check(mainCf: string, files: Readonly<Record<string, string>>): Promise<readonly string[]> {
-  const all: Readonly<Record<string, string>> = { "/c/main.cf": MAIN + mainCf, "/c/master.cf": MASTER, ...files };
+  const all: Readonly<Record<string, string>> = {
+    "/c/main.cf": `${MAIN}${mainCf}mail_owner = nobody\n`,
+    "/c/master.cf": MASTER,
+    ...files,
+  };
   const problems = await checkConfiguration({
     configDirectory: "/c",
     hostname: "mail.example.org",
@@ -31,6 +35,30 @@ for (const c of [
     main: "smtpd_sender_restrictions = check_sender_access texthash:/t\n",
     files: { "/t": "a@b.test REJECT\nlonely\n" },
     want: ["/t:2: warning: expected format: key whitespace value -- ignoring this line"],
+  },
+  {
+    why: "the server of a database client, which is no file",
+    main: "virtual_alias_maps = ldap:x\nx_server_host = ldap://127.0.0.1:9 ldaps:///\nx_search_base = dc=test\n",
+    files: {},
+    want: [],
+  },
+  {
+    why: "databases that Postfix's programs write",
+    main: "smtp_sasl_auth_cache_name = proxy:btree:/none\npostscreen_cache_map = btree:/none\n",
+    files: {},
+    want: [
+      "main.cf:4: warning: parameter smtp_sasl_auth_cache_name is known",
+      "main.cf:5: warning: parameter postscreen_cache_map is known",
+    ],
+  },
+  {
+    why: "files of parameters that nothing looks at",
+    main: "postscreen_access_list = cidr:/none\nproxy_read_maps = hash:/none /words\n",
+    files: {},
+    want: [
+      "main.cf:4: warning: parameter postscreen_access_list is known",
+      "main.cf:5: warning: parameter proxy_read_maps is known",
+    ],
   },
   {
     why: "a pattern that cannot be read",
@@ -91,7 +119,7 @@ test("check: a table that only a default names is no error", async () => {
     hostname: "mail.example.org",
     mailVersion: "0",
     readFile: async (path) => {
-      if (path === "/c/main.cf") return Buffer.from("compatibility_level = 3.10\n");
+      if (path === "/c/main.cf") return Buffer.from("compatibility_level = 3.10\nmail_owner = nobody\n");
       if (path === "/c/master.cf") return Buffer.from(MASTER);
       throw Object.assign(new Error("no such file"), { code: "ENOENT" });
     },

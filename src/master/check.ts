@@ -22,7 +22,7 @@ import { checkContent, checkOutgoingContent } from "./check-content.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkLocal } from "./check-local.ts";
-import { checkLog } from "./check-log.ts";
+import { checkMachine } from "./check-machine.ts";
 import { checkPostmaster } from "./check-postmaster.ts";
 import { checkSubmission } from "./check-submission.ts";
 import { TableFindings } from "./check-tables.ts";
@@ -45,12 +45,12 @@ export interface CheckOptions {
 /** All problems, sorted by file and line. */
 export async function checkConfiguration(options: CheckOptions): Promise<readonly Problem[]> {
   const { snapshot, problems } = await loadSnapshot({ ...options, generation: 0, interfaces: ownNetworks() });
-  return inOrder([...problems, ...(snapshot ? [...checkLogHere(snapshot), ...(await checkLoaded(snapshot))] : [])]);
+  return inOrder([...problems, ...(snapshot ? [...checkHere(snapshot), ...(await checkLoaded(snapshot))] : [])]);
 }
 
 /** On this machine, which need not be the one that a changed configuration is for: start and reload do not ask. */
-function checkLogHere(snapshot: ConfigSnapshot): readonly Problem[] {
-  return readable(() => checkLog(scopeOf(snapshot), snapshot.files)) ?? [];
+function checkHere(snapshot: ConfigSnapshot): readonly Problem[] {
+  return readable(() => checkMachine(scopeOf(snapshot), snapshot.files, process.getuid?.() ?? 0)) ?? [];
 }
 
 /** Problems of a snapshot that could be read. */
