@@ -43,10 +43,15 @@ function commandOf({ command }: SampleConfig): Command {
   return command === "check" ? runCheck : verify;
 }
 
+/** The account of the workers is one that every machine has. */
 function write({ main, master, files = {} }: SampleConfig, name: string): string {
   const directory = join(root, name);
   mkdirSync(directory, { recursive: true });
-  for (const [file, text] of Object.entries({ "main.cf": main, "master.cf": master, ...files })) {
+  for (const [file, text] of Object.entries({
+    "main.cf": `${main}\nmail_owner = nobody\n`,
+    "master.cf": master,
+    ...files,
+  })) {
     writeFileSync(join(directory, file), text);
   }
   return directory;

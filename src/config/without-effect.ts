@@ -37,7 +37,6 @@ const ANSWERS: readonly Answer[] = [
     names: /^tls_server_sni_maps$/,
     hint: "clients get the certificate of the service, whatever name they ask for: let it have all names, or use a service on another address",
   },
-  { names: /^(?:smtp|lmtp)_tls_per_site$/, hint: "use smtp_tls_policy_maps" },
   {
     names:
       /^(?:max_(?:use|idle)|default_process_limit|fork_(?:attempts|delay)|ipc_\w+|service_throttle_time|daemon_timeout|trigger_timeout|stale_lock_time|in_flow_delay|hash_queue_\w+|master_service_disable|\w+_service_name)$/,
@@ -75,6 +74,9 @@ const OLD_NAMES: ReadonlySet<string> = new Set([
   "postscreen_whitelist_interfaces",
 ]);
 
+/** What is an error elsewhere: what they demand is not done. */
+const REFUSED = /^(?:smtp|lmtp)_tls_per_site$/;
+
 /** Settings that ask for what is so anyway. An empty value asks for nothing. */
 const SO_ANYWAY: ReadonlyMap<string, RegExp> = new Map([
   ["biff", /^no$/i],
@@ -95,7 +97,7 @@ export function checkWithoutEffect(all: readonly Assignment[]): readonly Problem
   const groups = new Map<string, Assignment[]>();
   for (const assignment of all) {
     const { name, value, at } = assignment;
-    if (!isWithoutEffect(name) || value === "" || SO_ANYWAY.get(name)?.test(value)) continue;
+    if (!isWithoutEffect(name) || REFUSED.test(name) || value === "" || SO_ANYWAY.get(name)?.test(value)) continue;
     const key = `${at.file} ${answerFor(name) ?? `${name} ${at.line}`}`;
     groups.set(key, [...(groups.get(key) ?? []), assignment]);
   }

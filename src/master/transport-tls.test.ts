@@ -60,7 +60,6 @@ const CASES = [
     set: ["smtp_tls_per_site = texthash:DIR/policy"],
     want: [
       "main.cf:2: error: smtp_tls_per_site is not supported; write its entries into smtp_tls_policy_maps: NONE is none, MAY is may, MUST_NOPEERMATCH is encrypt, MUST is verify",
-      "main.cf:2: warning: parameter smtp_tls_per_site is known to Postfix but has no effect here",
     ],
     why: "the obsolete table",
   },
