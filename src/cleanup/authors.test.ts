@@ -18,6 +18,7 @@ import { TableError } from "../tables/table.ts";
 import { createAuthors } from "./authors.ts";
 import type { MessageOptions } from "./cleanup.ts";
 import { createCleanup } from "./create.ts";
+import { turnsDuring } from "./testdata/turns.ts";
 
 const MAPS = `inline:{
   {alice@example.org = alice}, {sales@example.org = bob, alice}, {carol@example.org = carol},
@@ -294,3 +295,12 @@ for (const { from, login, fallback, require, maps, reply = /^queued$/, want, why
     assert.deepEqual(sent.signedBy, want);
   });
 }
+
+test("many From fields do not hold the event loop (LIM-12)", async () => {
+  const send10k = (grade: string) =>
+    send("From: carol@example.org\r\n".repeat(10_000), { settings: { postern_header_from_login_mismatch: grade } });
+  const without = await turnsDuring(() => send10k("ignore"));
+  const turns = await turnsDuring(() => send10k("warn"));
+  // 10,000 of 39 units are six slices.
+  assert.ok(turns >= without + 5, `${turns} turns, ${without} without looking at them`);
+});

@@ -4,6 +4,7 @@
 
 import { whereOf } from "../access/list-compiler.ts";
 import { rejected } from "../access/reply-text.ts";
+import type { Turns } from "../base/turns.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { Log } from "../log/log.ts";
 import { type Address, asAddress, formatAddress } from "../mail/address.ts";
@@ -13,7 +14,7 @@ import { printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply, replyText } from "../mail/reply.ts";
 import type { LoginOwners } from "../rewrite/login-owners.ts";
 import { TableError } from "../tables/table.ts";
-import type { HeaderField } from "./header-block.ts";
+import { FIELD_COST, type HeaderField } from "./header-block.ts";
 import { actingClient, partiesOf, partiesText } from "./log-parties.ts";
 
 const PARAMETER = "postern_header_from_login_mismatch";
@@ -25,6 +26,8 @@ export interface AuthorScene {
   /** The last recipient, for the log. */
   readonly recipient: Address | undefined;
   readonly log: Log;
+  /** Of a header that is large. */
+  readonly turns?: Turns | undefined;
 }
 
 export type AuthorAnswer =
@@ -38,7 +41,7 @@ export interface Authors {
    *  nobody has logged in. undefined: that cannot be known now. */
   maySign(
     headers: readonly (readonly HeaderField[])[],
-    scene: Pick<AuthorScene, "envelope" | "log">,
+    scene: Omit<AuthorScene, "recipient">,
   ): Promise<boolean | undefined>;
 }
 
@@ -83,7 +86,7 @@ class LoginAuthors implements Authors {
     if (this.#grade === "ignore" || saslUsername === undefined) return { kind: "fields", fields };
     try {
       if (!this.#owners.known) throw new TableError("smtpd_sender_login_maps lists nobody");
-      const strangers = await this.#strangers(fields, scene.envelope.sender, saslUsername);
+      const strangers = await this.#strangers(fields, scene, saslUsername);
       if (strangers.length === 0) return { kind: "fields", fields };
       return await this.#judge(fields, strangers, { ...scene, login: saslUsername });
     } catch (error) {
@@ -96,13 +99,13 @@ class LoginAuthors implements Authors {
 
   async maySign(
     headers: readonly (readonly HeaderField[])[],
-    { envelope, log }: Pick<AuthorScene, "envelope" | "log">,
+    { envelope, log, turns }: Omit<AuthorScene, "recipient">,
   ): Promise<boolean | undefined> {
-    const { sender, origin } = envelope;
+    const { origin } = envelope;
     if (!this.#signs || origin.saslUsername === undefined) return true;
     try {
       for (const fields of headers) {
-        if ((await this.#strangers(fields, sender, origin.saslUsername)).length === 0) return true;
+        if ((await this.#strangers(fields, { envelope, log, turns }, origin.saslUsername)).length === 0) return true;
       }
       return false;
     } catch (error) {
@@ -144,7 +147,11 @@ class LoginAuthors implements Authors {
   }
 
   /** One for each field that names somebody else. */
-  async #strangers(fields: readonly HeaderField[], sender: Address, login: string): Promise<readonly Stranger[]> {
+  async #strangers(
+    fields: readonly HeaderField[],
+    { envelope: { sender }, turns }: Omit<AuthorScene, "recipient">,
+    login: string,
+  ): Promise<readonly Stranger[]> {
     const found: Stranger[] = [];
     const owned = new Map<Address, boolean>();
     const owns = async (address: Address) => {
@@ -156,6 +163,8 @@ class LoginAuthors implements Authors {
     };
     const authored = fields.filter(({ name }) => name === "from" || name === "resent-from");
     for (const field of authored) {
+      const wait = turns?.spend(field.text.length + FIELD_COST);
+      if (wait) await wait;
       const authors = authorsOf(field);
       // What cannot be read is nobody's: a mail program may read it otherwise.
       if (authors.length === 0) found.push({ field, text: "" });

@@ -1,5 +1,6 @@
 /** cleanup/commit.ts: the last steps of a message that nothing stands against, in their order: missing fields, results of
  *  authentication, repairs of the body, Milters, signature, and the commit with envelope and lanes. */
+import { nextTurn } from "../base/turns.ts";
 import type { Signing } from "../dkim/create.ts";
 import { sentMs } from "../mail/future-release.ts";
 import { reply } from "../mail/reply.ts";
@@ -30,10 +31,11 @@ export async function commit(
   { fields, mapped }: Prepared,
   hold: boolean,
 ): Promise<"queued" | "dropped" | "undecided"> {
-  const { deps, ledger, duties, body } = draft;
+  const { deps, ledger, duties, body, turns } = draft;
   const { authentication } = draft.options;
   const results = authentication && (await authentication.resultsField());
   const above = results === undefined ? [] : [ownField(results)];
+  if (turns) await nextTurn();
   const completed = [...above, ...draft.completion.complete(fields, mapped.sender, ledger)];
   try {
     const wait = body.finish();
@@ -44,9 +46,11 @@ export async function commit(
     const passed = milters ? await passMilters(draft, milters, { ...whole, above: above.length }) : whole;
     if (passed === undefined) return "dropped";
     const told = duties?.tell(passed.fields) ?? passed.fields;
+    if (turns) await nextTurn();
     const { signing } = body.reading;
     const signed = signing ? await sign(draft, told, signing) : told;
     if (signed === undefined) return "dropped";
+    if (turns) await nextTurn();
     const { claimed, message } = await append(draft, { ...passed, fields: signed });
     logChanges(ledger, draft.queueId, deps);
     if (claimed) deps.arrived(claimed);
@@ -91,7 +95,7 @@ async function sign(
   signing: Signing,
 ): Promise<readonly HeaderField[] | undefined> {
   const { signer, log, authors } = draft.deps;
-  const scene = { envelope: draft.options.envelope, log };
+  const scene = { envelope: draft.options.envelope, log, turns: draft.turns };
   const owned = await (authors?.maySign([draft.fields, fields], scene) ?? true);
   const signed = await signing.sign(fields, { owned });
   if (signed.kind === "signed") {

@@ -2,10 +2,11 @@
  *  Fields and lines come out as they came in, but for those that a rule changes or takes away. Holds no body: at most one
  *  line, one field of a part, and the boundaries that are open. */
 import { isUtf8 } from "node:buffer";
+import type { Turns } from "../base/turns.ts";
 import { TableError } from "../tables/table.ts";
 import type { CheckMaps, ContentChecks } from "./content-checks.ts";
 import type { Judge, LineEffect } from "./content-judge.ts";
-import type { HeaderField } from "./header-block.ts";
+import { FIELD_COST, type HeaderField } from "./header-block.ts";
 import { isMimeField } from "./mime-fields.ts";
 import { type MimeEvent, MimeStructure } from "./mime-structure.ts";
 import { type Steps, take } from "./steps.ts";
@@ -17,6 +18,8 @@ export interface InspectedHeader {
   readonly fields: readonly HeaderField[];
   readonly blank: boolean;
   readonly seen: (field: HeaderField) => void;
+  /** Of a header that is large. */
+  readonly turns?: Turns | undefined;
 }
 
 export class ContentInspection {
@@ -50,9 +53,11 @@ export class ContentInspection {
     return take(this.#events(this.#structure.end()));
   }
 
-  *#header({ fields, blank, seen }: InspectedHeader): Steps<readonly HeaderField[]> {
+  *#header({ fields, blank, seen, turns }: InspectedHeader): Steps<readonly HeaderField[]> {
     const kept: HeaderField[] = [];
     for (const field of fields) {
+      const wait = turns?.spend(field.text.length + FIELD_COST);
+      if (wait) yield wait;
       for (const event of this.#structure.primaryField(field.name, field.text)) {
         if (event.kind === "fault") this.#judge.fault(event.fault, event.text);
       }

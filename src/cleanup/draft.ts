@@ -1,4 +1,5 @@
 /** cleanup/draft.ts: one message that is not stored yet: what all stages share that make it, and the first reason not to take it. */
+import type { Turns } from "../base/turns.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { type Reply, reply } from "../mail/reply.ts";
 import { QueueError } from "../queue/store.ts";
@@ -29,6 +30,8 @@ export class Draft {
   fields: readonly HeaderField[] = [];
   /** How many fields on top are ours. */
   ownCount = 0;
+  /** Of a large header: who goes through all of it lets others have their turn. undefined: it is small. */
+  turns: Turns | undefined;
   #refusal: Refusal | undefined;
 
   constructor(deps: CleanupDeps, options: MessageOptions) {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fieldValue, HeaderScanner, parseFields } from "./header-block.ts";
+import { FieldParser, fieldValue, HeaderIntake, HeaderScanner, parseFields } from "./header-block.ts";
 
 const cases = [
   { in: "A: 1\r\nB: 2\r\n\r\nbody\r\n", header: "A: 1\r\nB: 2\r\n", body: "body\r\n", why: "plain" },
@@ -64,4 +64,30 @@ test("parseFields() keeps bytes, lower-cases names, cuts at the size limit", () 
     ],
   );
   assert.equal(fieldValue({ name: "subject", text: "Subject: a\r\n b" }), "a b");
+});
+
+test("FieldParser: a header in slices of any size has the same fields", () => {
+  const header = Buffer.from("From x\r\nSubject: a\r\n b\r\nX: 1\r\nY: 123456789\r\n");
+  for (let bytes = 1; bytes <= header.length; bytes++) {
+    const parser = new FieldParser(header, 12);
+    let slices = 1;
+    while (parser.next(bytes)) slices++;
+    assert.deepEqual(parser.fields, parseFields(header, 12));
+    if (bytes === 1) assert.equal(slices, parser.fields.length);
+  }
+});
+
+test("HeaderIntake: a header in chunks of any size is the same", () => {
+  const message = Buffer.from(`Subject: a\r\n b\r\nX: ${"x".repeat(100)}\r\n\r\nbody\r\n`);
+  for (let size = 1; size <= message.length; size++) {
+    const intake = new HeaderIntake();
+    for (let at = 0; at < message.length; at += size) {
+      const got = intake.push(Buffer.from(message.subarray(at, at + size)));
+      if (got.kind === "more") continue;
+      const end = message.indexOf("\r\n\r\n");
+      assert.equal(got.header.toString(), message.toString("latin1", 0, end + 2));
+      assert.equal(got.rest.toString(), message.toString("latin1", end + 4, at + size));
+      break;
+    }
+  }
 });

@@ -8,6 +8,9 @@ export interface HeaderField {
   readonly text: string;
 }
 
+/** What a field costs besides its bytes, in units of Turns. */
+export const FIELD_COST = 16;
+
 const FIELD_START = /^([\x21-\x39\x3b-\x7e]+)[ \t]*:/;
 
 /** Where the header ends in what has arrived so far. `body` is where the body begins; the empty line belongs to neither. */
@@ -49,20 +52,44 @@ function isMailboxLine(line: string): boolean {
 
 /** Fields of a header section (as delimited by HeaderScanner), in order. `sizeLimit` cuts one field, as header_size_limit does. */
 export function parseFields(header: Buffer, sizeLimit: number): readonly HeaderField[] {
-  const fields: HeaderField[] = [];
-  const text = header.toString("latin1");
-  let start = 0;
-  while (start < text.length) {
-    let end = text.indexOf("\r\n", start);
-    while (end >= 0 && (text[end + 2] === " " || text[end + 2] === "\t")) end = text.indexOf("\r\n", end + 2);
-    const stop = end < 0 ? text.length : end;
-    const field = text.slice(start, Math.min(stop, start + sizeLimit));
-    const name = FIELD_START.exec(field)?.[1];
-    if (name !== undefined) fields.push({ name: name.toLowerCase(), text: field });
-    else if (isMailboxLine(field)) fields.push({ name: "x-mailbox-line", text: `X-Mailbox-Line: ${field}` });
-    start = stop + 2;
+  const parser = new FieldParser(header, sizeLimit);
+  parser.next(Number.POSITIVE_INFINITY);
+  return parser.fields;
+}
+
+/** The same for a header that may be large, some of it at a time. */
+export class FieldParser {
+  readonly fields: HeaderField[] = [];
+  readonly #text: string;
+  readonly #sizeLimit: number;
+  #start = 0;
+
+  constructor(header: Buffer, sizeLimit: number) {
+    this.#text = header.toString("latin1");
+    this.#sizeLimit = sizeLimit;
   }
-  return fields;
+
+  /** Goes on for about so many bytes, to the end of a field. False: there is no more. */
+  next(bytes: number): boolean {
+    const text = this.#text;
+    const until = this.#start + bytes;
+    let start = this.#start;
+    while (start < text.length && start < until) {
+      let end = text.indexOf("\r\n", start);
+      while (end >= 0 && (text[end + 2] === " " || text[end + 2] === "\t")) end = text.indexOf("\r\n", end + 2);
+      const stop = end < 0 ? text.length : end;
+      this.#add(text.slice(start, Math.min(stop, start + this.#sizeLimit)));
+      start = stop + 2;
+    }
+    this.#start = start;
+    return start < text.length;
+  }
+
+  #add(field: string): void {
+    const name = FIELD_START.exec(field)?.[1];
+    if (name !== undefined) this.fields.push({ name: name.toLowerCase(), text: field });
+    else if (isMailboxLine(field)) this.fields.push({ name: "x-mailbox-line", text: `X-Mailbox-Line: ${field}` });
+  }
 }
 
 /** The field's value, unfolded and trimmed. */
@@ -73,10 +100,12 @@ export function fieldValue(field: HeaderField): string {
     .trim();
 }
 
-/** Gathers a header section from chunks. What has arrived is one buffer; the caller's limit on it bounds the copying. */
+/** Gathers a header section from chunks. One chunk is not copied; of many, each byte a few times at most, however small they are. */
 export class HeaderIntake {
   readonly #scanner = new HeaderScanner();
-  #pending: Buffer[] = [];
+  #bytes: Buffer = Buffer.alloc(0);
+  /** How much of it is filled. */
+  #length = 0;
 
   /** Takes ownership of the chunk. `rest` is the body as far as it came; `blank`: an empty line stood between. */
   push(
@@ -84,7 +113,7 @@ export class HeaderIntake {
   ):
     | { readonly kind: "more"; readonly sizeBytes: number }
     | { readonly kind: "end"; readonly header: Buffer; readonly rest: Buffer; readonly blank: boolean } {
-    this.#pending.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+    this.#gather(chunk);
     const gathered = this.end();
     const end = this.#scanner.scan(gathered);
     if (end.kind === "more") return { kind: "more", sizeBytes: gathered.length };
@@ -98,7 +127,20 @@ export class HeaderIntake {
 
   /** The data ended inside the header: there is no body. */
   end(): Buffer {
-    if (this.#pending.length !== 1) this.#pending = [Buffer.concat(this.#pending)];
-    return this.#pending[0] ?? Buffer.alloc(0);
+    return this.#length === this.#bytes.length ? this.#bytes : this.#bytes.subarray(0, this.#length);
+  }
+
+  #gather(chunk: Uint8Array): void {
+    const length = this.#length + chunk.length;
+    if (this.#length === 0) this.#bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+    else {
+      if (length > this.#bytes.length) {
+        const larger = Buffer.allocUnsafe(2 * length);
+        this.#bytes.copy(larger, 0, 0, this.#length);
+        this.#bytes = larger;
+      }
+      this.#bytes.set(chunk, this.#length);
+    }
+    this.#length = length;
   }
 }

@@ -1,10 +1,11 @@
 /** cleanup/header-stage.ts: a header as it has come, made the header of a draft: a priority from a tunnel, what authentication takes
  *  out, our own fields on top, the checks, the limit of hops. */
+import { nextTurn, SLICE, Turns } from "../base/turns.ts";
 import { printableAscii } from "../mail/printable.ts";
 import { reply } from "../mail/reply.ts";
 import type { ContentInspection } from "./content-inspection.ts";
 import type { Draft } from "./draft.ts";
-import { fieldValue, type HeaderField, parseFields } from "./header-block.ts";
+import { FieldParser, fieldValue, type HeaderField, parseFields } from "./header-block.ts";
 import { messageId } from "./missing-fields.ts";
 import { ownField } from "./own-field.ts";
 import { receivedField } from "./received.ts";
@@ -16,18 +17,39 @@ interface GivenHeader {
   readonly blank: boolean;
 }
 
+/** A header above this size is large: in a smaller one there is nothing that could hold the event loop for long. */
+const LARGE = 32_768;
+
+/** Message-IDs of one message that are logged. */
+const MOST_IDS = 100;
+
 /** Fills in the fields of the draft, or refuses it. `inspection`: undefined where nothing is checked. A promise only if something
  *  must be waited for. */
 export function takeHeader(
   draft: Draft,
-  header: { readonly bytes: Buffer; readonly blank: boolean },
+  { bytes, blank }: { readonly bytes: Buffer; readonly blank: boolean },
   inspection: ContentInspection | undefined,
 ): void | Promise<void> {
-  const { blank } = header;
-  const fields = parseFields(header.bytes, draft.deps.params.get("header_size_limit"));
+  const sizeLimit = draft.deps.params.get("header_size_limit");
+  if (bytes.length > LARGE) {
+    draft.turns = new Turns();
+    const parser = new FieldParser(bytes, sizeLimit);
+    return parseSlowly(parser).then((fields) => leave(draft, { fields, blank }, inspection));
+  }
+  return leave(draft, { fields: parseFields(bytes, sizeLimit), blank }, inspection);
+}
+
+async function parseSlowly(parser: FieldParser): Promise<readonly HeaderField[]> {
+  while (parser.next(SLICE)) await nextTurn();
+  return parser.fields;
+}
+
+/** Out of the tunnel of a priority. */
+function leave(draft: Draft, given: GivenHeader, inspection: ContentInspection | undefined): void | Promise<void> {
   const { tunnel } = draft.options;
-  if (tunnel === undefined) return judgeHeader(draft, { fields, blank }, inspection);
-  return leaveTunnel(fields, tunnel).then((left) =>
+  if (tunnel === undefined) return judgeHeader(draft, given, inspection);
+  const { blank } = given;
+  return leaveTunnel(given.fields, tunnel).then((left) =>
     judgeHeader(draft, { fields: takePriority(draft, left), blank }, inspection),
   );
 }
@@ -60,12 +82,12 @@ function inspectHeader(
   draft.ownCount = own.length;
   draft.ledger.compare([], own.slice(0, -1), { why: "asked for by a restriction", rule: "PREPEND" });
   const fields = [...own, ...given.fields];
+  const seen = idLog(draft);
   if (!inspection) {
-    for (const field of fields) logMessageId(draft, field);
+    for (const field of fields) seen(field);
     return keepHeader(draft, fields);
   }
-  const seen = (field: HeaderField) => logMessageId(draft, field);
-  const inspected = inspection.header({ fields, blank: given.blank, seen });
+  const inspected = inspection.header({ fields, blank: given.blank, seen, turns: draft.turns });
   if (inspected instanceof Promise) return inspected.then((kept) => keepInspected(draft, fields, kept));
   return keepInspected(draft, fields, inspected);
 }
@@ -89,7 +111,10 @@ function keepHeader(draft: Draft, fields: readonly HeaderField[]): void {
   if (hops >= draft.deps.params.get("hopcount_limit")) {
     draft.deps.log.warning(`${draft.queueId}: message rejected: hopcount exceeded`);
     draft.refuse(reply(554, "5.4.0", "Error: too many hops"));
-  } else if (!fields.some(({ name }) => name === "message-id" || name === "resent-message-id")) logMessageId(draft);
+  } else if (!fields.some(isMessageId)) {
+    const { completes, facts } = draft.completion;
+    logMessageId(draft, "message-id", completes ? messageId(facts) : "<>");
+  }
 }
 
 /** What PREPEND puts on top, and Received. */
@@ -98,11 +123,20 @@ function ownFields({ options, deps }: Draft): readonly HeaderField[] {
   return [...options.prepend, received].map(ownField);
 }
 
-/** Without a field: the one that will be added. */
-function logMessageId({ completion, deps, queueId }: Draft, field?: HeaderField): void {
-  const { name } = field ?? { name: "message-id" };
-  if (name !== "message-id" && name !== "resent-message-id") return;
-  const added = completion.completes ? messageId(completion.facts) : "<>";
-  const value = field ? printableAscii(fieldValue(field)).slice(0, 1000) : added;
+function isMessageId({ name }: HeaderField): boolean {
+  return name === "message-id" || name === "resent-message-id";
+}
+
+/** Logs each Message-ID that there is, as Postfix, up to a bound. */
+function idLog(draft: Draft): (field: HeaderField) => void {
+  let left = MOST_IDS;
+  return (field) => {
+    if (!isMessageId(field) || left === 0) return;
+    left--;
+    logMessageId(draft, field.name, printableAscii(fieldValue(field)).slice(0, 1000));
+  };
+}
+
+function logMessageId({ deps, queueId }: Draft, name: string, value: string): void {
   deps.log.info(`${queueId}: ${name}=${value}`, () => ({ event: "message_id", message_id: value }));
 }

@@ -5,7 +5,9 @@ import { test } from "node:test";
 import { parametersOf } from "../config/parameters.ts";
 import type { StoredBody } from "../queue/store.ts";
 import { createContentChecks } from "./content-checks.ts";
+import { HeaderIntake } from "./header-block.ts";
 import { submit, submitBytes } from "./testdata/submit.ts";
+import { turnsDuring } from "./testdata/turns.ts";
 
 const LIMIT_MS = 60_000;
 /** Nothing is looked up, but the structure is read. */
@@ -51,6 +53,45 @@ for (const { in: header, want, why } of HEADERS) {
     assert.ok(fields.every((field) => !/[\r\n](?![\n \t])/.test(field)));
   });
 }
+
+/** A slice of 65,536 units has at most 3,900 fields. */
+const LARGE = [
+  { in: "a: b\r\n".repeat(100_000), least: 100, why: "100,000 fields" },
+  { in: "To: a\r\n".repeat(100_000), least: 40, why: "100,000 times To, to be rewritten" },
+  { in: "X: \xe9\r\n".repeat(100_000), least: 100, why: "100,000 fields to encode" },
+  { in: "Resent-To: a@b.c\r\n".repeat(50_000), least: 80, why: "50,000 blocks of Resent- fields" },
+];
+for (const { in: header, least, why } of LARGE) {
+  test(`a large header does not hold the event loop: ${why} (LIM-12)`, { timeout: LIMIT_MS }, async () => {
+    const turns = await turnsDuring(() => submit(`${header}\r\ntext\r\n`, { step: 65_536 }));
+    assert.ok(turns >= least, `${turns} turns`);
+  });
+}
+
+test("a header that no mail program exceeds waits for nobody", async () => {
+  const header = `From: a@x.test\r\n${"Received: from a.x.test\r\n".repeat(40)}${`DKIM-Signature: ${"x".repeat(900)}\r\n`.repeat(25)}`;
+  const turns = await turnsDuring(() => submit(`${header}\r\ntext\r\n`));
+  assert.ok(turns <= 1, `${turns} turns`);
+});
+
+test("a header in 20,000 pieces is not copied for each", () => {
+  const intake = new HeaderIntake();
+  let buffer: ArrayBufferLike | undefined;
+  let copies = 0;
+  for (let i = 0; i < 20_000; i++) {
+    assert.equal(intake.push(Buffer.from("a: b\r\n")).kind, "more");
+    if (intake.end().buffer !== buffer) copies++;
+    buffer = intake.end().buffer;
+  }
+  assert.equal(intake.end().toString("latin1"), "a: b\r\n".repeat(20_000));
+  // Each is twice as large as the one before.
+  assert.ok(copies < 30, `${copies} copies`);
+});
+
+test("Message-IDs beyond any sense are not all logged", async () => {
+  const { log } = await submit(`${"Message-ID: <a@b.c>\r\n".repeat(10_000)}\r\ntext\r\n`);
+  assert.equal(log.filter((line) => line.includes("message-id=")).length, 100);
+});
 
 const deep = (depth: number) =>
   `Content-Type: multipart/mixed; boundary=b0\r\n\r\n${Array.from(

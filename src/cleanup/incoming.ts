@@ -81,7 +81,7 @@ export class Incoming implements IncomingMessage {
   async #checkAuthors(authors: Authors): Promise<void> {
     const draft = this.#draft;
     const { envelope, recipients } = draft.options;
-    const scene = { envelope, recipient: recipients.at(-1)?.address, log: this.#deps.log };
+    const scene = { envelope, recipient: recipients.at(-1)?.address, log: this.#deps.log, turns: draft.turns };
     const answer = await authors.apply(draft.fields, scene);
     if (answer.kind === "refused") draft.refuse(answer.reply);
     else draft.change(answer.fields, "not owned by the login", "postern_header_from_login_mismatch");

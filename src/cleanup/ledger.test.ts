@@ -139,3 +139,27 @@ test("a ledger is bounded: the rest is counted, texts are cut and printable", as
   assert.equal(envelope?.changes?.omitted, 68);
   assert.match(log.join("\n"), /changes: .*, 68 more$/m);
 });
+
+const field = (name: string) => ({ name, text: `${name}: x` });
+const [a, b, c, d] = [field("a"), field("b"), field("c"), field("d")];
+const [a2, b2, c2] = [field("a"), field("b"), field("c")];
+const COMPARED = [
+  { before: [a, b, c], after: [a, b, c], want: [], why: "nothing" },
+  { before: [a, b, c], after: [a, b2, c], want: ["b replaced"], why: "one in its place" },
+  { before: [a, b, c], after: [a2, b, c2], want: ["a replaced", "c replaced"], why: "some in their places" },
+  { before: [a, b, c], after: [a, c], want: ["b removed"], why: "one left out" },
+  { before: [a, b, c, d], after: [b, d], want: ["a removed", "c removed"], why: "several left out" },
+  { before: [a, b], after: [a, c, b, d], want: ["c added", "d added"], why: "some more" },
+  { before: [a, b, c], after: [c, b, a], want: [], why: "another order" },
+  { before: [a, a2, b], after: [b2, a2], want: ["a removed", "b replaced"], why: "all together" },
+  { before: [a, b], after: [c, d], want: ["a removed", "b removed", "c added", "d added"], why: "others" },
+  { before: [], after: [a], want: ["a added"], why: "the first" },
+  { before: [a], after: [], want: ["a removed"], why: "the last" },
+];
+for (const { before, after, want, why } of COMPARED) {
+  test(`Ledger.compare() ${why}`, () => {
+    const ledger = new Ledger();
+    ledger.compare(before, after, { why: "w", rule: "r" });
+    assert.deepEqual(ledger.changes?.list.map(({ what }) => what) ?? [], want);
+  });
+}

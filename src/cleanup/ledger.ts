@@ -28,9 +28,24 @@ export class Ledger {
     else this.#changes.push({ what: cut(what), why: cut(why), rule: cut(rule) });
   }
 
-  /** Fields that came, went or were replaced. */
+  /** Fields that came, went or were replaced. A header may have very many: what nearly all stages do to it, replacing some or
+   *  leaving some out, costs one comparison for each. */
   compare(before: readonly HeaderField[], after: readonly HeaderField[], occasion: Occasion): void {
-    if (before === after || sameFields(before, after)) return;
+    if (before === after) return;
+    const shorter = Math.min(before.length, after.length);
+    let from = 0;
+    while (from < shorter && before[from] === after[from]) from++;
+    let same = 0;
+    while (same < shorter - from && before.at(-1 - same) === after.at(-1 - same)) same++;
+    const old = before.slice(from, before.length - same);
+    const now = after.slice(from, after.length - same);
+    if (now.length === 0) for (const field of old) this.#note(field, "removed", occasion);
+    else if (old.length === now.length && old.every(({ name }, i) => name === now[i]?.name)) {
+      for (const [i, field] of old.entries()) if (field !== now[i]) this.#note(field, "replaced", occasion);
+    } else this.#differ(old, now, occasion);
+  }
+
+  #differ(before: readonly HeaderField[], after: readonly HeaderField[], occasion: Occasion): void {
     const kept = new Set(after);
     const had = new Set(before);
     const added = after.filter((field) => !had.has(field));
@@ -40,14 +55,19 @@ export class Ledger {
       if (kept.has(old)) continue;
       const left = unpaired.get(old.name) ?? 0;
       if (left > 0) unpaired.set(old.name, left - 1);
-      this.record(`${nameOf(old)} ${left > 0 ? "replaced" : "removed"}`, occasion);
+      this.#note(old, left > 0 ? "replaced" : "removed", occasion);
     }
     for (const field of added) {
       const left = unpaired.get(field.name) ?? 0;
       if (left === 0) continue;
       unpaired.set(field.name, left - 1);
-      this.record(`${nameOf(field)} added`, occasion);
+      this.#note(field, "added", occasion);
     }
+  }
+
+  #note(field: HeaderField, what: "added" | "removed" | "replaced", occasion: Occasion): void {
+    if (this.#changes.length >= MOST) this.#omitted++;
+    else this.record(`${nameOf(field)} ${what}`, occasion);
   }
 
   /** undefined: nothing was touched. */
@@ -73,10 +93,6 @@ export function logChanges(
 function formatChanges({ list, omitted }: Changes): string {
   const texts = list.map(({ what, why, rule }) => `${what} (${why}; ${rule})`);
   return [...texts, ...(omitted === undefined ? [] : [`${omitted} more`])].join(", ");
-}
-
-function sameFields(before: readonly HeaderField[], after: readonly HeaderField[]): boolean {
-  return before.length === after.length && before.every((field, i) => field === after[i]);
 }
 
 function nameOf({ name, text }: HeaderField): string {

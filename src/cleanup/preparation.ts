@@ -43,7 +43,7 @@ export async function prepare(draft: Draft, changed: Iterable<string>): Promise<
 
 /** Headers from elsewhere are left alone, unless remote_header_rewrite_domain says how to complete them. */
 async function rewriteHeader(
-  { deps: { params, mapping }, options, fields }: Draft,
+  { deps: { params, mapping }, options, fields, turns }: Draft,
   warn: (text: string) => void,
 ): Promise<readonly HeaderField[]> {
   const remoteDomain = options.role === "submission" ? undefined : params.get("remote_header_rewrite_domain");
@@ -51,14 +51,14 @@ async function rewriteHeader(
   const rules = rewriteRules(params, remoteDomain);
   const rewrite = (address: Address) => rewriteAddress(address, rules);
   const tokenLimit = params.get("header_address_token_limit");
-  return rewriteFields(fields, { rewrite, mappings: mapping?.mappings, tokenLimit, warn });
+  return rewriteFields(fields, { rewrite, mappings: mapping?.mappings, tokenLimit, warn, turns });
 }
 
 /** undefined: the message is refused. */
 async function checkDuties(draft: Draft, fields: readonly HeaderField[]): Promise<readonly HeaderField[] | undefined> {
-  const { duties, ownCount } = draft;
+  const { duties, ownCount, turns } = draft;
   if (!duties) return fields;
-  const checked = await duties.check(fields.slice(ownCount));
+  const checked = await duties.check(fields.slice(ownCount), turns);
   if ("fields" in checked) return [...fields.slice(0, ownCount), ...checked.fields];
   draft.refuse(checked.refused);
   return undefined;

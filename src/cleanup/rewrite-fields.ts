@@ -1,9 +1,11 @@
 /** cleanup/rewrite-fields.ts: the addresses in header fields, rewritten and mapped as cleanup_rewrite_sender and
  *  cleanup_rewrite_recip do. Only an address that changes is replaced; all else keeps its bytes. */
+import { type Awaitable, whenKnown } from "../base/awaitable.ts";
+import type { Turns } from "../base/turns.ts";
 import { type Address, asAddress, formatAddress } from "../mail/address.ts";
 import { type AddressSpan, findAddresses } from "../mail/header-address.ts";
 import type { AddressMappings, AddressPlace } from "../rewrite/mappings.ts";
-import type { HeaderField } from "./header-block.ts";
+import { FIELD_COST, type HeaderField } from "./header-block.ts";
 
 export interface FieldRewriting {
   /** Canonical form in the context of the header: local or remote. */
@@ -14,6 +16,8 @@ export interface FieldRewriting {
   readonly tokenLimit?: number | undefined;
   /** Takes log lines without queue id. */
   readonly warn: (text: string) => void;
+  /** Of a header that is large. */
+  readonly turns?: Turns | undefined;
 }
 
 const SENDER = "header_sender";
@@ -42,19 +46,28 @@ export async function rewriteFields(
   const rewritten: HeaderField[] = [];
   for (const field of fields) {
     const place = PLACES.get(field.name);
-    rewritten.push(place === undefined ? field : await rewriteField(field, place, rewriting));
+    const wait = rewriting.turns?.spend(place === undefined ? 1 : field.text.length + FIELD_COST);
+    if (wait) await wait;
+    const done = place === undefined ? field : rewriteField(field, place, rewriting);
+    rewritten.push(done instanceof Promise ? await done : done);
   }
   return rewritten;
 }
 
-async function rewriteField(field: HeaderField, place: AddressPlace, rewriting: FieldRewriting): Promise<HeaderField> {
+function rewriteField(field: HeaderField, place: AddressPlace, rewriting: FieldRewriting): Awaitable<HeaderField> {
+  const start = field.text.indexOf(":") + 1;
+  if (!rewriting.mappings?.changes(place) && COMPLETE.test(field.text.slice(start))) return field;
+  return rewriteSpans(field, place, rewriting);
+}
+
+async function rewriteSpans(field: HeaderField, place: AddressPlace, rewriting: FieldRewriting): Promise<HeaderField> {
   const start = field.text.indexOf(":") + 1;
   const value = field.text.slice(start);
-  if (!rewriting.mappings?.changes(place) && COMPLETE.test(value)) return field;
   let text = field.text.slice(0, start);
   let copied = 0;
   for (const span of findAddresses(value, rewriting.tokenLimit)) {
-    const address = await rewriteSpan(span, place, rewriting);
+    const found = rewriteSpan(span, place, rewriting);
+    const address = found instanceof Promise ? await found : found;
     if (address === undefined) continue;
     text += value.slice(copied, span.start) + address;
     copied = span.end;
@@ -63,20 +76,21 @@ async function rewriteField(field: HeaderField, place: AddressPlace, rewriting: 
 }
 
 /** The new text in bytes; undefined: it stays. */
-async function rewriteSpan(
+function rewriteSpan(
   span: AddressSpan,
   place: AddressPlace,
   { rewrite, mappings, warn }: FieldRewriting,
-): Promise<string | undefined> {
+): Awaitable<string | undefined> {
   const given = decode(span.address);
   // `ann@` is no address that a domain would complete.
   if (given === undefined || given.endsWith("@")) return undefined;
   // A final dot says that the domain is complete. In an envelope it is gone before anybody asks.
   const canonical = given.endsWith(".") ? asAddress(given.slice(0, -1)) : rewrite(given);
-  const mapped = mappings ? await mappings.map(canonical, place, warn) : canonical;
-  // A table must not put a line into the header.
-  if (mapped === given || mapped === "" || /[\x00-\x1f\x7f]/.test(mapped)) return undefined;
-  return Buffer.from(formatAddress(mapped), "utf8").toString("latin1");
+  return whenKnown(mappings ? mappings.map(canonical, place, warn) : canonical, (mapped) => {
+    // A table must not put a line into the header.
+    if (mapped === given || mapped === "" || /[\x00-\x1f\x7f]/.test(mapped)) return undefined;
+    return Buffer.from(formatAddress(mapped), "utf8").toString("latin1");
+  });
 }
 
 /** Fields are text of bytes, tables are UTF-8; undefined: other bytes, which no table can name. */

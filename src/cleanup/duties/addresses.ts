@@ -4,7 +4,7 @@ import { parseAddress } from "../../base/cidr.ts";
 import { type Address, asAddress, domainOf, formatAddress, localPartOf } from "../../mail/address.ts";
 import { findAddresses } from "../../mail/header-address.ts";
 import { fieldValue, type HeaderField } from "../header-block.ts";
-import { type Duty, type DutyFacts, mendedInPart, shown, writtenName } from "./duty.ts";
+import { type DutyFacts, type FieldDuty, shown, writtenName } from "./duty.ts";
 
 const FIELDS: ReadonlySet<string> = new Set([
   ...["from", "sender", "reply-to", "to", "cc", "bcc"],
@@ -33,36 +33,30 @@ function isLiteral(domain: string): boolean {
 }
 
 /** SUB-11, SUB-12: only a single label is completed. What the name of an incomplete longer domain means, nobody can know. */
-export const unqualified: Duty = (fields, facts) => {
-  const found: string[] = [];
-  let left = false;
-  const complete = fields.map((field) => {
-    if (!isAddressField(field)) return field;
-    const mended = completed(field, facts, found);
-    left ||= mended === undefined;
-    return mended ?? field;
-  });
-  const [first] = found;
-  if (first === undefined) return undefined;
-  return mendedInPart(`address is not fully qualified: ${shown(first)}`, { fields, mended: complete, left });
-};
-
-/** The same field if nothing is missing; undefined: an address in it cannot be completed. */
-function completed(field: HeaderField, facts: DutyFacts, found: string[]): HeaderField | undefined {
+export const unqualified: FieldDuty = (field, facts) => {
+  if (!isAddressField(field)) return undefined;
   const start = field.text.indexOf(":") + 1;
   const value = field.text.slice(start);
   let text = field.text.slice(0, start);
+  let first: Address | undefined;
   let copied = 0;
+  let left = false;
   for (const span of findAddresses(value, facts.tokenLimit)) {
     if (!isIncomplete(span.address)) continue;
-    found.push(`${writtenName(field)}: ${span.address}`);
+    first ??= span.address;
     const whole = complete(span.address, facts);
-    if (whole === undefined) return undefined;
+    left = whole === undefined;
+    if (whole === undefined) break;
     text += value.slice(copied, span.start) + formatAddress(whole);
     copied = span.end;
   }
-  return copied === 0 ? field : { name: field.name, text: text + value.slice(copied) };
-}
+  if (first === undefined) return undefined;
+  const shownAddress = `${writtenName(field)}: ${first}`;
+  return {
+    problem: () => `address is not fully qualified: ${shown(shownAddress)}`,
+    mended: left ? undefined : { name: field.name, text: text + value.slice(copied) },
+  };
+};
 
 /** A name alone, or a domain of one label. Whoever writes `host.` means it. */
 function isIncomplete(address: Address): boolean {
@@ -79,15 +73,15 @@ function complete(address: Address, { mydomain, myorigin }: DutyFacts): Address 
 }
 
 /** SUB-19. From has a check of its own. */
-export const addressSyntax: Duty = (fields, { tokenLimit }) => {
-  for (const field of fields) {
-    if (!isAddressField(field) || field.name === "from") continue;
-    const value = fieldValue(field);
-    if (value === "" || NO_ADDRESS.test(value.slice(0, 1000))) continue;
-    const addresses = findAddresses(value, tokenLimit);
-    const bad = addresses.find(({ address }) => domainOf(address) !== undefined && !isMailbox(address));
-    if (addresses.length > 0 && bad === undefined) continue;
-    return { problem: `bad address in ${writtenName(field)}: ${shown(bad?.address ?? value)}`, fields: undefined };
-  }
-  return undefined;
+export const addressSyntax: FieldDuty = (field, { tokenLimit }) => {
+  if (!isAddressField(field) || field.name === "from") return undefined;
+  const value = fieldValue(field);
+  if (value === "" || NO_ADDRESS.test(value.slice(0, 1000))) return undefined;
+  const addresses = findAddresses(value, tokenLimit);
+  const bad = addresses.find(({ address }) => domainOf(address) !== undefined && !isMailbox(address));
+  if (addresses.length > 0 && bad === undefined) return undefined;
+  return {
+    problem: () => `bad address in ${writtenName(field)}: ${shown(bad?.address ?? value)}`,
+    mended: undefined,
+  };
 };

@@ -1,8 +1,10 @@
 /** cleanup/duties/duty.ts: what the checks of a submitted message have in common (RFC 6409 §8; RFC 5321 §6.4). A check looks at
  *  the header as it stands and says what is wrong with it and what would mend it; what follows is apply.ts. */
+import type { Turns } from "../../base/turns.ts";
 import type { Address } from "../../mail/address.ts";
 import { printableAscii } from "../../mail/printable.ts";
-import type { HeaderField } from "../header-block.ts";
+import { FIELD_COST, type HeaderField } from "../header-block.ts";
+import type { Steps } from "../steps.ts";
 
 /** What a check knows besides the header. */
 export interface DutyFacts {
@@ -44,6 +46,41 @@ export interface Finding {
 /** undefined: nothing is wrong. */
 export type Duty = (fields: readonly HeaderField[], facts: DutyFacts) => Finding | undefined;
 
+/** What is wrong with one field. */
+export interface FieldFault {
+  /** Asked of the first one. */
+  readonly problem: () => string;
+  /** The field without the fault; undefined: it cannot be mended. */
+  readonly mended: HeaderField | undefined;
+}
+
+/** A check that sees the fields one by one. */
+export type FieldDuty = (field: HeaderField, facts: DutyFacts) => FieldFault | undefined;
+
+/** One finding for all fields: the first one is told of, and each is mended that can be. `turns`: of a header that is large. */
+export function* findInFields(
+  duty: FieldDuty,
+  fields: readonly HeaderField[],
+  { facts, turns }: { readonly facts: DutyFacts; readonly turns?: Turns | undefined },
+): Steps<Finding | undefined> {
+  let problem: string | undefined;
+  let mended: HeaderField[] | undefined;
+  let left = false;
+  for (const [i, field] of fields.entries()) {
+    const wait = turns?.spend(field.text.length + FIELD_COST);
+    if (wait) yield wait;
+    const fault = duty(field, facts);
+    if (fault === undefined) continue;
+    problem ??= fault.problem();
+    if (fault.mended === undefined) left = true;
+    else {
+      mended ??= [...fields];
+      mended[i] = fault.mended;
+    }
+  }
+  return problem === undefined ? undefined : { problem, fields: mended, left };
+}
+
 /** Characters of a value that are shown. */
 const SHOWN = 60;
 
@@ -69,17 +106,4 @@ export function replaced(
   by: readonly HeaderField[],
 ): readonly HeaderField[] {
   return fields.flatMap((field) => (field === old ? by : [field]));
-}
-
-/** What is wrong at several places, of which some may be left as they were. */
-export function mendedInPart(
-  problem: string,
-  {
-    fields,
-    mended,
-    left,
-  }: { readonly fields: readonly HeaderField[]; readonly mended: readonly HeaderField[]; readonly left: boolean },
-): Finding {
-  const some = mended.some((field, i) => field !== fields[i]);
-  return { problem, fields: some ? mended : undefined, left };
 }

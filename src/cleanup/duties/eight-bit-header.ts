@@ -5,7 +5,7 @@ import { isUtf8 } from "node:buffer";
 import { encodedWords } from "../encoded-words.ts";
 import type { HeaderField } from "../header-block.ts";
 import { isAddressField } from "./addresses.ts";
-import { type Duty, mendedInPart, shown, writtenName } from "./duty.ts";
+import { type FieldDuty, shown, writtenName } from "./duty.ts";
 
 const EIGHT_BIT = /[\x80-\xff]/;
 /** Fields with a grammar that has no place for an encoded word. */
@@ -18,21 +18,11 @@ const PARAMETER = /\b((?:file)?name)[ \t]*=[ \t]*("(?:[^"\\]|\\[^\r\n])*"|[^;\s"
 /** A longer file name stays as it is. */
 const MAX_PARAMETER = 700;
 
-export const eightBitHeader: Duty = (fields, { smtputf8 }) => {
-  let first: HeaderField | undefined;
-  let left = false;
-  const mended = fields.map((field) => {
-    if (!EIGHT_BIT.test(field.text)) return field;
-    const bytes = Buffer.from(field.text, "latin1");
-    if (smtputf8 && isUtf8(bytes)) return field;
-    first ??= field;
-    const encoded = encodedField(field);
-    left ||= encoded === undefined;
-    return encoded ?? field;
-  });
-  if (first === undefined) return undefined;
-  const problem = `8-bit text in ${writtenName(first)}: ${shown(first.text.slice(first.text.indexOf(":") + 1))}`;
-  return mendedInPart(problem, { fields, mended, left });
+export const eightBitHeader: FieldDuty = (field, { smtputf8 }) => {
+  if (!EIGHT_BIT.test(field.text)) return undefined;
+  if (smtputf8 && isUtf8(Buffer.from(field.text, "latin1"))) return undefined;
+  const problem = () => `8-bit text in ${writtenName(field)}: ${shown(field.text.slice(field.text.indexOf(":") + 1))}`;
+  return { problem, mended: encodedField(field) };
 };
 
 /** The same field if it is all ASCII; undefined: there is no form without such bytes. */

@@ -1,30 +1,22 @@
 /** cleanup/duties/long-header.ts: lines of a header above 998 bytes (RFC 5322 §2.1.1, DAT-08): folded where a blank stands, in
  *  lists of addresses also behind a comma. Postfix leaves them to its client, which cuts anywhere, behind the signature. */
-import type { HeaderField } from "../header-block.ts";
 import { isAddressField } from "./addresses.ts";
-import { type Duty, mendedInPart, writtenName } from "./duty.ts";
+import { type FieldDuty, writtenName } from "./duty.ts";
 
 /** Without CRLF. */
 const MAX_LINE = 998;
 /** Where a long line is cut, so that the next server may add something. */
 const CUT = 900;
 
-export const longHeader: Duty = (fields) => {
-  let first: HeaderField | undefined;
-  let left = false;
-  const mended = fields.map((field) => {
-    if (field.text.length <= MAX_LINE) return field;
-    const lines = field.text.split("\r\n");
-    if (!lines.some((line) => line.length > MAX_LINE)) return field;
-    first ??= field;
-    const folded = lines.map((line) => (line.length > MAX_LINE ? folds(line, isAddressField(field)) : line));
-    if (!folded.includes(undefined)) return { name: field.name, text: folded.join("\r\n") };
-    left = true;
-    return field;
-  });
-  if (first === undefined) return undefined;
-  const problem = `a line of ${writtenName(first)} is longer than ${MAX_LINE} bytes`;
-  return mendedInPart(problem, { fields, mended, left });
+export const longHeader: FieldDuty = (field) => {
+  if (field.text.length <= MAX_LINE) return undefined;
+  const lines = field.text.split("\r\n");
+  if (!lines.some((line) => line.length > MAX_LINE)) return undefined;
+  const folded = lines.map((line) => (line.length > MAX_LINE ? folds(line, isAddressField(field)) : line));
+  return {
+    problem: () => `a line of ${writtenName(field)} is longer than ${MAX_LINE} bytes`,
+    mended: folded.includes(undefined) ? undefined : { name: field.name, text: folded.join("\r\n") },
+  };
 };
 
 /** undefined: no place to fold. No line of blanks comes into being (MSG-07). */

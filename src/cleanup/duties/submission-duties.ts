@@ -1,6 +1,7 @@
 /** cleanup/duties/submission-duties.ts: one submitted message under the checks of postern_submission_checks: watches its body,
  *  knows who sends it, and logs what is found. */
 
+import type { Turns } from "../../base/turns.ts";
 import type { Parameters } from "../../config/parameters.ts";
 import type { Log } from "../../log/log.ts";
 import { type Address, asAddress } from "../../mail/address.ts";
@@ -16,6 +17,7 @@ import type { HeaderField } from "../header-block.ts";
 import type { Ledger } from "../ledger.ts";
 import { actingClient, partiesOf, partiesText } from "../log-parties.ts";
 import type { BodyInHand } from "../milter-body.ts";
+import { take } from "../steps.ts";
 import { applyDuties, PARAMETER, type Refused, refusal, SIGNED } from "./apply.ts";
 import { type DutyFacts, makeField } from "./duty.ts";
 import { signedBy } from "./signed.ts";
@@ -44,20 +46,24 @@ export class SubmissionDuties {
     this.#watch.update(chunk);
   }
 
-  /** The client's own header, as it shall be; all of the body has been seen. */
+  /** The client's own header, as it shall be; all of the body has been seen. `turns`: of a header that is large. */
   async check(
     fields: readonly HeaderField[],
+    turns?: Turns,
   ): Promise<{ readonly fields: readonly HeaderField[] } | { readonly refused: Reply }> {
     const { params, ledger } = this.#deps;
     const signed = signedBy(fields, this.#watch.facts.armoured);
-    const done = applyDuties(fields, {
+    const steps = applyDuties(fields, {
       grades: params.get(PARAMETER),
       facts: this.#facts(await this.#mailbox()),
       signed,
       force: params.get("postern_repair_signed"),
       ledger,
       warn: (text) => this.#warn(text),
+      turns,
     });
+    const taken = take(steps);
+    const done = taken instanceof Promise ? await taken : taken;
     const refused = "refused" in done ? done.refused : this.#checkLines(signed.body);
     if (refused === undefined) return done as { readonly fields: readonly HeaderField[] };
     this.#logRefusal(refused);
