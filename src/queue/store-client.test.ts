@@ -1,6 +1,7 @@
 /** The store thread can die. Then what was asked is refused as undecided, and the worker is told that it must go. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { Log, type LogRecord } from "../log/log.ts";
 import type { QueueError } from "./store.ts";
 import { StoreClient } from "./store-client.ts";
@@ -37,4 +38,18 @@ test("a thread that was asked to end has not failed", async () => {
   const { client, logged, failures } = clientOf("./store-thread.ts");
   await client.close();
   assert.deepEqual([...failures, ...logged], []);
+});
+
+test("two posts may be without an answer; what is asked meanwhile goes in one post when the first is answered", async () => {
+  const { client, logged } = clientOf("./testdata/waiting-thread-child.ts");
+  const answers: Promise<unknown>[] = [];
+  for (let i = 0; i < 5; i++) {
+    answers.push(client.call(0, { kind: "lanes", limit: 1 }));
+    await setImmediate();
+  }
+  await client.open({ directory: "", shard: 0, create: true, life: "new" }, { adopted: false });
+  const posts = await Promise.all(answers);
+  await client.close();
+  assert.deepEqual(posts, [1, 1, 3, 3, 3]);
+  assert.deepEqual(logged, []);
 });

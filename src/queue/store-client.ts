@@ -1,10 +1,10 @@
 /** queue/store-client.ts: the main side of the store thread: promises over a port. Requests of one event-loop turn go in one
- *  post, their bytes packed into one buffer that is transferred, so a caller's (possibly pooled) buffer is never given away. */
+ *  post (port-format.ts). While the thread is busy with one post and another waits for it, further requests gather. */
 import { Worker } from "node:worker_threads";
 import type { Log } from "../log/log.ts";
-import type { MessageRow } from "./delivery-rows.ts";
 import type { Request } from "./engine.ts";
 import type { Answer, Operation, OperationKind } from "./operations.ts";
+import { bytesOf, packRequests, unpackReplies } from "./port-format.ts";
 import type { Note } from "./recovery.ts";
 import type { ShardOptions } from "./shard.ts";
 import { QueueError } from "./store.ts";
@@ -12,6 +12,10 @@ import type { FromThread, ToThread } from "./store-thread.ts";
 
 /** Bytes of one post; a turn with more sends several. */
 const MAX_POST_BYTES = 8 << 20;
+
+/** Posts without an answer: one that is being committed, and the next, so that the thread never waits for this side. More
+ *  would only make smaller commits (measured: each costs both threads about what a message costs). */
+const MAX_UNANSWERED_POSTS = 2;
 
 interface Waiting {
   resolve(answer: unknown): void;
@@ -36,6 +40,8 @@ export class StoreClient {
   readonly #exited: Promise<void>;
   #gathering: Request[] = [];
   #gatheredBytes = 0;
+  #isPostDue = false;
+  #unansweredPosts = 0;
   #nextId = 1;
   #ended: string | undefined;
   #isClosing = false;
@@ -63,10 +69,10 @@ export class StoreClient {
   call<K extends OperationKind>(shard: number, operation: Operation<K>): Promise<Answer<K>> {
     const op = operation as Operation;
     return this.#wait((id) => {
-      if (this.#gathering.length === 0) setImmediate(() => this.#post());
       this.#gathering.push({ id, shard, op });
       this.#gatheredBytes += bytesOf(op);
       if (this.#gatheredBytes > MAX_POST_BYTES) this.#post();
+      else if (this.#unansweredPosts < MAX_UNANSWERED_POSTS) this.#postSoon();
     }) as Promise<Answer<K>>;
   }
 
@@ -92,23 +98,35 @@ export class StoreClient {
     });
   }
 
-  #post(): void {
-    const requests = this.#gathering;
-    if (requests.length === 0) return;
-    const arena = new Arena(this.#gatheredBytes);
-    this.#gathering = [];
-    this.#gatheredBytes = 0;
-    this.#send({ kind: "requests", requests: requests.map((r) => ({ ...r, op: packed(r.op, arena) })) }, arena);
+  /** With what else is asked in this turn of the event loop. */
+  #postSoon(): void {
+    if (this.#isPostDue) return;
+    this.#isPostDue = true;
+    setImmediate(() => {
+      this.#isPostDue = false;
+      this.#post();
+    });
   }
 
-  #send(message: ToThread, arena?: Arena): void {
-    this.#worker.postMessage(message, arena ? [arena.buffer] : []);
+  #post(): void {
+    if (this.#gathering.length === 0) return;
+    const packed = packRequests(this.#gathering, this.#gatheredBytes);
+    this.#gathering = [];
+    this.#gatheredBytes = 0;
+    this.#unansweredPosts++;
+    this.#worker.postMessage({ kind: "requests", packed } satisfies ToThread, [packed.bytes]);
+  }
+
+  #send(message: Exclude<ToThread, { kind: "requests" }>): void {
+    this.#worker.postMessage(message);
   }
 
   #receive(message: FromThread): void {
     switch (message.kind) {
       case "replies":
-        for (const reply of message.replies) this.#settle(reply.id, reply);
+        this.#unansweredPosts -= message.posts;
+        if (this.#gathering.length > 0) this.#postSoon();
+        for (const reply of unpackReplies(message.packed)) this.#settle(reply.id, reply);
         return;
       case "opened":
         this.#settle(message.id, { answer: message.floorMicros });
@@ -153,46 +171,4 @@ export class StoreClient {
     this.#waiting.clear();
     if (!this.#isClosing) this.#failed(new QueueError(why, {}));
   }
-}
-
-/** One buffer for the bytes of one post. */
-class Arena {
-  readonly buffer: ArrayBuffer;
-  #used = 0;
-
-  constructor(sizeBytes: number) {
-    this.buffer = new ArrayBuffer(sizeBytes);
-  }
-
-  take(bytes: Uint8Array): Uint8Array {
-    const copy = new Uint8Array(this.buffer, this.#used, bytes.length);
-    copy.set(bytes);
-    this.#used += bytes.length;
-    return copy;
-  }
-}
-
-function messagesOf(op: Operation): readonly MessageRow[] {
-  if (op.kind === "append") return [op.message];
-  return op.kind === "settle" ? op.settlement.append : [];
-}
-
-function bytesOf(op: Operation): number {
-  const heads = op.kind === "settle" ? op.settlement.forwards.reduce((sum, { head }) => sum + head.length, 0) : 0;
-  return messagesOf(op).reduce((sum, { header, body }) => sum + header.length + (body?.length ?? 0), heads);
-}
-
-function packed(op: Operation, arena: Arena): Operation {
-  const pack = (message: MessageRow): MessageRow => ({
-    ...message,
-    header: arena.take(message.header),
-    body: message.body && arena.take(message.body),
-  });
-  if (op.kind === "append") return { ...op, message: pack(op.message) };
-  if (op.kind === "settle" && op.settlement.append.length + op.settlement.forwards.length > 0) {
-    const { settlement } = op;
-    const forwards = settlement.forwards.map((copy) => ({ ...copy, head: arena.take(copy.head) }));
-    return { ...op, settlement: { ...settlement, append: settlement.append.map(pack), forwards } };
-  }
-  return op;
 }

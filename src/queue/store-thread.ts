@@ -4,8 +4,9 @@
 import { type MessagePort, parentPort, receiveMessageOnPort } from "node:worker_threads";
 import { systemClock } from "../base/clock.ts";
 import { collectWhenQuiet } from "../base/garbage.ts";
-import { Engine, type Reply, type Request } from "./engine.ts";
+import { Engine, type Request } from "./engine.ts";
 import { asQueueError } from "./faults.ts";
+import { type PackedReplies, type PackedRequests, packReplies, unpackRequests } from "./port-format.ts";
 import type { Note } from "./recovery.ts";
 import type { ShardOptions } from "./shard.ts";
 
@@ -13,12 +14,13 @@ import type { ShardOptions } from "./shard.ts";
 const MAX_BATCH = 2000;
 
 export type ToThread =
-  | { readonly kind: "requests"; readonly requests: readonly Request[] }
+  | { readonly kind: "requests"; readonly packed: PackedRequests }
   | { readonly kind: "open"; readonly id: number; readonly options: ShardOptions; readonly adopted: boolean }
   | { readonly kind: "close" };
 
 export type FromThread =
-  | { readonly kind: "replies"; readonly replies: readonly Reply[] }
+  /** `posts`: how many they answer. */
+  | { readonly kind: "replies"; readonly posts: number; readonly packed: PackedReplies }
   | { readonly kind: "opened"; readonly id: number; readonly floorMicros: number }
   | { readonly kind: "refused"; readonly id: number; readonly error: string; readonly full: boolean }
   | { readonly kind: "note"; readonly note: Note }
@@ -30,10 +32,10 @@ function serve(port: MessagePort): void {
     note: (note) => post({ kind: "note", note }),
     drained: (shard) => post({ kind: "drained", shard }),
   });
-  const commit = (requests: readonly Request[]) => {
-    if (requests.length === 0) return;
+  const commit = (requests: readonly Request[], posts: number) => {
+    if (posts === 0) return;
     engine.checkpoint("bound");
-    post({ kind: "replies", replies: engine.run(requests) });
+    post({ kind: "replies", posts, packed: packReplies(engine.run(requests)) });
   };
   const control = (message: Exclude<ToThread, { kind: "requests" }>) => {
     if (message.kind === "close") {
@@ -50,16 +52,18 @@ function serve(port: MessagePort): void {
   };
   port.on("message", (first: ToThread) => {
     let batch: Request[] = [];
+    let posts = 0;
     for (let message: ToThread | undefined = first; message; message = receive(port)) {
       if (message.kind === "requests") {
-        for (const request of message.requests) batch.push(request);
+        posts++;
+        for (const request of unpackRequests(message.packed)) batch.push(request);
         if (batch.length < MAX_BATCH) continue;
       }
-      commit(batch);
-      batch = [];
+      commit(batch, posts);
+      [batch, posts] = [[], 0];
       if (message.kind !== "requests") control(message);
     }
-    commit(batch);
+    commit(batch, posts);
     setImmediate(() => engine.checkpoint("idle"));
   });
   collectWhenQuiet(systemClock);
