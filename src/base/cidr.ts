@@ -34,7 +34,8 @@ export function parseAddress(text: string): IpAddress | undefined {
 
 /** Canonical text: dotted quad, or IPv6 as RFC 5952 writes it. */
 export function formatIp(address: IpAddress): string {
-  if (address.family === 4) return octetsOf(address).join(".");
+  const [word = 0] = address.words;
+  if (address.family === 4) return `${word >>> 24}.${(word >>> 16) & 255}.${(word >>> 8) & 255}.${word & 255}`;
   return new ipaddr.IPv6([...octetsOf(address)]).toRFC5952String();
 }
 

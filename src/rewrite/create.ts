@@ -140,7 +140,8 @@ function resolveRemote(address: Address, domain: string, settings: Settings): Aw
 /** Literals that are none, and addresses without brackets. */
 function isBadDomain(domain: string, numericDomain: boolean): boolean {
   if (domain.startsWith("[")) return literalAddress(domain) === undefined;
-  return !numericDomain && canonicalIp(domain) !== undefined;
+  // Names end in a letter, addresses in a digit or, of IPv6, have colons.
+  return !numericDomain && /\d$|:/.test(domain) && canonicalIp(domain) !== undefined;
 }
 
 function route(recipient: Address, sender: Address, settings: Settings): Awaitable<Route> {

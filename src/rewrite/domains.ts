@@ -39,7 +39,7 @@ export function createDomainClasses(
   ];
   return {
     isLocal: (domain) => whenKnown(mydestination.matches(domain), (listed) => listed || isOwnLiteral(domain)),
-    classOfRemote: (domain) => firstListed(lists, domain),
+    classOfRemote: (domain) => firstListed(lists, 0, domain),
   };
 }
 
@@ -48,13 +48,17 @@ interface ListOfClass {
   readonly name: RemoteClass;
 }
 
-function firstListed([first, ...rest]: readonly ListOfClass[], domain: string): Awaitable<RemoteClass> {
+function firstListed(lists: readonly ListOfClass[], from: number, domain: string): Awaitable<RemoteClass> {
+  const first = lists[from];
   if (first === undefined) return "default";
-  return whenKnown(first.list.matches(domain), (listed) => (listed ? first.name : firstListed(rest, domain)));
+  const listed = first.list.matches(domain);
+  if (listed === false) return firstListed(lists, from + 1, domain);
+  return whenKnown(listed, (yes) => (yes ? first.name : firstListed(lists, from + 1, domain)));
 }
 
 /** Canonical address of `[192.0.2.1]` or `[IPv6:2001:db8::1]` (RFC 5321 §4.1.3); undefined for anything else. */
 export function literalAddress(domain: string): string | undefined {
+  if (!domain.startsWith("[")) return undefined;
   const m = /^\[(ipv6:)?([^\]]+)\]$/i.exec(domain);
   const address = canonicalIp(m?.[2] ?? "");
   if (address === undefined) return undefined;

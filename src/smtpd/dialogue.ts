@@ -138,16 +138,36 @@ export function handle(session: Session, line: ClientLine): Awaitable<boolean> {
 /** A line that may be a command. True: the session is over. */
 function dispatch(session: Session, text: string): Awaitable<boolean> {
   const { settings } = session;
-  const [, verb = "", rest = ""] = /^[ \t]*([^ \t]+)[ \t]*(.*)$/s.exec(text) ?? [];
-  if (verb === "" || text.includes("\0")) {
+  const start = blanksFrom(text, 0);
+  const end = wordFrom(text, start);
+  if (start === end || text.includes("\0")) {
     return deliver(session, { kind: "reply", reply: reply(500, "5.5.2", "Error: bad syntax") });
   }
-  const name = verb.toUpperCase();
+  const name = text.slice(start, end).toUpperCase();
   if (settings.noopCommands.has(name)) {
     if (session.junk++ > settings.junkLimit) session.errors++;
     return deliver(session, { kind: "reply", reply: reply(250, "2.0.0", "Ok") });
   }
-  return execute(session, { verb: name, line: text, args: rest.trimEnd(), known: findCommand(name) });
+  const args = text.slice(blanksFrom(text, end)).trimEnd();
+  return execute(session, { verb: name, line: text, args, known: findCommand(name) });
+}
+
+/** Where the blanks and tabs from there on end. By hand, as each line of each client comes here. */
+function blanksFrom(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && isBlank(text.charCodeAt(at))) at++;
+  return at;
+}
+
+/** Where the word that begins there ends. */
+function wordFrom(text: string, from: number): number {
+  let at = from;
+  while (at < text.length && !isBlank(text.charCodeAt(at))) at++;
+  return at;
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09;
 }
 
 interface Command {
@@ -245,9 +265,7 @@ function isOutOfTurn(session: Session, where: string): boolean {
 /** Only AUTH lines may be longer than line_length_limit: clients send whole tokens in them (AUTH-10). */
 function limitLength(session: Session, line: ClientLine): string {
   const limit = session.settings.lineLimit;
-  const isAuth = /^AUTH\s/i.test(line.text);
-  if (line.text.length <= limit && !line.truncated) return line.text;
-  if (isAuth && !line.truncated) return line.text;
+  if (!line.truncated && (line.text.length <= limit || /^AUTH\s/i.test(line.text))) return line.text;
   const shown = session.printable(hideInitialResponse(line.text)).slice(0, 30);
   session.log.warning(`${session.peer}: request longer than ${limit}: ${shown}...`);
   return line.text.slice(0, limit);

@@ -119,6 +119,8 @@ export class Session {
   /** What the next reply answers, if somebody wants to know. */
   unanswered: Explanation | undefined;
   readonly #assumedTls: TlsSession | undefined;
+  /** `peer` of that client: it stands in nearly each log line. */
+  #named: { readonly client: ClientEndpoint; readonly peer: string } | undefined;
   #explained = 0;
   #instances = 0;
 
@@ -160,7 +162,11 @@ export class Session {
 
   /** `name[address]`, with `:port` where that is logged. */
   get peer(): string {
-    return `${printableAscii(this.client.name)}[${this.client.address}]${this.#port(this.client.port)}`;
+    const { client } = this;
+    if (this.#named?.client !== client) {
+      this.#named = { client, peer: `${printableAscii(client.name)}[${client.address}]${this.#port(client.port)}` };
+    }
+    return this.#named.peer;
   }
 
   /** What log lines begin with. */

@@ -33,7 +33,9 @@ const MAX_LINE_CHARS = 1000;
 
 export class Transcript {
   readonly #notices: SessionNotices;
-  #lines: string[] = [];
+  /** Lines of the client, and whole replies as they were sent: nearly all of this is never read, so it is put into shape last. */
+  #said: string[] = [];
+  #lineCount = 0;
   #trouble = false;
   reason: string | undefined;
 
@@ -43,7 +45,7 @@ export class Transcript {
 
   /** A line of the client, secrets replaced. */
   heard(text: string): void {
-    this.#keep(`In:  ${text}`);
+    this.#keep(`In:  ${text.length > MAX_LINE_CHARS ? text.slice(0, MAX_LINE_CHARS) : text}`, 1);
   }
 
   /** A reply as it is sent. */
@@ -52,25 +54,37 @@ export class Transcript {
       const what = troubleOf(reply);
       if (this.#notices.classes.has(what)) this.#trouble = true;
     }
-    if (this.#lines.length <= MAX_LINES) for (const line of wire.trimEnd().split("\r\n")) this.#keep(`Out: ${line}`);
+    this.#keep(wire, reply.lines.length);
   }
 
   /** EHLO, RSET, end of DATA. */
   pause(peer: string): void {
-    if (this.#lines.length > this.#notices.flushLines) this.end(peer);
+    if (this.#lineCount > this.#notices.flushLines) this.end(peer);
   }
 
   /** Tells, if there is something to tell, and begins anew. */
   end(peer: string): void {
     const { reason } = this;
-    if (this.#trouble) this.#notices.send({ peer, lines: this.#lines, reason });
-    this.#lines = [];
+    if (this.#trouble) this.#notices.send({ peer, lines: this.#lines(), reason });
+    this.#said = [];
+    this.#lineCount = 0;
     this.#trouble = false;
   }
 
-  #keep(line: string): void {
-    if (this.#lines.length < MAX_LINES) this.#lines.push(line.slice(0, MAX_LINE_CHARS));
-    else if (this.#lines.length === MAX_LINES) this.#lines.push("(more was said)");
+  #keep(said: string, lines: number): void {
+    if (this.#lineCount < MAX_LINES) this.#said.push(said);
+    this.#lineCount += lines;
+  }
+
+  #lines(): readonly string[] {
+    const lines = this.#said.flatMap((said) => {
+      if (!said.endsWith("\r\n")) return said;
+      return said
+        .split("\r\n")
+        .slice(0, -1)
+        .map((line) => `Out: ${line.slice(0, MAX_LINE_CHARS)}`);
+    });
+    return lines.length < this.#lineCount ? [...lines, "(more was said)"] : lines;
   }
 }
 

@@ -162,5 +162,7 @@ export function hideCredentials(input: string, where: string): string {
 
 /** An AUTH line as the debug log may show it. */
 export function hideInitialResponse(line: string): string {
+  // Each line of each client comes here.
+  if ((line.charCodeAt(0) | 0x20) !== 0x61) return line;
   return line.replace(/^(AUTH[ \t]+\S+[ \t]+).+$/is, `$1${HIDDEN}`);
 }
