@@ -1,8 +1,9 @@
-/** admin/dns-check.ts: all records that mail of a domain depends on, compared with the configuration. Asks DNS and, for MTA-STS, one
- *  web server; changes nothing. */
+/** admin/dns-check.ts: all records that mail of a domain depends on, compared with the configuration, and the mailboxes that it should
+ *  have. Asks DNS and, for MTA-STS, one web server; changes nothing. */
 import { checkHost, checkReverse } from "./check-addresses.ts";
 import { checkDkim } from "./check-dkim.ts";
 import { checkDmarc } from "./check-dmarc.ts";
+import { checkMailboxes } from "./check-mailboxes.ts";
 import { checkMx } from "./check-mx.ts";
 import { checkSpf } from "./check-spf.ts";
 import { checkSrv } from "./check-srv.ts";
@@ -49,6 +50,7 @@ export async function checkDns(site: DnsSite, parts: DnsCheckParts): Promise<Dns
     checkMtaSts(context, parts),
     checkTlsRpt(context),
     checkCaa(context),
+    checkMailboxes(context),
   ]);
   const isTheirs = site.relayhost !== "" && site.addresses.length === 0;
   return { addresses: isTheirs ? [] : addresses, findings: findings.flat() };

@@ -3,6 +3,7 @@ import type { X509Certificate } from "node:crypto";
 import type { MailAccount } from "./account.ts";
 import type { DkimKeyFile } from "./dkim-keys.ts";
 import type { DnsView } from "./dns-view.ts";
+import type { MailboxState } from "./mailbox-state.ts";
 
 /** "optional": not there, and mail works without it. "unknown": it could not be found out. */
 export type FindingState = "ok" | "wrong" | "missing" | "optional" | "unknown";
@@ -43,6 +44,8 @@ export interface DnsSite {
   readonly account: MailAccount | undefined;
   /** What the services for other servers' mail show, each with its chain; undefined: not readable. */
   readonly certificates: readonly (readonly X509Certificate[])[] | undefined;
+  /** Whether mail to these addresses would arrive. */
+  readonly mailboxes: (addresses: readonly string[]) => Promise<ReadonlyMap<string, MailboxState>>;
   /** The name servers are believed when they say that an answer is signed. */
   readonly validates: boolean;
 }

@@ -43,7 +43,7 @@ function summary(findings: readonly DnsFinding[]): string {
   const parts = [
     problems === 0 ? "no problem found" : `${problems} ${problems === 1 ? "problem" : "problems"}`,
     ...(unknown === 0 ? [] : [`${unknown} ${unknown === 1 ? "question" : "questions"} open, try again`]),
-    ...(optional === 0 ? [] : [`${optional} optional ${optional === 1 ? "record" : "records"} not there`]),
+    ...(optional === 0 ? [] : [`${optional} optional ${optional === 1 ? "entry" : "entries"} not there`]),
   ];
   return `postern: dns check: ${parts.join(", ")}\n`;
 }

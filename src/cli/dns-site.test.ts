@@ -53,6 +53,83 @@ for (const { want, why, ...site } of RECEIVES) {
   });
 }
 
+/** root is an account of every machine. */
+const MAILBOXES: readonly (Site & { readonly of: string; readonly want: string; readonly why: string })[] = [
+  { of: "postmaster@example.org", main: "alias_maps = inline:{ postmaster=root }\n", want: "taken", why: "an alias" },
+  { of: "Abuse@Example.ORG", main: "alias_maps = inline:{ abuse=root }\n", want: "taken", why: "in any case" },
+  {
+    of: "abuse+list@example.org",
+    main: "alias_maps = inline:{ abuse=root }\nrecipient_delimiter = +\n",
+    want: "taken",
+    why: "with an extension",
+  },
+  { of: "root@example.org", main: "alias_maps =\n", want: "taken", why: "an account" },
+  {
+    of: "postmaster@example.org",
+    main: "alias_maps = inline:{ other=root }\n",
+    want: "refused",
+    why: "NAM-01: RCPT takes the postmaster of a local domain, but neither alias nor account of that name is there",
+  },
+  { of: "abuse@example.org", main: "alias_maps =\n", want: "refused", why: "no alias, no account" },
+  {
+    of: "abuse@example.org",
+    main: "alias_maps =\nlocal_recipient_maps =\n",
+    want: "refused",
+    why: "RCPT takes all, the local agent does not",
+  },
+  {
+    of: "abuse@example.org",
+    main: "alias_maps =\nlocal_recipient_maps =\nluser_relay = root\n",
+    want: "taken",
+    why: "a catch-all of the local agent",
+  },
+  {
+    of: "abuse@example.org",
+    main: "alias_maps =\nlocal_recipient_maps =\nlocal_transport = lmtp:unix:private/lmtp\n",
+    want: "taken",
+    why: "another program has the mailboxes",
+  },
+  {
+    of: "abuse@example.org",
+    main: "alias_maps =\nvirtual_alias_maps = inline:{ { abuse@example.org = x@y.test } }\n",
+    want: "taken",
+    why: "a virtual alias in a local domain",
+  },
+  {
+    of: "abuse@v.test",
+    main: "virtual_mailbox_domains = v.test\nvirtual_mailbox_maps = inline:{ { x@v.test = x/ } }\n",
+    want: "refused",
+    why: "a virtual domain without it",
+  },
+  {
+    of: "abuse@v.test",
+    main: "virtual_alias_domains = v.test\nvirtual_alias_maps = inline:{ { @v.test = x@y.test } }\n",
+    want: "taken",
+    why: "a catch-all",
+  },
+  {
+    of: "abuse@r.test",
+    main: "relay_domains = r.test\nrelay_recipient_maps = inline:{ { x@r.test = x } }\n",
+    want: "refused",
+    why: "a relay domain that lists its recipients",
+  },
+  { of: "abuse@else.test", main: "", want: "elsewhere", why: "no domain of ours" },
+  {
+    of: "abuse@r.test",
+    main: "relay_domains = r.test\nrelay_recipient_maps = tcp:127.0.0.1:9\n",
+    want: "unknown",
+    why: "a table that does not answer",
+  },
+];
+for (const { of, want, why, main = "" } of MAILBOXES) {
+  test(`readSite() mailboxes: ${of}: ${why}`, async () => {
+    const passwd = { "/etc/passwd": "root:x:0:0::/root:/bin/sh\n" };
+    const snapshot = await snapshotOf({ main: `mydestination = example.org\n${main}`, files: passwd });
+    const site = await readSite(snapshot, OPTIONS);
+    assert.equal((await site.mailboxes([of])).get(of), want);
+  });
+}
+
 const ADDRESSES = [
   { main: "", want: [], why: "none is named: those of the host in DNS count" },
   { main: "smtp_bind_address = 203.0.113.7\nsmtp_bind_address6 = 2001:DB8::7\n", want: ["203.0.113.7", "2001:db8::7"] },

@@ -5,6 +5,7 @@ import { readAccount } from "../admin/account.ts";
 import { type DkimKeyFile, keysOf, readSigningFile } from "../admin/dkim-keys.ts";
 import type { DnsSite } from "../admin/dns-finding.ts";
 import { shownCertificate } from "../admin/live-listener.ts";
+import { createMailboxes, type MailboxState } from "../admin/mailbox-state.ts";
 import { canonicalIp } from "../base/cidr.ts";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
@@ -12,6 +13,7 @@ import { scopeOf, serviceRole } from "../config/load.ts";
 import type { Parameters } from "../config/parameters.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { queryName } from "../dns/create.ts";
+import { accountNamed, readAccountFiles } from "../master/accounts.ts";
 import { isSmtpService } from "../master/listeners.ts";
 import { liveTargets } from "../master/live-targets.ts";
 import { openSnapshotTables, silentLog } from "../master/prove.ts";
@@ -47,7 +49,22 @@ export async function readSite(snapshot: ConfigSnapshot, options: SiteOptions): 
     account: account.outgoing.length > 0 ? account : undefined,
     certificates: serverCertificates(snapshot) ?? (await liveCertificates(snapshot)),
     exchangers: options.exchangers,
+    mailboxes: (addresses) => mailboxStates(snapshot, addresses),
   };
+}
+
+async function mailboxStates(snapshot: ConfigSnapshot, addresses: readonly string[]) {
+  const tables = openSnapshotTables(snapshot, silentLog());
+  const files = readAccountFiles();
+  const hasAccount = (name: string) => accountNamed(files, name) !== undefined;
+  try {
+    const ask = createMailboxes(scopeOf(snapshot), { tables, ownAddresses: ownAddresses(), hasAccount });
+    const states = new Map<string, MailboxState>();
+    for (const address of addresses) states.set(address, await ask(address));
+    return states;
+  } finally {
+    await tables.close?.();
+  }
 }
 
 /** Services that take mail from other servers. */

@@ -57,7 +57,7 @@ before(async () => {
   writeFileSync(
     join(directory, "main.cf"),
     `compatibility_level = 3.10\nmyhostname = mail.example.org\nmydomain = example.org\nmydestination = example.org\n` +
-      `smtpd_tls_security_level = may\nrelay_domains =\npostern_user_file = ${directory}/users\n`,
+      `smtpd_tls_security_level = may\nrelay_domains =\nalias_maps = inline:{ postmaster=root }\npostern_user_file = ${directory}/users\n`,
   );
   writeFileSync(
     join(directory, "master.cf"),

@@ -1,4 +1,4 @@
-/** What `check` says about who may send as whom. */
+/** What `check` says about who may send as whom, and about mailboxes that others rely on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { formatProblem } from "../config/check.ts";
@@ -23,7 +23,7 @@ async function check(mainCf: string): Promise<readonly string[]> {
   });
   return problems
     .map(formatProblem)
-    .filter((line) => /login|postmaster|duplicate/.test(line) && !/user_?file|overriding/.test(line));
+    .filter((line) => /login|postmaster|abuse|duplicate/.test(line) && !/user_?file|overriding/.test(line));
 }
 
 const MAPS = "smtpd_sender_login_maps = inline:{a@example.org=a}\n";
@@ -59,12 +59,12 @@ const CASES: readonly { main: string; want: readonly RegExp[]; why: string }[] =
 
 const POSTMASTERS: typeof CASES = [
   {
-    main: "virtual_alias_domains = a.test, b.test\nvirtual_alias_maps = inline:{ {postmaster@a.test = x@y.test} }\n",
+    main: "virtual_alias_domains = a.test, b.test\nvirtual_alias_maps = inline:{ {postmaster@a.test = x@y.test}, {abuse@a.test = x@y.test}, {abuse@b.test = x@y.test} }\n",
     want: [/^main\.cf:4: warning: mail to postmaster@b\.test is refused: every domain must have a postmaster;/],
     why: "one of two domains has none",
   },
   {
-    main: "virtual_alias_maps = inline:{ {c.test = any}, {x@c.test = x@y.test} }\n",
+    main: "virtual_alias_maps = inline:{ {c.test = any}, {abuse@c.test = x@y.test} }\n",
     want: [/warning: mail to postmaster@c\.test is refused/],
     why: "a domain that stands in the table",
   },
@@ -74,12 +74,12 @@ const POSTMASTERS: typeof CASES = [
     why: "a catch-all",
   },
   {
-    main: "virtual_mailbox_domains = m.test\nvirtual_mailbox_maps = inline:{ {x@m.test = x/} }\n",
+    main: "virtual_mailbox_domains = m.test\nvirtual_mailbox_maps = inline:{ {abuse@m.test = x/} }\n",
     want: [/^main\.cf:4: warning: mail to postmaster@m\.test is refused/],
     why: "virtual mailboxes",
   },
   {
-    main: "relay_domains = r.test\nrelay_recipient_maps = inline:{ {x@r.test = x} }\n",
+    main: "relay_domains = r.test\nrelay_recipient_maps = inline:{ {abuse@r.test = x} }\n",
     want: [/^main\.cf:4: warning: mail to postmaster@r\.test is refused/],
     why: "recipients of a relay domain",
   },
@@ -90,15 +90,32 @@ const POSTMASTERS: typeof CASES = [
     why: "a table that cannot be read whole is not asked",
   },
   {
-    main: "alias_maps = inline:{ {root = x@y.test} }\n",
+    main: "alias_maps = inline:{ {abuse = x@y.test} }\n",
     want: [/^main\.cf:4: warning: alias_maps has no postmaster/],
     why: "aliases without it",
   },
-  { main: "alias_maps = inline:{ {postmaster = x@y.test} }\n", want: [], why: "aliases with it" },
+  {
+    main: "alias_maps = inline:{ {postmaster = x@y.test} }\n",
+    want: [/^main\.cf:4: warning: alias_maps has no abuse: .*\(RFC 2142\); add an alias for abuse$/],
+    why: "aliases without the abuse desk",
+  },
+  { main: "alias_maps = inline:{ {postmaster = x@y.test}, {abuse = postmaster} }\n", want: [], why: "both" },
+  {
+    main: "alias_maps = inline:{ {root = x@y.test} }\nlocal_transport = lmtp:unix:private/lmtp\n",
+    want: [],
+    why: "local mail that another program delivers",
+  },
+  {
+    main: "virtual_alias_domains = a.test, b.test\nvirtual_alias_maps = inline:{ {postmaster@a.test = x@y.test}, {postmaster@b.test = x@y.test} }\n",
+    want: [
+      /^main\.cf:4: warning: mail to abuse@a\.test, abuse@b\.test is refused: complaints .*; add an alias for abuse$/,
+    ],
+    why: "two domains without the abuse desk",
+  },
 ];
 
 for (const { main, want, why } of [...CASES, ...POSTMASTERS]) {
-  const id = main.includes("postern_") || main === "" ? "of sender identity (SUB-24)" : "of postmasters (NAM-01)";
+  const id = main.includes("postern_") || main === "" ? "of sender identity (SUB-24)" : "of role mailboxes (NAM-01)";
   test(`check ${id}: ${why}`, async () => {
     const lines = await check(main);
     assert.equal(lines.length, want.length, lines.join("\n"));

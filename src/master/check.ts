@@ -23,7 +23,7 @@ import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkLocal } from "./check-local.ts";
 import { checkMachine } from "./check-machine.ts";
-import { checkPostmaster } from "./check-postmaster.ts";
+import { checkRoleMailboxes } from "./check-role-mailboxes.ts";
 import { checkSubmission } from "./check-submission.ts";
 import { TableFindings } from "./check-tables.ts";
 import { listenerSpecs } from "./listeners.ts";
@@ -75,7 +75,7 @@ async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem
     found.push(...(readable(() => checkOutgoingContent(snapshot, tables)) ?? []));
     const proofs = await proveServices(snapshot, tables);
     const local = checkLocal(snapshot, tables, accountNamed(readAccountFiles(), scopeOf(snapshot).get("mail_owner")));
-    found.push(...(await checkPostmaster(scopeOf(snapshot), tables).catch(unreadable)));
+    found.push(...(await checkRoleMailboxes(scopeOf(snapshot), tables).catch(unreadable)));
     return [...found, ...local, ...findings.problems(snapshot), ...proofs.flatMap(unreported)];
   } finally {
     await tables.close?.();

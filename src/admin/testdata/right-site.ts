@@ -9,6 +9,7 @@ import type { DkimKeyFile } from "../dkim-keys.ts";
 import { checkDns } from "../dns-check.ts";
 import type { DnsFinding, DnsSite } from "../dns-finding.ts";
 import { DnsView } from "../dns-view.ts";
+import type { MailboxState } from "../mailbox-state.ts";
 import { fakeZone, type Zone } from "./zone.ts";
 
 export const leaf = new X509Certificate(makeSelfSigned(["mail.example.org"], Date.now()).certificatePem);
@@ -27,6 +28,11 @@ export function keyFile(state: "publish" | "sign" | "retired"): DkimKeyFile {
   return { line, key: parsed as DkimKeyFile["key"], problem: undefined };
 }
 
+/** All are taken, but for these. */
+export function mailboxesAre(others: Readonly<Record<string, MailboxState>>): DnsSite["mailboxes"] {
+  return async (addresses) => new Map(addresses.map((one) => [one, others[one] ?? "taken"]));
+}
+
 const SERVER = { protocol: "smtp", host: "mail.example.org", mechanisms: ["PLAIN"] } as const;
 export const SITE: DnsSite = {
   ...{ domain: "example.org", host: "mail.example.org", receives: true, addresses: [], relayhost: "", exchangers: [] },
@@ -39,6 +45,7 @@ export const SITE: DnsSite = {
     ],
   },
   certificates: [[leaf]],
+  mailboxes: mailboxesAre({}),
 };
 export const V4 = "5.2.0.192.in-addr.arpa PTR";
 const V6 = `5.${"0.".repeat(23)}8.b.d.0.1.0.0.2.ip6.arpa PTR`;
