@@ -53,12 +53,8 @@ export function peelRecipients(
 export function mapEnvelope(given: GivenEnvelope, mapping: EnvelopeMapping): Awaitable<MappedEnvelope> {
   const { mappings, params, warn } = mapping;
   if (!mappings.idle || (given.copies?.length ?? 0) > 0) return mapAll(given, mapping);
-  const kept = new UniqueRecipients(params);
-  for (const recipient of given.recipients) kept.add(recipient);
-  return whenKnown(mappings.map(given.sender, "envelope_sender", warn), (sender) => ({
-    sender,
-    recipients: kept.recipients,
-  }));
+  const recipients = uniqueOf(given.recipients, params);
+  return whenKnown(mappings.map(given.sender, "envelope_sender", warn), (sender) => ({ sender, recipients }));
 }
 
 async function mapAll(given: GivenEnvelope, mapping: EnvelopeMapping): Promise<MappedEnvelope> {
@@ -82,6 +78,13 @@ async function mapAll(given: GivenEnvelope, mapping: EnvelopeMapping): Promise<M
   await addCopy(mappings.alwaysCopy);
   for (const copy of given.copies ?? []) await addCopy(copy);
   return { sender, recipients: kept.recipients };
+}
+
+function uniqueOf(recipients: readonly Recipient[], params: Parameters): readonly Recipient[] {
+  if (recipients.length < 2) return recipients;
+  const kept = new UniqueRecipients(params);
+  for (const recipient of recipients) kept.add(recipient);
+  return kept.recipients;
 }
 
 /** Recipients that differ in what their sender asked for are kept apart; with enable_original_recipient also those that

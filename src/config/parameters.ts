@@ -15,6 +15,7 @@ export class Parameters {
   readonly #set = new Map<string, Assignment>();
   readonly #builtins: ReadonlyMap<string, string>;
   readonly #values = new Map<string, unknown>();
+  readonly #texts = new Map<string, string>();
 
   constructor(input: ScopeInput) {
     this.#builtins = input.builtins;
@@ -33,8 +34,14 @@ export class Parameters {
 
   /** Expanded text of any parameter, user-defined ones included; "" when nobody defines it. */
   text(name: string): string {
+    const known = this.#texts.get(name);
+    if (known !== undefined) return known;
     const raw = this.unexpanded(name);
-    return raw === undefined ? "" : this.expand(raw);
+    // Not kept: whoever asks for names that nobody defines may ask for any number of them.
+    if (raw === undefined) return "";
+    const text = this.expand(raw);
+    this.#texts.set(name, text);
+    return text;
   }
 
   /** Text as written or the default as declared; undefined when nobody defines the name. */
