@@ -32,6 +32,7 @@ export function checkFiles(snapshot: ConfigSnapshot): Problem[] {
     const hint = reference ? `named by ${reference.parameter}${otherFiles(image.path, references)}` : undefined;
     problems.push({ severity, at: reference?.at, text: `open ${image.path}: ${image.error}`, hint });
   }
+  problems.push(...checkValueFiles(snapshot, references.values()));
   return [...problems, ...checkPlaces(snapshot, references.values()), ...checkTables(snapshot)];
 }
 
@@ -59,6 +60,16 @@ function hasIndex(snapshot: ConfigSnapshot, path: string): boolean {
   return indexPaths("cdb", path).some((index) => {
     const image = snapshot.files.get(index);
     return image !== undefined && "bytes" in image;
+  });
+}
+
+/** Postfix reads the first line only. */
+function checkValueFiles(snapshot: ConfigSnapshot, references: Iterable<FileReference>): readonly Problem[] {
+  return [...references].flatMap(({ path, parameter, at, kind }): Problem[] => {
+    const image = kind === "value" ? snapshot.files.get(path) : undefined;
+    if (image === undefined || "error" in image) return [];
+    const isEmpty = !/^[^\n]*\S/.test(new TextDecoder().decode(image.bytes));
+    return isEmpty ? [{ severity: "error", at, text: `${parameter} file ${path} is empty` }] : [];
   });
 }
 

@@ -16,8 +16,9 @@ export interface FileReference {
   /** undefined: a default names it. */
   readonly at: SourceRef | undefined;
   /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. "index": beside a
-   *  table's text, and may be missing. "signing": names keys. "rules": a table whose order counts. */
-  readonly kind: "key" | "signing" | "table" | "rules" | "index" | "pattern" | "settings" | "directory" | "authority";
+   *  table's text, and may be missing. "signing": names keys. "rules": a table whose order counts. "value": its first line
+   *  is the value of the parameter. */
+  readonly kind: "key" | "signing" | "table" | "rules" | "index" | "pattern" | "settings" | "directory" | "authority" | "value";
   /** Where it is looked for if it is not at `path`. */
   readonly fallback?: string | undefined;
 }
@@ -94,6 +95,8 @@ function referencesOf(params: Parameters, name: string, configDirectory: string)
   if (declaration?.raw) return [];
   const at = params.source(name);
   try {
+    const value = params.valuePath(name);
+    if (value !== undefined) return [{ path: value, parameter: name, at, kind: "value" }];
     const text = params.text(name);
     const make = (path: string, kind: FileReference["kind"]) => ({
       path: absolutePath(path, kind, configDirectory),

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { checkSnapshot, formatProblem } from "./check.ts";
-import { loadSnapshot } from "./load.ts";
+import { loadSnapshot, scopeOf } from "./load.ts";
 
 const DIRECTORY = "/etc/p";
 
@@ -39,6 +39,24 @@ test("loadSnapshot() makes one snapshot that can be cloned", async () => {
   assert.equal(snapshot.services[0]?.name, "smtp");
   assert.equal(snapshot.builtins.get("mydomain"), "example.org");
   assert.deepEqual(structuredClone(snapshot), snapshot);
+});
+
+test("loadSnapshot() takes myorigin from the first line of a file, as on Debian", async () => {
+  const level = "compatibility_level = 3.6\nalias_maps =\nlocal_recipient_maps =\n";
+  const main = `${level}myorigin = /etc/mailname\nmydestination = $myorigin, b.test\n`;
+  const { snapshot } = await files(main, { "/etc/mailname": " mail.deb.test \nmore\n" });
+  assert.ok(snapshot);
+  assert.equal(scopeOf(snapshot).get("myorigin"), "mail.deb.test");
+  assert.equal(scopeOf(snapshot, snapshot.services[0]).text("myorigin"), "mail.deb.test");
+  assert.equal(scopeOf(snapshot).unexpanded("myorigin"), "/etc/mailname", "what postconf prints");
+  assert.deepEqual(scopeOf(snapshot).get("mydestination"), ["/etc/mailname", "b.test"], "there it is a list in a file");
+  assert.deepEqual(formatted(checkSnapshot(snapshot)), []);
+  const missing = (await files(`${level}myorigin = /etc/mailname\n`)).snapshot;
+  assert.deepEqual(missing && formatted(checkSnapshot(missing)), [
+    "main.cf:4: error: open /etc/mailname: No such file or directory; named by myorigin",
+  ]);
+  const empty = (await files(`${level}myorigin = /etc/mailname\n`, { "/etc/mailname": "\nx\n" })).snapshot;
+  assert.deepEqual(empty && formatted(checkSnapshot(empty)), ["main.cf:4: error: myorigin file /etc/mailname is empty"]);
 });
 
 test("loadSnapshot() names what it cannot open, both files at once", async () => {

@@ -21,18 +21,19 @@ for (const c of cases) {
 }
 
 test("parseMainCf() reports all problems at once and keeps what it could read", () => {
-  const { assignments, problems } = parseMainCf("a = 1\nwrong\n= x\nb =\n  2\na = 3\n", "main.cf");
+  const { assignments, problems } = parseMainCf("a = 1\nwrong\n= x\nb =\n  2\na = 3\na = 3\n", "main.cf");
   assert.deepEqual(assignments, [
     { name: "a", value: "1", at: { file: "main.cf", line: 1 } },
     { name: "b", value: "2", at: { file: "main.cf", line: 4 } },
     { name: "a", value: "3", at: { file: "main.cf", line: 6 } },
+    { name: "a", value: "3", at: { file: "main.cf", line: 7 } },
   ]);
   assert.deepEqual(
     problems.map(({ severity, at, text }) => `${at?.line} ${severity} ${text}`),
     [
       `2 error missing '=' after attribute name: "wrong"`,
       `3 error missing attribute name: "= x"`,
-      "6 warning overriding earlier entry: a=3",
+      "6 warning overriding earlier entry: a=1",
     ],
   );
 });

@@ -26,7 +26,7 @@ export function parseMainCf(
   const { lines, problems: lineProblems } = readLogicalLines(input, file);
   const problems = [...lineProblems];
   const assignments: Assignment[] = [];
-  const earlier = new Map<string, number>();
+  const earlier = new Map<string, Assignment>();
   for (const { text, line } of lines) {
     const at = { file, line };
     const result = splitNameValue(text);
@@ -40,16 +40,13 @@ export function parseMainCf(
     const { name, value } = result;
     if (value.endsWith(",")) problems.push(endsInComma(name, at));
     const before = earlier.get(name);
-    if (before !== undefined) {
-      problems.push({
-        severity: "warning",
-        at,
-        text: `overriding earlier entry: ${name}=${value}`,
-        hint: `it is also set in line ${before}`,
-      });
+    if (before !== undefined && before.value !== value) {
+      const text = `overriding earlier entry: ${name}=${before.value}`;
+      problems.push({ severity: "warning", at, text, hint: `it is set in line ${before.at.line}` });
     }
-    earlier.set(name, line);
-    assignments.push({ name, value, at });
+    const assignment = { name, value, at };
+    earlier.set(name, assignment);
+    assignments.push(assignment);
   }
   return { assignments, problems };
 }

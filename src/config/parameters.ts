@@ -3,22 +3,26 @@
 import { type Declaration, ParameterError } from "./declare.ts";
 import { expand } from "./expand.ts";
 import { type ParameterName, type ParameterValue, REGISTRY } from "./registry.ts";
-import type { Assignment, SourceRef } from "./snapshot.ts";
+import type { Assignment, FileImage, SourceRef } from "./snapshot.ts";
 
 export interface ScopeInput {
   /** Later entries win: main.cf first, then the service's `-o`. */
   readonly assignments: readonly Assignment[];
   readonly builtins: ReadonlyMap<string, string>;
+  /** By path; those that values stand in. */
+  readonly files?: ReadonlyMap<string, FileImage>;
 }
 
 export class Parameters {
   readonly #set = new Map<string, Assignment>();
   readonly #builtins: ReadonlyMap<string, string>;
+  readonly #files: ReadonlyMap<string, FileImage> | undefined;
   readonly #values = new Map<string, unknown>();
   readonly #texts = new Map<string, string>();
 
   constructor(input: ScopeInput) {
     this.#builtins = input.builtins;
+    this.#files = input.files;
     for (const assignment of input.assignments) this.#set.set(assignment.name, assignment);
   }
 
@@ -32,16 +36,25 @@ export class Parameters {
     return this.#values.get(name) as ParameterValue<N>;
   }
 
-  /** Expanded text of any parameter, user-defined ones included; "" when nobody defines it. */
+  /** Expanded text of any parameter, user-defined ones included; "" when nobody defines it. Of a parameter whose value may
+   *  stand in a file, what that file says; its path where it cannot be read. */
   text(name: string): string {
     const known = this.#texts.get(name);
     if (known !== undefined) return known;
     const raw = this.unexpanded(name);
     // Not kept: whoever asks for names that nobody defines may ask for any number of them.
     if (raw === undefined) return "";
-    const text = this.expand(raw);
+    const path = this.valuePath(name);
+    const text = path === undefined ? this.expand(raw) : (firstLine(this.#files?.get(path)) ?? path);
     this.#texts.set(name, text);
     return text;
+  }
+
+  /** The file that the value stands in, as Debian has it: `myorigin = /etc/mailname`. */
+  valuePath(name: string): string | undefined {
+    const raw = IN_A_FILE.has(name) ? this.unexpanded(name) : undefined;
+    const text = raw === undefined ? "" : this.expand(raw);
+    return text.startsWith("/") ? text : undefined;
   }
 
   /** Text as written or the default as declared; undefined when nobody defines the name. */
@@ -70,6 +83,14 @@ export class Parameters {
     const declaration: Declaration<unknown> = REGISTRY[fallback];
     return declaration.parse(this.text(name), name) as ParameterValue<N>;
   }
+}
+
+const IN_A_FILE: ReadonlySet<string> = new Set(["myorigin"]);
+
+/** Without white space around it; "" for an empty file. */
+function firstLine(image: FileImage | undefined): string | undefined {
+  if (image === undefined || "error" in image) return undefined;
+  return /^[^\n]*/.exec(new TextDecoder().decode(image.bytes))?.[0].trim();
 }
 
 /** The declaration of a name, if it is declared at all. */

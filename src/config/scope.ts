@@ -6,7 +6,8 @@ import type { ConfigSnapshot, ServiceEntry } from "./snapshot.ts";
 
 /** main.cf under the service's `-o` options; without a service, main.cf alone. */
 export function scopeOf(snapshot: ConfigSnapshot, service?: ServiceEntry): Parameters {
-  if (!service) return new Parameters({ assignments: snapshot.mainCf, builtins: snapshot.builtins });
+  const { files } = snapshot;
+  if (!service) return new Parameters({ assignments: snapshot.mainCf, builtins: snapshot.builtins, files });
   const builtins = new Map(snapshot.builtins);
   builtins.set("service_name", service.name);
   builtins.set("process_name", service.command);
@@ -16,7 +17,7 @@ export function scopeOf(snapshot: ConfigSnapshot, service?: ServiceEntry): Param
     const myhostname = readable(own, "myhostname");
     if (myhostname !== undefined) builtins.set("mydomain", domainOfHost(myhostname));
   }
-  return new Parameters({ assignments, builtins });
+  return new Parameters({ assignments, builtins, files });
 }
 
 export type ServiceRole = "submission" | "mx";

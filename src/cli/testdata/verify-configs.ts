@@ -191,7 +191,7 @@ smtpd_recipient_restrictions = reject_unauth_destination, permit_auth_destinatio
     main: `${HOME}smtpd_helo_required = yes\nsmtpd_helo_required = no\n`,
     master: SMTP,
     command: "check",
-    finds: [/main\.cf:7: warning: overriding earlier entry: smtpd_helo_required=no; it is also set in line 6/],
+    finds: [/main\.cf:7: warning: overriding earlier entry: smtpd_helo_required=yes; it is set in line 6/],
   },
   {
     why: "a comma with nothing behind it",

@@ -19,7 +19,10 @@ export const GENERAL_PARAMETERS = {
   compatibility_level: compatibilityLevel,
   myhostname: text("localhost", "The name of this mail system, fully qualified. The default comes from the machine."),
   mydomain: text("localdomain", "The domain part of $myhostname."),
-  myorigin: text("$myhostname", "The domain that is appended to addresses without one."),
+  myorigin: text(
+    "$myhostname",
+    "The domain that is appended to addresses without one. /file: the first line of that file, as on Debian.",
+  ),
   mydestination: list(
     "$myhostname, localhost.$mydomain, localhost",
     "Domains whose mail is delivered by $local_transport. Domains, /files and type:table; the first match wins.",
