@@ -15,6 +15,7 @@ export function readConfiguration(directory: string) {
 
 export const postconf: Command = (args, terminal) =>
   runPostconf(args, {
+    configDirectory: terminal.configDirectory,
     snapshotFor: (directory) => readConfiguration(directory ?? terminal.configDirectory),
     readFile: async (path) => readFileSync(path),
     stdout: terminal.stdout,

@@ -22,6 +22,7 @@ async function run(
   let stderr = "";
   let asked: string | undefined;
   const code = await runPostconf(argv, {
+    configDirectory: "/c",
     snapshotFor: (directory) => {
       asked = directory;
       return loadSnapshot({
@@ -47,28 +48,31 @@ async function run(
   return { code, stdout, stderr, asked };
 }
 
+/** Nobody looks at `odd`; Postfix says so whatever is asked for. */
+const UNUSED = "postconf: warning: /c/main.cf: unused parameter: odd=1\n";
+
 const cases = [
   { argv: ["myhostname"], out: "myhostname = mx.example.org\n", why: "one name" },
   { argv: ["myhostname", "mine"], out: "myhostname = mx.example.org\nmine = here\n", why: "in the order asked" },
-  { argv: ["mydestination"], out: "mydestination = $myhostname,  $mine\n", why: "as written" },
-  { argv: ["-x", "mydestination"], out: "mydestination = mx.example.org,  here\n", why: "expanded" },
+  { argv: ["mydestination"], out: "mydestination = $myhostname, $mine\n", why: "as written, but for white space" },
+  { argv: ["-x", "mydestination"], out: "mydestination = mx.example.org, here\n", why: "expanded" },
   { argv: ["-h", "mine"], out: "here\n", why: "values only" },
   { argv: ["-H", "mine"], out: "mine\n", why: "names only" },
-  { argv: ["-hx", "mydestination"], out: "mx.example.org,  here\n", why: "flags together" },
+  { argv: ["-hx", "mydestination"], out: "mx.example.org, here\n", why: "flags together" },
   {
     argv: ["-d", "mydestination"],
     out: "mydestination = $myhostname, localhost.$mydomain, localhost\n",
     why: "the default",
   },
   { argv: ["-d", "mail_version"], out: "mail_version = 1.2.3\n", why: "a computed default" },
-  { argv: ["-o", "mine=there", "-h", "-x", "mydestination"], out: "mx.example.org,  there\n", why: "-o" },
-  { argv: ["recipient_delimiter"], out: "recipient_delimiter = \n", why: "an empty value" },
+  { argv: ["-o", "mine=there", "-h", "-x", "mydestination"], out: "mx.example.org, there\n", why: "-o" },
+  { argv: ["recipient_delimiter"], out: "recipient_delimiter =\n", why: "an empty value" },
   { argv: ["-n", "mine", "myorigin"], out: "mine = here\n", why: "-n leaves out what is not set" },
   { argv: ["--", "mine"], out: "mine = here\n", why: "end of options" },
   {
     argv: ["-P"],
-    out: "submission/inet/smtpd_sasl_auth_enable = yes\nsubmission/inet/mydestination = $mine and more\nold/unix/mine = x\n",
-    why: "options of services",
+    out: "submission/inet/mydestination = $mine and more\nsubmission/inet/smtpd_sasl_auth_enable = yes\nold/unix/mine = x\n",
+    why: "options of services, sorted in each",
   },
   {
     argv: ["-Px", "submission/inet/mydestination"],
@@ -82,12 +86,12 @@ const cases = [
   },
   {
     argv: ["-M", "submission"],
-    out: "submission inet  n       -       n       -       20      smtpd -v -o smtpd_sasl_auth_enable=yes -o { mydestination = $mine and more }\n",
+    out: "submission inet  n       -       n       -       20      smtpd -v -o smtpd_sasl_auth_enable=yes -o {mydestination=$mine and more}\n",
     why: "with options",
   },
   {
     argv: ["-Mf", "old/unix"],
-    out: "old        unix  -       n       n       -       -       pipe\n    -o mine=x\n    flags=R\n    argv=/x\n    { a b }\n",
+    out: "old        unix  -       n       n       -       -       pipe\n    -o mine=x\n    flags=R argv=/x {a b}\n",
     why: "folded",
   },
   {
@@ -101,30 +105,59 @@ for (const c of cases) {
     assert.deepEqual(await run(c.argv).then(({ code, stdout, stderr }) => ({ code, stdout, stderr })), {
       code: 0,
       stdout: c.out,
-      stderr: "",
+      stderr: /^-[A-Za-z]*[MP]/.test(c.argv[0] ?? "") || c.argv[0] === "-d" ? "" : UNUSED,
     });
   });
 }
 
-test("runPostconf() -n prints what is set, sorted, and warns of what nobody uses", async () => {
+test("runPostconf() -n prints what is set and used, sorted, and warns of the rest", async () => {
   const { code, stdout, stderr } = await run(["-n"]);
   assert.equal(code, 0);
-  assert.equal(stdout, "mine = here\nmydestination = $myhostname,  $mine\nmyhostname = mx.example.org\nodd = 1\n");
-  assert.equal(stderr, "postconf: warning: main.cf: unused parameter: odd=1\n");
+  assert.equal(stdout, "mine = here\nmydestination = $myhostname, $mine\nmyhostname = mx.example.org\n");
+  assert.equal(stderr, UNUSED);
+  const named = await run(["odd"]);
+  assert.deepEqual([named.stdout, named.stderr], ["", `postconf: warning: odd: unknown parameter\n${UNUSED}`]);
+  assert.equal((await run(["-nq", "odd"])).stderr, "");
+});
+
+test("runPostconf() -M and -P warn of names in master.cf only", async () => {
+  const disk = { "main.cf": MAIN, "master.cf": "smtp inet n - n - - smtpd -o myorigin=$nowhere\n" };
+  const warning = "postconf: warning: /c/master.cf: undefined parameter: nowhere\n";
+  assert.equal((await run(["-M"], disk)).stderr, warning);
+  assert.equal((await run(["-P"], disk)).stderr, warning);
+});
+
+test("runPostconf() -f breaks lines of main.cf behind 80 characters, of master.cf behind 79", async () => {
+  const word = (length: number) => "y".repeat(length);
+  const lines = async (argv: readonly string[], [main, master]: readonly [string, string]) =>
+    (await run(argv, { "main.cf": main, "master.cf": master })).stdout.split("\n").map((line) => line.length);
+  const parameter = (length: number) => [`myorigin = ${word(length)} zz\n`, ""] as const;
+  assert.deepEqual(await lines(["-nf"], parameter(66)), [80, 0]);
+  assert.deepEqual(await lines(["-nf"], parameter(67)), [78, 6, 0]);
+  const service = (length: number) => ["", `x unix - n n - - pipe flags=R argv=${word(length)} zzzz\n`] as const;
+  assert.deepEqual(await lines(["-Mf"], service(59)), [69, 4 + 5 + 59 + 5, 0]);
+  assert.deepEqual(await lines(["-Mf"], service(65)), [69, 79, 0]);
+  assert.deepEqual(await lines(["-Mf"], service(66)), [69, 4 + 5 + 66, 8, 0]);
 });
 
 test("runPostconf() without names prints everything, sorted", async () => {
   const { stdout } = await run(["-H"]);
   const names = stdout.trimEnd().split("\n");
   assert.deepEqual(names, [...names].sort());
-  assert.ok(names.length > 50 && names.includes("odd") && names.includes("postern_workers"));
+  assert.ok(names.length > 50 && names.includes("mine") && !names.includes("odd") && names.includes("postern_workers"));
 });
 
 test("runPostconf() warns of unknown names and exits 0 as Postfix does", async () => {
   const { code, stdout, stderr } = await run(["nosuch_name", "mine"]);
-  assert.deepEqual([code, stdout, stderr], [0, "mine = here\n", "postconf: warning: nosuch_name: unknown parameter\n"]);
+  assert.deepEqual(
+    [code, stdout, stderr],
+    [0, "mine = here\n", `postconf: warning: nosuch_name: unknown parameter\n${UNUSED}`],
+  );
   assert.equal((await run(["-d", "mine"])).stderr, "postconf: warning: mine: unknown parameter\n");
-  assert.equal((await run(["-n", "nosuch_name"])).stderr, "postconf: warning: nosuch_name: unknown parameter\n");
+  assert.equal(
+    (await run(["-n", "nosuch_name"])).stderr,
+    `postconf: warning: nosuch_name: unknown parameter\n${UNUSED}`,
+  );
   assert.equal((await run(["-q", "nosuch_name"])).stderr, "");
 });
 
@@ -160,7 +193,7 @@ for (const c of fatal) {
 test("runPostconf() exits 1 where main.cf is broken or missing, but knows the defaults", async () => {
   const broken = await run(["mine"], { "main.cf": "wrong\n", "master.cf": MASTER });
   assert.equal(broken.code, 1);
-  assert.match(broken.stderr, /^postconf: fatal: main\.cf, line 1: missing '=' after attribute name: "wrong"\n/);
+  assert.match(broken.stderr, /^postconf: fatal: \/c\/main\.cf, line 1: missing '=' after attribute name: "wrong"\n/);
   assert.equal((await run(["mine"], {})).code, 1);
   assert.deepEqual((await run(["-d", "myorigin"], {})).stdout, "myorigin = $myhostname\n");
 });

@@ -1,6 +1,7 @@
 /** cli/postconf.ts: postconf(1): prints parameters and service lines as Postfix does. Values are printed as they are
  *  written, without expansion, unless -x is given. It changes nothing: files are edited by their owner. */
-import { checkNames } from "../config/check-names.ts";
+import { resolve } from "node:path";
+import { checkNames, unusedNames } from "../config/check-names.ts";
 import { ParameterError, Parameters } from "../config/parameters.ts";
 import { POSTFIX_NAMES } from "../config/postfix-names.ts";
 import { type ParameterName, REGISTRY } from "../config/registry.ts";
@@ -11,6 +12,8 @@ import { type PostconfOptions, PostconfUsageError, parsePostconfOptions } from "
 import { printTemplates } from "./postconf-templates.ts";
 
 export interface PostconfIo {
+  /** Where the files are that are read without -c. */
+  readonly configDirectory: string;
   /** Reads a configuration; `directory` is -c, undefined for the default one. */
   readonly snapshotFor: (
     directory: string | undefined,
@@ -34,13 +37,14 @@ export async function runPostconf(argv: readonly string[], io: PostconfIo): Prom
       printDefaults(snapshot, options, io);
       return 0;
     }
-    const fatal = reportSyntax(problems, options, io);
+    const fatal = reportSyntax(problems, { directory: options.directory ?? io.configDirectory, options, io });
     if (fatal || !snapshot) return 1;
     if (options.mode === "services") printServices(snapshot, options, io);
     else if (options.mode === "overrides") printOverrides(snapshot, options, io);
     else if (options.mode === "templates" || options.mode === "expandedTemplates") {
       await printTemplates({ snapshot, params: scopeWith(snapshot, options) }, options, io);
     } else printParameters(snapshot, options, io);
+    if (/^(?:parameters|services|overrides)$/.test(options.mode)) warnOfNames(snapshot, options, io);
     return 0;
   } catch (error) {
     if (!(error instanceof PostconfUsageError) && !(error instanceof ParameterError)) throw error;
@@ -58,11 +62,18 @@ function warn(io: PostconfIo, options: PostconfOptions, text: string): void {
 }
 
 /** What the parsers found in the file that is shown; true if that is fatal. */
-function reportSyntax(problems: readonly Problem[], options: PostconfOptions, io: PostconfIo): boolean {
+function reportSyntax(
+  problems: readonly Problem[],
+  {
+    directory,
+    options,
+    io,
+  }: { readonly directory: string; readonly options: PostconfOptions; readonly io: PostconfIo },
+): boolean {
   const file = options.mode === "parameters" ? "main.cf" : "master.cf";
   let fatal = false;
   for (const { severity, at, text } of problems) {
-    const place = at ? `${at.file}, line ${at.line}: ` : "";
+    const place = at ? `${resolve(directory, at.file)}, line ${at.line}: ` : "";
     if (severity === "error") {
       io.stderr(`postconf: fatal: ${place}${text}\n`);
       fatal = true;
@@ -83,15 +94,24 @@ function printDefaults(snapshot: ConfigSnapshot | undefined, options: PostconfOp
 
 function printParameters(snapshot: ConfigSnapshot, options: PostconfOptions, io: PostconfIo): void {
   const params = scopeWith(snapshot, options);
-  const set = new Set([...snapshot.mainCf, ...options.overrides].map(({ name }) => name));
+  const unused = unusedNames(snapshot);
+  const used = snapshot.mainCf.filter(({ name }) => !unused.has(name));
+  const set = new Set([...used, ...options.overrides].map(({ name }) => name));
   const all = options.values === "set" ? [...set] : [...new Set([...Object.keys(REGISTRY), ...set])];
   const asked = options.values === "set" ? options.names.filter((name) => set.has(name)) : options.names;
-  const unknown = options.names.filter((name) => !set.has(name) && params.unexpanded(name) === undefined);
-  if (options.values === "set") for (const name of unknown) warnUnknown(name, options, io);
-  printNamed(options.names.length > 0 ? asked : all.sort(), { params, options, io });
-  if (options.names.length > 0) return;
+  const isUnknown = (name: string) => unused.has(name) || params.unexpanded(name) === undefined;
+  const unknown = options.names.filter((name) => !set.has(name) && isUnknown(name));
+  for (const name of unknown) warnUnknown(name, options, io);
+  const named = asked.filter((name) => !unknown.includes(name));
+  printNamed(options.names.length > 0 ? named : all.sort(), { params, options, io });
+}
+
+/** Of master.cf only where only that is shown. */
+function warnOfNames(snapshot: ConfigSnapshot, options: PostconfOptions, io: PostconfIo): void {
   for (const { text, at } of checkNames(snapshot)) {
-    if (/^un(?:used|defined) parameter: /.test(text)) warn(io, options, `${at?.file}: ${text}`);
+    if (at === undefined || !/^un(?:used|defined) parameter: /.test(text)) continue;
+    if (options.mode !== "parameters" && at.file !== "master.cf") continue;
+    warn(io, options, `${resolve(snapshot.configDirectory, at.file)}: ${text}`);
   }
 }
 
@@ -130,24 +150,28 @@ function shownValue(params: Parameters, name: string, written: string, options: 
 function entry(name: string, value: string, options: PostconfOptions): readonly string[] {
   if (options.show === "names") return [name];
   const text = options.show === "values" ? value : `${name} = ${value}`;
-  return options.fold ? fold(text) : [text];
+  const words = text.split(/[ \t\r\n]+/).filter((word) => word !== "");
+  return options.fold ? fold(words, LONGEST.parameter) : [words.join(" ")];
 }
 
-const FOLD_AT = 80;
+/** Characters of a line: those of main.cf may have one more. */
+const LONGEST = { parameter: 80, service: 79 } as const;
 
-/** Lines of at most 80 characters where blanks allow it; further ones begin with four blanks. */
-function fold(text: string): readonly string[] {
+/** Lines of at most `longest` characters where the words allow it; further ones begin with four blanks. An option of
+ *  master.cf is one word and has a line of its own. */
+function fold(words: readonly string[], longest: number): readonly string[] {
   const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(/[ \t]+/)) {
-    if (line !== "" && line.length + 1 + word.length > FOLD_AT) {
+  let line: string | undefined;
+  for (const word of words) {
+    const own = word.startsWith("-o ") || line?.startsWith("    -o ");
+    if (line !== undefined && (own || line.length + 1 + word.length > longest)) {
       lines.push(line);
       line = `    ${word}`;
     } else {
-      line = line === "" ? word : `${line} ${word}`;
+      line = line === undefined ? word : `${line} ${word}`;
     }
   }
-  return [...lines, line];
+  return [...lines, line ?? ""];
 }
 
 /** Services that `name` or `name/type` picks; warns of one that picks nothing. */
@@ -180,13 +204,17 @@ function printOverrides(snapshot: ConfigSnapshot, options: PostconfOptions, io: 
   const lines: string[] = [];
   for (const [service, parameter] of picked(snapshot, options, io)) {
     const params = scopeOf(snapshot, service);
-    for (const { name, value } of service.overrides) {
+    for (const { name, value } of [...service.overrides].sort(byName)) {
       if (parameter !== undefined && name !== parameter) continue;
       const shown = shownValue(params, name, value, options);
       lines.push(...entry(`${service.name}/${service.type}/${name}`, shown, options));
     }
   }
   print(io, lines);
+}
+
+function byName(a: { readonly name: string }, b: { readonly name: string }): number {
+  return a.name < b.name ? -1 : Number(a.name > b.name);
 }
 
 /** Where the fields of a service line begin, as Postfix aligns them. */
@@ -206,12 +234,13 @@ function serviceLine(service: ServiceEntry, params: Parameters, options: Postcon
   }
   const overrides = service.overrides.map(({ name, value }) => {
     const shown = shownValue(params, name, value, options);
-    return /\s/.test(shown) ? `-o { ${name} = ${shown} }` : `-o ${name}=${shown}`;
+    return /\s/.test(shown) ? `-o {${name}=${shown}}` : `-o ${name}=${shown}`;
   });
   const firstArgument = service.args.findIndex((arg) => !arg.startsWith("-"));
   const flags = service.args.slice(0, firstArgument < 0 ? undefined : firstArgument);
-  const args = service.args.slice(flags.length).map((arg) => (/\s/.test(arg) || arg === "" ? `{ ${arg} }` : arg));
-  return [line, ...flags, ...overrides, ...args].join(options.fold ? "\n    " : " ");
+  const args = service.args.slice(flags.length).map((arg) => (/\s/.test(arg) || arg === "" ? `{${arg}}` : arg));
+  const words = [line, ...flags, ...overrides, ...args];
+  return options.fold ? fold(words, LONGEST.service).join("\n") : words.join(" ");
 }
 
 /** For services that no file wrote. */

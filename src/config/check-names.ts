@@ -57,6 +57,13 @@ function isUsed(name: string, usage: Usage): boolean {
   return owner !== undefined && usage.services.has(owner);
 }
 
+/** Names in main.cf that nobody looks at, Postfix neither. */
+export function unusedNames(snapshot: ConfigSnapshot): ReadonlySet<string> {
+  const usage = usageOf(snapshot, [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)]);
+  const names = snapshot.mainCf.map(({ name }) => name).filter((name) => !Object.hasOwn(REGISTRY, name));
+  return new Set(names.filter((name) => !isWithoutEffect(name) && !isUsed(name, usage)));
+}
+
 /** Names that are set and change nothing: nobody's, or Postfix's for what is not done here. */
 export function namesWithoutEffect(snapshot: ConfigSnapshot): ReadonlySet<string> {
   const all = [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)];
