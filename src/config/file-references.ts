@@ -18,7 +18,17 @@ export interface FileReference {
   /** "pattern": its words may name more files. "settings": so may the settings of a database client in it. "index": beside a
    *  table's text, and may be missing. "signing": names keys. "rules": a table whose order counts. "value": its first line
    *  is the value of the parameter. */
-  readonly kind: "key" | "signing" | "table" | "rules" | "index" | "pattern" | "settings" | "directory" | "authority" | "value";
+  readonly kind:
+    | "key"
+    | "signing"
+    | "table"
+    | "rules"
+    | "index"
+    | "pattern"
+    | "settings"
+    | "directory"
+    | "authority"
+    | "value";
   /** Where it is looked for if it is not at `path`. */
   readonly fallback?: string | undefined;
 }

@@ -56,7 +56,9 @@ test("loadSnapshot() takes myorigin from the first line of a file, as on Debian"
     "main.cf:4: error: open /etc/mailname: No such file or directory; named by myorigin",
   ]);
   const empty = (await files(`${level}myorigin = /etc/mailname\n`, { "/etc/mailname": "\nx\n" })).snapshot;
-  assert.deepEqual(empty && formatted(checkSnapshot(empty)), ["main.cf:4: error: myorigin file /etc/mailname is empty"]);
+  assert.deepEqual(empty && formatted(checkSnapshot(empty)), [
+    "main.cf:4: error: myorigin file /etc/mailname is empty",
+  ]);
 });
 
 test("loadSnapshot() names what it cannot open, both files at once", async () => {

@@ -25,5 +25,9 @@ export function probeScope(snapshot: ConfigSnapshot): Parameters {
     return at ? [{ name, value: plain.text(`address_verify_${name}`).replaceAll("$", "$$$$"), at }] : [];
   });
   if (overrides.length === 0) return plain;
-  return new Parameters({ assignments: [...snapshot.mainCf, ...overrides], builtins: snapshot.builtins, files: snapshot.files });
+  return new Parameters({
+    assignments: [...snapshot.mainCf, ...overrides],
+    builtins: snapshot.builtins,
+    files: snapshot.files,
+  });
 }
