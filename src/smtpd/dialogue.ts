@@ -18,6 +18,8 @@ import { softened } from "./soft-bounce.ts";
 import { secure } from "./tls-session.ts";
 import { applyVerdict } from "./verdict.ts";
 
+/** As hideInitialResponse() knows it. */
+const AUTH_LINE = /^[ \t]*AUTH\s/i;
 /** Bytes of what a client sent too early that the log shows. */
 const EARLY_TALK_SHOWN = 100;
 
@@ -127,7 +129,7 @@ export function handle(session: Session, line: ClientLine): Awaitable<boolean> {
   if (settings.smtputf8 && !line.validUtf8) {
     return deliver(session, { kind: "reply", reply: reply(500, "5.5.2", "Error: bad UTF-8 syntax") });
   }
-  if (line.truncated && /^AUTH\s/i.test(text)) return deliver(session, LIMIT_EXCEEDED);
+  if (line.truncated && AUTH_LINE.test(text)) return deliver(session, LIMIT_EXCEEDED);
   const filter = session.options.commandFilter;
   if (filter === undefined) return dispatch(session, text);
   return filter(text, session).then((filtered) =>
@@ -265,7 +267,7 @@ function isOutOfTurn(session: Session, where: string): boolean {
 /** Only AUTH lines may be longer than line_length_limit: clients send whole tokens in them (AUTH-10). */
 function limitLength(session: Session, line: ClientLine): string {
   const limit = session.settings.lineLimit;
-  if (!line.truncated && (line.text.length <= limit || /^AUTH\s/i.test(line.text))) return line.text;
+  if (!line.truncated && (line.text.length <= limit || AUTH_LINE.test(line.text))) return line.text;
   const shown = session.printable(hideInitialResponse(line.text)).slice(0, 30);
   session.log.warning(`${session.peer}: request longer than ${limit}: ${shown}...`);
   return line.text.slice(0, limit);

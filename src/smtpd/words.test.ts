@@ -80,6 +80,7 @@ test("decodeBase64() is strict", () => {
 test("hideInitialResponse() hides secrets and nothing else", () => {
   assert.equal(hideInitialResponse("AUTH PLAIN c2VjcmV0"), "AUTH PLAIN ********");
   assert.equal(hideInitialResponse("auth  plain\tc2VjcmV0 x"), "auth  plain\t********");
+  assert.equal(hideInitialResponse("\t auth PLAIN c2VjcmV0"), "\t auth PLAIN ********");
   assert.equal(hideInitialResponse("AUTH PLAIN"), "AUTH PLAIN");
   assert.equal(hideInitialResponse("MAIL FROM:<a@b> AUTH=<>"), "MAIL FROM:<a@b> AUTH=<>");
 });

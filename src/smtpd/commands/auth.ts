@@ -160,9 +160,10 @@ export function hideCredentials(input: string, where: string): string {
   return input.replace(/^([ \t]*AUTH[ \t]+\S+\s+)\S.*$/ims, (_, shown: string) => `${shown}${HIDDEN}`);
 }
 
-/** An AUTH line as the debug log may show it. */
+/** An AUTH line as the debug log may show it; blanks in front do not keep it from being one. */
 export function hideInitialResponse(line: string): string {
   // Each line of each client comes here.
-  if ((line.charCodeAt(0) | 0x20) !== 0x61) return line;
-  return line.replace(/^(AUTH[ \t]+\S+[ \t]+).+$/is, `$1${HIDDEN}`);
+  const first = line.charCodeAt(0);
+  if ((first | 0x20) !== 0x61 && first !== 0x20 && first !== 0x09) return line;
+  return line.replace(/^([ \t]*AUTH[ \t]+\S+[ \t]+).+$/is, `$1${HIDDEN}`);
 }

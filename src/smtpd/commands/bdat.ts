@@ -62,7 +62,8 @@ async function take(session: Session, { sizeBytes, last }: Chunk, chunks: Chunks
   const gone = await readChunk(session, sizeBytes, pace, (bytes) => write(reader.push(bytes)));
   if (gone !== undefined) return endedEarly(session, gone, chunks.sizeBytes);
   chunks.sizeBytes += sizeBytes;
-  if (sizeBytes === 0 && !last) session.junk++; // legal, and without end
+  // Legal, and without end.
+  if (sizeBytes === 0 && !last && session.junk++ > session.settings.junkLimit) session.errors++;
   if (!last) return answer(250, "2.0.0", `Ok: ${sizeBytes} bytes`);
   await write(reader.end());
   session.where = "END-OF-MESSAGE";
