@@ -152,8 +152,9 @@ async function readDirectory(
 
 async function readImage(path: string, options: LoadOptions): Promise<FileImage> {
   try {
-    const bytes = await options.readFile(path);
-    return { path, bytes, mtimeMs: (await options.modifiedMs?.(path)) ?? 0 };
+    // In this order: what is replaced meanwhile has another time than the image.
+    const mtimeMs = (await options.modifiedMs?.(path)) ?? 0;
+    return { path, bytes: await options.readFile(path), mtimeMs };
   } catch (error) {
     return { path, error: fileErrorText(error) };
   }

@@ -11,18 +11,21 @@ const INTERVAL_MS = 1000;
 export class FileWatch {
   readonly #clock: Clock;
   readonly #changed: (files: readonly FileImage[]) => Promise<void>;
+  readonly #failed: (error: Error) => void;
   #stamps = new Map<string, string>();
   #timer: Timer | undefined;
 
-  constructor(clock: Clock, changed: (files: readonly FileImage[]) => Promise<void>) {
+  /** `changed` gets what is new; `failed` hears why somebody could not take it. */
+  constructor(clock: Clock, changed: (files: readonly FileImage[]) => Promise<void>, failed: (error: Error) => void) {
     this.#clock = clock;
     this.#changed = changed;
+    this.#failed = failed;
   }
 
-  /** Watches these files from now on. */
+  /** Watches these files from now on. One that has changed since it was read is told at the first look. */
   start(files: ReadonlyMap<string, FileImage>): void {
     this.stop();
-    this.#stamps = new Map([...files.keys()].map((path) => [path, stamp(path)]));
+    this.#stamps = new Map([...files.values()].map((image) => [image.path, stampOfRead(image)]));
     this.#timer = this.#clock.after(INTERVAL_MS, () => this.#look());
   }
 
@@ -31,7 +34,8 @@ export class FileWatch {
     this.#timer = undefined;
   }
 
-  #look(): void {
+  async #look(): Promise<void> {
+    const timer = this.#timer;
     const images: FileImage[] = [];
     for (const [path, old] of this.#stamps) {
       const now = stamp(path);
@@ -39,24 +43,37 @@ export class FileWatch {
       this.#stamps.set(path, now);
       images.push(read(path));
     }
-    const told = images.length > 0 ? this.#changed(images) : Promise.resolve();
-    // A worker that is being restarted gets the new image with its snapshot at the next change or reload.
-    void told
-      .catch(() => undefined)
-      .then(() => {
-        if (this.#timer) this.#timer = this.#clock.after(INTERVAL_MS, () => this.#look());
-      });
+    try {
+      if (images.length > 0) await this.#changed(images);
+    } catch (error) {
+      this.#failed(error as Error);
+    }
+    // Else another look has been begun meanwhile, or none shall follow.
+    if (timer && this.#timer === timer) this.#timer = this.#clock.after(INTERVAL_MS, () => this.#look());
   }
 }
 
+/** Never throws: what cannot be looked at may be there again with the next look. */
 function stamp(path: string): string {
-  const stat = statSync(path, { throwIfNoEntry: false });
-  return stat ? `${stat.ino}:${stat.mtimeMs}:${stat.size}` : "";
+  try {
+    const stat = statSync(path, { throwIfNoEntry: false });
+    return stat ? `${stat.ino}:${stat.mtimeMs}:${stat.size}` : "";
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? "";
+  }
+}
+
+/** The stamp if the file is still as it was read, else one that no file has. */
+function stampOfRead(image: FileImage): string {
+  const now = stamp(image.path);
+  if ("error" in image) return now;
+  return now.endsWith(`:${image.mtimeMs}:${image.bytes.length}`) ? now : "replaced";
 }
 
 function read(path: string): FileImage {
   try {
-    return { path, bytes: readFileSync(path), mtimeMs: statSync(path).mtimeMs };
+    const { mtimeMs } = statSync(path);
+    return { path, bytes: readFileSync(path), mtimeMs };
   } catch (error) {
     return { path, error: fileErrorText(error) };
   }

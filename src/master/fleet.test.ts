@@ -16,7 +16,7 @@ class Straw {
   end: (how: string) => void = () => undefined;
 
   constructor(pid: number, methods: Methods, answer: (method: string, args: unknown) => unknown) {
-    const own = ["start", "listen", "load", "commit", "discard", "queue", "status", "drain", "granted"].map(
+    const own = ["start", "listen", "load", "commit", "discard", "queue", "status", "drain", "granted", "files"].map(
       (name) =>
         [
           name,
@@ -60,6 +60,7 @@ function site(workers: number, answer: Answer = (straw) => straw) {
   const straws: Straw[] = [];
   const lines: string[] = [];
   let generation = 1;
+  let files: StartArgs["snapshot"]["files"] = new Map();
   const fleet = new Fleet({
     workers,
     spawn: (methods) => {
@@ -68,7 +69,7 @@ function site(workers: number, answer: Answer = (straw) => straw) {
       straws.push(straw);
       return straw.link;
     },
-    startArgs: (shard) => ({ shard, snapshot: { generation } }) as unknown as StartArgs,
+    startArgs: (shard) => ({ shard, snapshot: { generation, files } }) as unknown as StartArgs,
     clock,
     decisions: { append: () => undefined },
     log: new Log({ sink: ({ text }) => lines.push(text), now: () => 0, tag: "postfix/master", id: 1 }),
@@ -76,7 +77,12 @@ function site(workers: number, answer: Answer = (straw) => straw) {
   const adopt = (next: number) => {
     generation = next;
   };
-  return { clock, straws, lines, fleet, adopt };
+  const replace = (path: string) => {
+    const image = { path, bytes: Buffer.from("new"), mtimeMs: 1 };
+    files = new Map([...files, [path, image]]);
+    return fleet.files([image]);
+  };
+  return { clock, straws, lines, fleet, adopt, replace };
 }
 
 test("Fleet.callAll() waits for a worker that is being restarted", async () => {
@@ -104,6 +110,23 @@ test("Fleet.callAll() does not wait for ever, and does nothing late", async () =
   await asked;
   await clock.advance(60_000);
   assert.deepEqual(straws[2]?.told, ["start"]);
+});
+
+test("a worker that was starting when a file was replaced gets it before it serves", async () => {
+  let started: () => void = () => undefined;
+  const { fleet, straws, clock, replace } = site(2, (straw, method) =>
+    straw > 2 && method === "start" ? new Promise<void>((resolve) => (started = resolve)) : straw,
+  );
+  await fleet.start(new Map());
+  straws[0]?.end("killed");
+  await settled();
+  await clock.advance(1000);
+  assert.deepEqual(straws[2]?.told, ["start"]);
+  await replace("/etc/postern/users");
+  assert.deepEqual(straws[1]?.told, ["start", "files"], "who serves gets it at once");
+  started();
+  await settled();
+  assert.deepEqual(straws[2]?.told, ["start", "files"]);
 });
 
 test("Fleet.callAll() that lost patience is not carried out when the worker is back", async () => {

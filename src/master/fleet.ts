@@ -42,7 +42,7 @@ interface Slot {
   link: WorkerLink | undefined;
   startedAt: number;
   /** Called once when it serves. */
-  waiting: (() => void)[];
+  readonly waiting: Set<() => void>;
 }
 
 export class Fleet {
@@ -61,7 +61,7 @@ export class Fleet {
     const flushAll = (site: string) => this.callAll("queue", { op: "flush-site", ids: "ALL", site }, FLUSH_TIMEOUT_MS);
     this.#siteFlushes = new SiteFlushes(flushAll, options.log);
     for (let shard = 0; shard < options.workers; shard++) {
-      this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0, waiting: [] });
+      this.#slots.push({ shard, running: undefined, link: undefined, startedAt: 0, waiting: new Set() });
     }
   }
 
@@ -138,8 +138,17 @@ export class Fleet {
     return this.#slots.flatMap((slot) => (slot.link ? [slot.link.pid] : []));
   }
 
+  /** Hands over files that were replaced, which startArgs() already tells. Rejects if a worker cannot take them. */
   async files(files: readonly FileImage[]): Promise<void> {
-    await Promise.all(this.#slots.map((slot) => slot.link?.call("files", { files })));
+    await Promise.all(
+      this.#slots.map(async ({ link }) => {
+        try {
+          await link?.call("files", { files });
+        } catch (error) {
+          if (!(error instanceof PeerEndedError)) throw error; // the next one begins with them
+        }
+      }),
+    );
   }
 
   /** Finishes sessions for at most `graceMs`, then ends what is left by SIGKILL after as long again. */
@@ -168,8 +177,13 @@ export class Fleet {
   /** The worker of a slot, once it serves. Rejects with TryAgainError when that takes too long or the signal fires. */
   async #serving(slot: Slot, signal: AbortSignal): Promise<WorkerLink> {
     if (!slot.link && !this.#stopping) {
-      const served = new Promise<void>((resolve) => slot.waiting.push(resolve));
+      let serves: () => void = () => undefined;
+      const served = new Promise<void>((resolve) => {
+        serves = resolve;
+      });
+      slot.waiting.add(serves);
       await Promise.race([served, this.#options.clock.sleep(RESTART_WAIT_MS, signal).catch(() => undefined)]);
+      slot.waiting.delete(serves);
     }
     if (!slot.link || signal.aborted) throw tryAgain(slot);
     return slot.link;
@@ -237,8 +251,10 @@ export class Fleet {
       if (served && !this.#stopping) this.#died(slot, link.pid, how);
     });
     try {
-      await link.call("start", this.#options.startArgs(slot.shard));
+      const args = this.#options.startArgs(slot.shard);
+      await link.call("start", args);
       for (const [key, socket] of this.#sockets) await link.call("listen", { key }, socket.raw);
+      await this.#catchUp(slot, link, args.snapshot.files);
     } catch (error) {
       // Left alone it would keep the shard locked, and the master from ending.
       link.kill();
@@ -246,7 +262,18 @@ export class Fleet {
       throw error;
     }
     slot.link = link;
-    for (const served of slot.waiting.splice(0)) served();
+    for (const serves of slot.waiting) serves();
+  }
+
+  /** Files that were replaced while it started: files() did not reach it. */
+  async #catchUp({ shard }: Slot, link: WorkerLink, known: StartArgs["snapshot"]["files"]): Promise<void> {
+    for (let before = known; ; ) {
+      const now = this.#options.startArgs(shard).snapshot.files;
+      const files = [...now.values()].filter((image) => before.get(image.path) !== image);
+      if (files.length === 0) return;
+      before = now;
+      await link.call("files", { files });
+    }
   }
 
   #died(slot: Slot, pid: number, how: string): void {

@@ -127,7 +127,11 @@ export class Master {
     this.#claims = this.#makeClaims();
     this.#paused = paused;
     this.#fleet = this.#makeFleet(host);
-    this.#watch = new FileWatch(systemClock, (files) => this.#replaceFiles(files));
+    this.#watch = new FileWatch(
+      systemClock,
+      (files) => this.#replaceFiles(files),
+      (error) => this.#log.warning(printableUtf8(`files that have changed are not known everywhere: ${error.message}`)),
+    );
     this.stopped = new Promise((resolve) => {
       this.#resolveStopped = resolve;
     });
@@ -255,12 +259,15 @@ export class Master {
   }
 
   /** Workers that start later get the new bytes with their snapshot. */
-  #replaceFiles(changed: readonly FileImage[]): Promise<void> {
+  async #replaceFiles(changed: readonly FileImage[]): Promise<void> {
     const files = new Map(this.#loaded.snapshot.files);
     for (const image of changed) files.set(image.path, image);
     this.#loaded = { ...this.#loaded, snapshot: { ...this.#loaded.snapshot, files } };
-    this.#configureCommands(); // aliases may be among them
-    return this.#fleet.files(changed);
+    try {
+      this.#configureCommands(); // aliases may be among them
+    } finally {
+      await this.#fleet.files(changed);
+    }
   }
 
   #configureCommands(): void {
