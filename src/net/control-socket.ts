@@ -41,16 +41,24 @@ export const FOR_GROUP: Omit<DoorOptions, "gid"> = { ...FOR_OPERATORS, mode: 0o6
 /** Strangers to the server: little memory for each, and not for many at a time. */
 export const FOR_EVERYBODY: DoorOptions = { mode: 0o666, maxRequest: 4096, maxConnections: 64, idleMs: 60_000 };
 
-/** Listens at `path`; a socket file left behind by a dead master is replaced. */
+/** What a client that is being answered gets to read the answer when the door closes. */
+const CLOSE_GRACE_MS = 1000;
+
+/** Listens at `path`; a socket file left behind by a dead master is replaced. close() waits for answers under way, and for no client
+ *  that has not asked yet or does not go. */
 export function serveControl(
   path: string,
   { mode, gid, maxRequest, maxConnections, idleMs }: DoorOptions,
-  answer: (request: ControlRequest) => Promise<unknown>,
+  answer: Answer,
 ): Promise<{ close(): Promise<void> }> {
   rmSync(path, { force: true });
+  const open = new Map<net.Socket, Visit>();
   const server = net.createServer((socket) => {
     socket.setTimeout(idleMs, () => socket.destroy());
-    serveOne(socket, maxRequest, answer);
+    const visit: Visit = { answering: undefined };
+    open.set(socket, visit);
+    socket.on("close", () => open.delete(socket));
+    serveOne(socket, { maxRequest, answer, visit });
   });
   server.maxConnections = maxConnections;
   return new Promise((resolve, reject) => {
@@ -64,19 +72,43 @@ export function serveControl(
         reject(error);
         return;
       }
-      resolve({ close: () => new Promise((done) => server.close(() => done())) });
+      resolve({
+        close() {
+          const closed = new Promise<void>((done) => server.close(() => done()));
+          for (const [socket, { answering }] of open) void showOut(socket, answering);
+          return closed;
+        },
+      });
     });
   });
 }
 
-function serveOne(socket: net.Socket, maxRequest: number, answer: (request: ControlRequest) => Promise<unknown>): void {
+/** What a connection has come to. */
+interface Visit {
+  /** Resolves when the answer is written; undefined: nothing has been asked. */
+  answering: Promise<void> | undefined;
+}
+
+async function showOut(socket: net.Socket, answering: Promise<void> | undefined): Promise<void> {
+  await answering;
+  socket.setTimeout(CLOSE_GRACE_MS); // its listener destroys the socket
+  socket.destroySoon();
+}
+
+function serveOne(
+  socket: net.Socket,
+  serving: { readonly maxRequest: number; readonly answer: Answer; readonly visit: Visit },
+): void {
+  const { maxRequest, answer, visit } = serving;
   socket.on("error", () => socket.destroy());
   readLine(socket, maxRequest, (line) => {
-    void respond(line, answer).then((reply) => socket.end(`${JSON.stringify(reply)}\n`));
+    visit.answering = respond(line, answer).then((reply) => void socket.end(`${JSON.stringify(reply)}\n`));
   });
 }
 
-async function respond(line: string, answer: (request: ControlRequest) => Promise<unknown>): Promise<ControlAnswer> {
+type Answer = (request: ControlRequest) => Promise<unknown>;
+
+async function respond(line: string, answer: Answer): Promise<ControlAnswer> {
   try {
     const request = JSON.parse(line) as ControlRequest;
     return { ok: true, value: (await answer(request)) ?? null };
@@ -116,20 +148,21 @@ export function tellControl(path: string, request: ControlRequest, timeoutMs: nu
   });
 }
 
-/** Calls `done` with the first line; destroys a socket that sends more than `limit` bytes without one. */
+/** Calls `done` with the first line, once; destroys a socket that sends more than `limit` bytes without one. */
 function readLine(socket: net.Socket, limit: number, done: (line: string) => void): void {
   const parts: Buffer[] = [];
   let size = 0;
-  socket.on("data", (chunk: Buffer) => {
+  const take = (chunk: Buffer) => {
     parts.push(chunk);
     size += chunk.length;
     if (size > limit) {
       socket.destroy();
       return;
     }
-    if (chunk.includes(10)) {
-      const whole = Buffer.concat(parts);
-      done(whole.toString("utf8", 0, whole.indexOf(10)));
-    }
-  });
+    if (!chunk.includes(10)) return;
+    socket.off("data", take).resume(); // its end must still be seen
+    const whole = Buffer.concat(parts);
+    done(whole.toString("utf8", 0, whole.indexOf(10)));
+  };
+  socket.on("data", take);
 }
