@@ -9,6 +9,7 @@ import {
   readFileSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -102,6 +103,19 @@ describe("DecisionStore", () => {
       [0o600, 0o600],
     );
   });
+
+  for (const name of ["decisions.0", "decisions.1"]) {
+    test(`nothing is written or emptied through a link in the place of ${name}`, async () => {
+      const victim = join(directory, "victim");
+      writeFileSync(victim, "mine\n");
+      symlinkSync(victim, join(directory, name));
+      const store = open(1);
+      for (const at of [1, 2, 3, 4]) store.append(lines(at));
+      await store.idle();
+      assert.equal(readFileSync(victim, "utf8"), "mine\n");
+      assert.match(warnings.join(), /^decisions are not recorded: ELOOP/);
+    });
+  }
 
   test("a line that a crash cut off costs only itself", async () => {
     writeFileSync(join(directory, "decisions.0"), `${lines(1)}${lines(2).slice(0, 20)}`);

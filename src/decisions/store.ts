@@ -3,10 +3,14 @@
  *  nothing. Not a database: nothing is ever looked up, and the store must not hold the master up (measured: 10,000
  *  decisions in batches of 100 block it for 3 ms of 40; as rows of node:sqlite, without sync, for all of 25 to 35 ms). Nothing
  *  is synced: a power failure costs the last seconds, and a line that was cut off is passed over. For their owner only. */
-import { mkdir, open, readFile, rm, truncate } from "node:fs/promises";
+import { constants } from "node:fs";
+import { type FileHandle, mkdir, open, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { parseDecision, type RecordedDecision } from "./decision.ts";
 
+/** Never through a link: the directory may be the mail owner's, and the master root. */
+const { O_RDONLY, O_WRONLY, O_APPEND, O_CREAT, O_TRUNC, O_NOFOLLOW } = constants;
+const APPEND = O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW;
 const NAMES = ["decisions.0", "decisions.1"] as const;
 /** Characters that may wait for a slow disk. */
 const MAX_WAITING = 16 * 1024 * 1024;
@@ -100,19 +104,21 @@ export class DecisionStore {
 
 async function turn(segments: { current: Segment; other: Segment }): Promise<void> {
   const { current, other } = segments;
-  await truncate(other.path, 0).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== "ENOENT") throw error;
-  });
+  await withFile(other.path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, async () => undefined);
   segments.current = { path: other.path, lines: 0 };
   segments.other = current;
 }
 
-async function append(path: string, text: string): Promise<void> {
-  const handle = await open(path, "a", 0o600);
+function append(path: string, text: string): Promise<void> {
+  return withFile(path, APPEND, (file) => file.appendFile(text));
+}
+
+async function withFile<T>(path: string, flags: number, use: (file: FileHandle) => Promise<T>): Promise<T> {
+  const file = await open(path, flags, 0o600);
   try {
-    await handle.appendFile(text);
+    return await use(file);
   } finally {
-    await handle.close();
+    await file.close();
   }
 }
 
@@ -128,7 +134,7 @@ async function segmentAt(path: string): Promise<Segment & { readonly lastAt: num
 
 async function readSegment(path: string): Promise<string | undefined> {
   try {
-    return await readFile(path, "utf8");
+    return await withFile(path, O_RDONLY | O_NOFOLLOW, (file) => file.readFile("utf8"));
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;

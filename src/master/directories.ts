@@ -1,5 +1,5 @@
 /** master/directories.ts: makes the queue directory and its parts with the right owners before a worker needs them. */
-import { chmodSync, chownSync, existsSync, mkdirSync, readdirSync } from "node:fs";
+import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Parameters } from "../config/parameters.ts";
 import { checkQueueDirectory } from "../queue/directory.ts";
@@ -72,7 +72,8 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
     ]) {
       if (path === dirs.private && existsSync(path)) continue; // other programs may keep sockets there
       mkdirSync(path, { recursive: true, mode: 0o700 });
-      if (user) chownSync(path, user.uid, user.gid);
+      // Never what a link points to: one of them stands in a directory of mail_owner's.
+      if (user) lchownSync(path, user.uid, user.gid);
     }
     prepareMaildrop(dirs.maildrop, user);
   } catch (error) {
