@@ -36,14 +36,18 @@ export class Journal {
     try {
       return await readFile(this.#options.path, "latin1");
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "ENOENT") this.#fail(error as Error);
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") await this.#fail(error as Error);
       return "";
     }
   }
 
   /** Resolves when the kernel has the lines, and those before. */
   append(lines: string): Promise<void> {
-    if (lines === "" || this.#waiting > MAX_WAITING) return this.#busy;
+    if (lines === "") return this.#busy;
+    if (this.#waiting > MAX_WAITING) {
+      this.#warn("the disk is too slow");
+      return this.#busy;
+    }
     this.#waiting += lines.length;
     this.#busy = this.#busy
       .then(() => this.#write(lines))
@@ -69,7 +73,8 @@ export class Journal {
       this.#file = await open(path, APPEND, 0o600);
       this.#size = (await this.#file.stat()).size;
     }
-    await this.#file.appendFile(lines, "latin1");
+    // What a full disk has cut off must not spoil the next line.
+    await this.#file.appendFile(this.#failed ? `\n${lines}` : lines, "latin1");
     this.#size += lines.length;
     if (this.#size > this.#replaceAt) await this.#replace(path);
   }
@@ -84,10 +89,16 @@ export class Journal {
     this.#replaceAt = Math.max(LEAST_BYTES, all.length * 4);
   }
 
-  #fail(error: Error): void {
-    if (!this.#failed)
-      this.#options.warn(`${this.#options.path}: ${error.message}: a restart forgets whose reply was not read`);
-    this.#failed = true;
+  /** The file is opened again with the next lines. */
+  async #fail(error: Error): Promise<void> {
+    this.#warn(error.message);
+    const file = this.#file;
     this.#file = undefined;
+    await file?.close().catch(() => undefined); // the first failure has been told
+  }
+
+  #warn(why: string): void {
+    if (!this.#failed) this.#options.warn(`${this.#options.path}: ${why}: a restart forgets whose reply was not read`);
+    this.#failed = true;
   }
 }

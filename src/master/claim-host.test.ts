@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, test } from "node:test";
 import { systemClock } from "../base/clock.ts";
 import { BUSY, type ClaimRequest, NEW } from "../duplicates/claim.ts";
+import { ManualClock } from "../qmgr/testdata/manual-clock.ts";
 import { ClaimClient } from "./claim-client.ts";
 import { ClaimHost } from "./claim-host.ts";
 import type { Methods } from "./rpc.ts";
@@ -57,7 +58,7 @@ test("a claim is on disk before the worker knows of it, for its owner only", asy
 
 test("the queue is asked until it answers, what a worker was about to queue when it ended", async () => {
   const asked: (readonly string[])[] = [];
-  const { host } = setup(async (ids) => {
+  const { host, warnings } = setup(async (ids) => {
     if (asked.push(ids) === 1) throw new Error("being restarted");
     return new Set();
   });
@@ -71,9 +72,39 @@ test("the queue is asked until it answers, what a worker was about to queue when
   });
   assert.equal(await second.ask(KEY, "B", 60_000), "new");
   assert.deepEqual(asked, [["A"], ["A"]]);
+  assert.deepEqual(warnings, ["duplicate guard: the queue cannot be asked; trying again: being restarted"]);
   await assert.rejects(async () => first.claim([ask("C")]), /ended/);
   await host.close();
 });
+
+test("an answer that comes too late leaves no claim behind that keeps the client off", async () => {
+  const { host } = setup();
+  const { claim } = worker(host);
+  const clock = new ManualClock();
+  const warnings: string[] = [];
+  let lost = true;
+  const client = new ClaimClient({
+    call: async (_, batch) => {
+      const answers = await claim(batch);
+      return lost ? new Promise(() => undefined) : answers;
+    },
+    clock,
+    warn: (text) => warnings.push(text),
+  });
+  const first = client.ask(KEY, "A", 60_000);
+  await until(() => clock.timers > 0);
+  await clock.advance(10_000);
+  assert.equal(await first, "unknown");
+  assert.deepEqual(warnings, ["duplicate guard: the master does not answer: Connection timed out"]);
+  lost = false;
+  assert.equal(await client.ask(KEY, "B", 60_000), "new", "the client has come again");
+  await host.close();
+});
+
+async function until(isSo: () => boolean): Promise<void> {
+  for (const end = performance.now() + 10_000; !isSo(); await new Promise((resolve) => setImmediate(resolve)))
+    if (performance.now() > end) throw new Error("It never came");
+}
 
 const BAD: readonly unknown[] = [
   "x",

@@ -26,6 +26,7 @@ export class ClaimHost {
   readonly #journal: Journal;
   readonly #closed = new AbortController();
   #settling: Promise<void> | undefined;
+  #warned = false;
 
   constructor(options: ClaimHostOptions) {
     this.#options = options;
@@ -86,8 +87,12 @@ export class ClaimHost {
       try {
         this.#claims.settle(ids, await queued(ids));
         await this.#journal.append(this.#claims.takeLines());
-      } catch {
-        // A worker is being started again.
+        this.#warned = false;
+      } catch (error) {
+        // A worker is being started again, mostly.
+        const why = (error as Error).message;
+        if (!this.#warned) this.#options.warn(`duplicate guard: the queue cannot be asked; trying again: ${why}`);
+        this.#warned = true;
         await clock.sleep(RETRY_MS, signal).catch(() => undefined);
       }
     }
