@@ -4,7 +4,7 @@ import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
-import { systemClock } from "../base/clock.ts";
+import { type Clock, systemClock } from "../base/clock.ts";
 import { parsePipeCommand } from "../config/pipe-command.ts";
 import type { CommandEnd } from "../local/command-result.ts";
 import type { PipeValues } from "../local/pipe-arguments.ts";
@@ -26,10 +26,10 @@ class World {
   readonly commands: PipeCommands;
   readonly owner = {};
 
-  constructor(t: { after(run: () => void): void }) {
+  constructor(t: { after(run: () => void): void }, clock: Clock = systemClock) {
     mkdirSync(join(this.root, "pipe"));
     const log = new Log({ sink: ({ tag, text }) => this.lines.push(`${tag}: ${text}`), now: () => 0, tag: "m", id: 1 });
-    this.commands = new PipeCommands({ clock: systemClock, log });
+    this.commands = new PipeCommands({ clock, log });
     this.message("1");
     t.after(() => {
       this.commands.close();
@@ -115,6 +115,24 @@ const ENDS: readonly { args: readonly string[]; more?: Partial<PipeSpec>; want: 
     why: "what it leaves behind holds nobody up",
   },
 ];
+test("run() of a command that was in time is not out of it while its output is waited for", async (t) => {
+  const timers = new Map<number, () => void>();
+  let waits: () => void = () => undefined;
+  const waiting = new Promise<void>((resolve) => (waits = resolve));
+  const after: Clock["after"] = (delayMs, run) => {
+    timers.set(delayMs, run);
+    if (delayMs === 1000) waits();
+    return { cancel: () => timers.delete(delayMs) };
+  };
+  const world = new World(t, { ...systemClock, after });
+  world.configure(sh("sleep 60 & echo gone"));
+  const end = world.run();
+  await waiting;
+  timers.get(60_000)?.(); // the time limit
+  timers.get(1000)?.();
+  assert.deepEqual(await end, { kind: "exit", status: 0, output: "gone\n" });
+});
+
 for (const c of ENDS) {
   test(`run() ${c.why}`, async (t) => {
     const world = new World(t);

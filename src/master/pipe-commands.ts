@@ -150,6 +150,7 @@ export class PipeCommands {
         resolve(this.#notStarted(spec, program, error));
       });
       child.once("exit", () => {
+        limit.cancel(); // it was in time, whoever holds its output open: to run it again would deliver twice
         const late = this.#clock.after(OUTPUT_GRACE_MS, () => {
           child.stdout?.destroy();
           child.stderr?.destroy();
