@@ -2,6 +2,7 @@
  *  Readers see the old bytes or the new bytes, never a mixture. The file system is a parameter so that failures can be
  *  tested; production uses node:fs. Not for streams or databases. */
 import { randomBytes } from "node:crypto";
+import { closeSync, fsyncSync, mkdirSync, openSync } from "node:fs";
 import { open, rename, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 
@@ -63,6 +64,24 @@ async function syncDirectory(directory: string, fs: DurableFs = nodeFs): Promise
   } finally {
     await handle.close();
   }
+}
+
+/** Makes creations, renames and removals inside `path` durable, while the thread waits. Throws the file system's error. */
+export function syncDirectorySync(path: string): void {
+  const fd = openSync(path, "r");
+  try {
+    fsyncSync(fd);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Makes a directory and those above it that are missing; their names are durable when it returns. Throws the file system's
+ *  error. */
+export function makeDirectorySync(path: string, mode: number): void {
+  const first = mkdirSync(path, { recursive: true, mode });
+  if (first === undefined) return;
+  for (let made = path; made.length >= first.length; made = dirname(made)) syncDirectorySync(dirname(made));
 }
 
 /** Shares directory syncs: callers that arrive while one sync runs are all served by the next. */

@@ -1,6 +1,7 @@
 /** master/directories.ts: makes the queue directory and its parts with the right owners before a worker needs them. */
 import { chmodSync, chownSync, existsSync, lchownSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
+import { makeDirectorySync, syncDirectorySync } from "../base/durable.ts";
 import type { Parameters } from "../config/parameters.ts";
 import { checkQueueDirectory } from "../queue/directory.ts";
 import { accountNamed, groupNamed, readAccountFiles } from "./accounts.ts";
@@ -59,7 +60,7 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
   const foreign = checkQueueDirectory(dirs.root);
   if (foreign !== undefined) throw new StartError(foreign);
   try {
-    mkdirSync(dirs.root, { recursive: true, mode: 0o755 });
+    makeDirectorySync(dirs.root, 0o755);
     for (const name of ["pid", "public"]) mkdirSync(join(dirs.root, name), { recursive: true, mode: 0o755 });
     for (const path of [
       dirs.queue,
@@ -76,6 +77,9 @@ export function prepareDirectories(dirs: QueueDirectories, user: WorkerUser | un
       if (user) lchownSync(path, user.uid, user.gid);
     }
     prepareMaildrop(dirs.maildrop, user);
+    // Mail in a directory whose name a power failure takes is lost, too. Also what an earlier start has left unsynced.
+    syncDirectorySync(dirs.root);
+    syncDirectorySync(dirs.pickup);
   } catch (error) {
     throw new StartError(`Cannot make queue_directory "${dirs.root}": ${(error as Error).message}`);
   }

@@ -17,12 +17,13 @@ import {
 } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { syncDirectorySync } from "../base/durable.ts";
 import { MAX_SHARDS } from "../mail/queue-id.ts";
 import { listShards, shardName } from "./directory.ts";
 import { asQueueError } from "./faults.ts";
 import { type Salvage, salvage } from "./salvage.ts";
 import { createSchema, openDatabase, rebuildReleases } from "./schema.ts";
-import { createShard, syncDirectorySync } from "./shard.ts";
+import { createShard } from "./shard.ts";
 import { QueueError } from "./store.ts";
 
 /** In the damaged shard's directory: which shard was made of it. */

@@ -5,7 +5,6 @@ import {
   chmodSync,
   closeSync,
   existsSync,
-  fsyncSync,
   mkdirSync,
   openSync,
   renameSync,
@@ -16,6 +15,7 @@ import {
 import { basename, dirname, join } from "node:path";
 import type { DatabaseSync, StatementSync } from "node:sqlite";
 import { systemClock } from "../base/clock.ts";
+import { makeDirectorySync, syncDirectorySync } from "../base/durable.ts";
 import { AdminRows } from "./admin-rows.ts";
 import { DeliveryRows } from "./delivery-rows.ts";
 import { shardName } from "./directory.ts";
@@ -113,6 +113,7 @@ function quickCheck(db: DatabaseSync): void {
 /** Makes the shard aside and renames it, so that a shard directory always holds a whole database. */
 export function createShard(path: string): void {
   const aside = `${path}.new`;
+  makeDirectorySync(dirname(path), 0o700);
   rmSync(aside, { recursive: true, force: true });
   mkdirSync(join(aside, "content"), { recursive: true, mode: 0o700 });
   const file = join(aside, "queue.sqlite");
@@ -136,15 +137,6 @@ function moveAside(directory: string, path: string): string {
   syncDirectorySync(corrupt);
   syncDirectorySync(directory);
   return aside;
-}
-
-export function syncDirectorySync(path: string): void {
-  const fd = openSync(path, "r");
-  try {
-    fsyncSync(fd);
-  } finally {
-    closeSync(fd);
-  }
 }
 
 export class Shard {
