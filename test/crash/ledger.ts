@@ -14,7 +14,7 @@ export interface Attempt {
   readonly held: { readonly fromMs: number; toMs: number }[];
 }
 
-interface Copy {
+export interface Copy {
   readonly id: string;
   readonly recipient: string;
   readonly atMs: number;
@@ -59,6 +59,11 @@ export class Ledger {
   arrived(copy: Omit<Copy, "atMs"> & { readonly atMs?: number }): void {
     this.#copies.push({ ...copy, atMs: copy.atMs ?? this.#nowMs() });
     this.#wake();
+  }
+
+  /** Since the last judgement, in order. */
+  get copies(): readonly Copy[] {
+    return this.#copies;
   }
 
   /** A kill or a fault, at this moment. */

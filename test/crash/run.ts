@@ -4,12 +4,14 @@
  *    matrix  a worker is killed at every system call of a durable step
  *    starts  servers and commands are killed at every such call from their start to their stop
  *    faults  every such call fails, once or for a while
+ *    power   the power goes: files are made as they may be then, and opened
  *    random  workers and master are killed at random moments under load
- *  Without --part, all. --kills bounds the run for daily use: N in all, divided between matrix and random. */
+ *  Without --part, all. --kills bounds the run for daily use: N in all, divided between matrix, power and random. */
 import { parseArgs } from "node:util";
 import { hasStrace } from "../testbed/strace.ts";
 import { runFaults } from "./faults.ts";
 import { runMatrix } from "./matrix.ts";
+import { runPower } from "./power.ts";
 import { runRandom } from "./random.ts";
 import { runStarts } from "./starts.ts";
 import { say, Tally } from "./tally.ts";
@@ -17,7 +19,7 @@ import { say, Tally } from "./tally.ts";
 const { values } = parseArgs({
   options: { kills: { type: "string" }, part: { type: "string" }, jobs: { type: "string", default: "2" } },
 });
-const ALL = ["matrix", "starts", "faults", "random"];
+const ALL = ["matrix", "starts", "faults", "power", "random"];
 const RANDOM_KILLS = 100;
 
 // One thread for files in each worker: which call is the n-th must not depend on which of four was free.
@@ -31,13 +33,14 @@ if (parts.includes("matrix")) await runMatrix(tally, bounds);
 if (parts.includes("starts")) await runStarts(tally, bounds);
 if (parts.includes("faults")) await runFaults(tally, bounds);
 delete process.env.UV_THREADPOOL_SIZE;
+if (parts.includes("power")) await runPower(tally, bounds);
 if (parts.includes("random")) await runRandom(tally, share ?? RANDOM_KILLS);
 say(tally.summary);
 process.exit(tally.isGood ? 0 : 1);
 
 /** Without strace, which is not everywhere allowed, only random moments. */
 function partsOf(): readonly string[] {
-  const all = values.kills === undefined ? ALL : ["matrix", "random"];
+  const all = values.kills === undefined ? ALL : ["matrix", "power", "random"];
   const wanted = values.part?.split(",") ?? all;
   const unknown = wanted.find((part) => !ALL.includes(part));
   if (unknown !== undefined) throw new Error(`No part "${unknown}": one of ${ALL.join(", ")}`);

@@ -42,6 +42,7 @@ export class CrashSite {
   readonly #mailbox: Mailbox;
   /** Gets the reply, or why there was none. */
   onRefusal: (reply: string) => void = () => undefined;
+  onAccepted: (sent: Sent, letter: Letter) => void = () => undefined;
   #serial = 0;
   #client: Conversation | undefined;
 
@@ -114,7 +115,9 @@ ${settings}`,
     const queueId = /^250 2\.0\.0 Ok: queued as (\w+)$/.exec(reply)?.[1];
     if (queueId !== undefined) {
       attempt.accepted = true;
-      return { attempt, queueId };
+      const sent = { attempt, queueId };
+      this.onAccepted(sent, letter);
+      return sent;
     }
     this.onRefusal(reply);
     return undefined;

@@ -5,6 +5,8 @@ export class Tally {
   kills = 0;
   /** System calls that failed. */
   faults = 0;
+  /** States of the files that a power cut could leave. */
+  cuts = 0;
   lost = 0;
   inside = 0;
   outside = 0;
@@ -21,6 +23,13 @@ export class Tally {
     for (const fault of verdict.faults) say(`FAULT at ${at}: ${fault}`);
   }
 
+  addCut(at: string, judgement: Pick<Verdict, "lost" | "inside" | "outside" | "faults">): void {
+    this.cuts++;
+    const other = judgement.faults.length - judgement.lost - judgement.outside;
+    this.troubles += Math.max(0, other);
+    this.add(at, { ...judgement, accepted: 0 });
+  }
+
   trouble(at: string, what: string): void {
     this.troubles++;
     say(`FAULT at ${at}: ${what}`);
@@ -33,7 +42,8 @@ export class Tally {
   get summary(): string {
     const troubles = this.troubles === 0 ? "" : `${this.troubles} other faults, `;
     const failed = this.faults === 0 ? "" : `${this.faults} failed calls, `;
-    return `${troubles}${failed}${this.kills} kills, ${this.lost} lost, ${this.inside} doubled inside the window, ${this.outside} outside`;
+    const cut = this.cuts === 0 ? "" : `${this.cuts} power cuts, `;
+    return `${troubles}${failed}${cut}${this.kills} kills, ${this.lost} lost, ${this.inside} doubled inside the window, ${this.outside} outside`;
   }
 }
 

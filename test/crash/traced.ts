@@ -1,5 +1,5 @@
 /** test/crash/traced.ts: a whole server, or a command, that runs under strace from its first moment, so that it can be
- *  killed at an exact system call of its start. strike.ts is for workers that run already. */
+ *  killed at an exact system call of its start, or all that it does be recorded. strike.ts is for workers that run already. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -9,27 +9,39 @@ import type { TestServer } from "../testbed/server.ts";
 
 const LOOK_MS = 30;
 const END_MS = 30_000;
+const LONGEST_WRITE_BYTES = 1 << 20;
 
 export class Tracing {
   readonly #directory = mkdtempSync(join(tmpdir(), "traced-"));
   readonly #options: readonly string[];
+  readonly #kills: boolean;
 
   /** `kill`: the call at which any of the processes is killed, once for each thread; undefined: only recorded. */
-  constructor(calls: readonly string[], kill: { readonly call: string; readonly n: number } | undefined) {
+  constructor(
+    calls: readonly string[],
+    kill?: { readonly call: string; readonly n: number },
+    options: readonly string[] = [],
+  ) {
+    this.#kills = kill !== undefined;
     const inject = kill ? ["-e", `inject=${kill.call}:signal=KILL:when=${kill.n}`] : [];
     // Not --seccomp-bpf, which would be faster: signals are not injected then (strace 6.1).
-    this.#options = ["-f", "-e", `trace=${calls.join(",")}`, ...inject];
+    this.#options = ["-f", ...options, "-e", `trace=${calls.join(",")}`, ...inject];
+  }
+
+  /** Records calls with times, paths, and all that is written. */
+  static whole(calls: readonly string[]): Tracing {
+    return new Tracing(calls, undefined, ["--seccomp-bpf", "-ttt", "-y", "-s", String(LONGEST_WRITE_BYTES)]);
   }
 
   /** True when a process was killed. */
   get hasKilled(): boolean {
-    return / \+\+\+ killed by SIGKILL \+\+\+/.test(this.#lines());
+    return this.#kills && / \+\+\+ killed by SIGKILL \+\+\+/.test(this.lines());
   }
 
   /** How often each thread made a call. */
   countsOf(call: string): readonly number[] {
     const counts = new Map<string, number>();
-    for (const [, tid = "", made] of this.#lines().matchAll(/^(\d+) +(\w+)\(/gm)) {
+    for (const [, tid = "", made] of this.lines().matchAll(/^(\d+) +(\w+)\(/gm)) {
       if (made === call) counts.set(tid, (counts.get(tid) ?? 0) + 1);
     }
     return [...counts.values()];
@@ -77,7 +89,8 @@ export class Tracing {
     return ["strace", ...this.#options, "-o", join(this.#directory, "trace")];
   }
 
-  #lines(): string {
+  /** What strace has written. */
+  lines(): string {
     try {
       return readFileSync(join(this.#directory, "trace"), "latin1");
     } catch {

@@ -1,7 +1,10 @@
 /** "250 2.0.0 Ok: queued as ID" is said only of a message that is on stable storage: a real worker's system calls, followed
- *  by strace, are put to the proof. The judge itself is tested with traces in which a sync is missing, late or failed. */
+ *  by strace, are put to the proof. The judge itself is tested with traces in which a sync is missing, late or failed. And a
+ *  sample of power cuts; all of them are `npm run test:crash -- --part power`. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
+import { runPower } from "../crash/power.ts";
+import { Tally } from "../crash/tally.ts";
 import { Conversation } from "../testbed/conversation.ts";
 import { eventually } from "../testbed/eventually.ts";
 import { hasStrace, traceProcess } from "../testbed/strace.ts";
@@ -101,6 +104,15 @@ describe("a real worker's system calls", {
     const { withFile, faults } = without(/ f(?:data)?sync\(\d+<[^>]*\/content>/);
     assert.deepEqual(faults.map((fault) => fault.split(":")[0]).toSorted(), withFile.toSorted());
   });
+});
+
+test("the power is cut at some points: nothing is lost", {
+  timeout: 180_000,
+  skip: !hasStrace() && "no strace",
+}, async () => {
+  const tally = new Tally();
+  await runPower(tally, { limit: 12 });
+  assert.ok(tally.isGood, tally.summary);
 });
 
 const WAL = "/spool/shard-00/queue.sqlite-wal";

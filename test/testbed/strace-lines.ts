@@ -9,8 +9,12 @@ export interface Call {
   readonly path: string;
   /** All arguments as written. */
   readonly args: string;
-  /** Strings among the arguments, joined; latin1, one character per byte. */
+  /** Those among the arguments; latin1, one character per byte. */
+  readonly strings: readonly string[];
+  /** They, joined. */
   readonly bytes: string;
+  /** When it began, in epoch milliseconds. */
+  readonly beganMs: number;
   /** Line numbers from 1; the end is Infinity for a call that never returned. */
   readonly begin: number;
   readonly end: number;
@@ -24,10 +28,10 @@ export function parseStrace(trace: string): readonly Call[] {
   const unfinished = new Map<string, number>();
   trace.split("\n").forEach((line, index) => {
     if (line === "") return;
-    const [, thread = "", text = ""] = /^(\d+) +\d+\.\d+ (.*)$/.exec(line) ?? [];
+    const [, thread = "", seconds = "", text = ""] = /^(\d+) +(\d+\.\d+) (.*)$/.exec(line) ?? [];
     if (text === "") throw new Error(`No line of strace -f -ttt: ${line}`);
     if (/^(?:\+\+\+|---) /.test(text)) return;
-    const at = { thread, line: index + 1 };
+    const at = { thread, line: index + 1, beganMs: Number(seconds) * 1000 };
     const resumed = /^<\.\.\. \w+ resumed>(.*)$/.exec(text);
     if (!resumed) {
       if (text.endsWith(" <unfinished ...>")) unfinished.set(thread, calls.length);
@@ -43,7 +47,7 @@ export function parseStrace(trace: string): readonly Call[] {
   return calls;
 }
 
-function begun(text: string, at: { readonly thread: string; readonly line: number }): Call {
+function begun(text: string, at: { readonly thread: string; readonly line: number; readonly beganMs: number }): Call {
   const [, name = "", rest = ""] = /^(\w+)\((.*)$/.exec(text) ?? [];
   if (name === "") throw new Error(`No call: ${text.slice(0, 200)}`);
   const whole = !rest.endsWith(" <unfinished ...>");
@@ -53,7 +57,9 @@ function begun(text: string, at: { readonly thread: string; readonly line: numbe
     name,
     args: "",
     path: "",
+    strings: [],
     bytes: "",
+    beganMs: at.beganMs,
     begin: at.line,
     end: Number.POSITIVE_INFINITY,
   };
@@ -68,9 +74,9 @@ function finished(call: Call, rest: string, end: number): Call {
 }
 
 function withArguments(call: Call, args: string): Call {
-  const strings = args.match(/"(?:[^"\\]|\\.)*"/g) ?? [];
+  const strings = (args.match(/"(?:[^"\\]|\\.)*"/g) ?? []).map((string) => unescaped(string.slice(1, -1)));
   const path = call.name === "openat" ? "" : (/^\d+<([^>]*)>/.exec(args)?.[1] ?? "");
-  return { ...call, args, path, bytes: strings.map((string) => unescaped(string.slice(1, -1))).join("") };
+  return { ...call, args, path, strings, bytes: strings.join("") };
 }
 
 const LETTERS = new Map(Object.entries({ n: "\n", r: "\r", t: "\t", v: "\v", f: "\f" }));
