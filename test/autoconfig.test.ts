@@ -67,6 +67,9 @@ const USAGE = [
   { args: ["a.test", "--user", "alice"], says: /--user: no mail address/ },
   { args: ["a.test", "--user", "alice@b.test"], says: /"alice@b\.test" is no address of a\.test/ },
   { args: ["a.test", "--json"], says: /--json needs --live/ },
+  { args: ["a.test", "--live", "--out", "x"], says: /--out has no meaning with --live/ },
+  { args: ["a.test", "--imap", "imap"], says: /--imap: no HOST\[:PORT\]: "imap"/ },
+  { args: ["a.test", "--imap", "b.test", "--pop3", "b.test:0"], says: /--pop3: no HOST\[:PORT\]: "b\.test:0"/ },
   { args: ["a.test", "--nonsense"], says: /Unknown option '--nonsense'/ },
 ];
 for (const { args, says } of USAGE) {
@@ -76,6 +79,30 @@ for (const { args, says } of USAGE) {
     assert.match(err, says);
   });
 }
+
+test("DISC-05: --imap and --pop3 stand in for what main.cf says of reading mail, so Apple's format is possible", async () => {
+  const format = ["example.org", "--format", "mobileconfig"];
+  const given = await run(...format, "--pop3", "Pop.Example.ORG:110");
+  assert.deepEqual([given.code, given.err], [0, ""]);
+  assert.match(given.out, /<string>EmailTypePOP<\/string>/);
+  assert.match(given.out, /<key>IncomingMailServerHostName<\/key>\s*<string>pop\.example\.org<\/string>/);
+  assert.match(given.out, /<key>IncomingMailServerPortNumber<\/key>\s*<integer>110<\/integer>/);
+  const imap = await run(...format, "--imap", "a.example.org", "--imap", "b.example.org", "--pop3", "c.example.org");
+  assert.match(imap.out, /<string>EmailTypeIMAP<\/string>/);
+  assert.match(
+    imap.out,
+    /HostName<\/key>\s*<string>a\.example\.org<\/string>\s*<key>.*PortNumber<\/key>\s*<integer>993</,
+  );
+  site.server.append("main.cf", "postern_autoconfig_imap =\n");
+  const none = await run(...format);
+  site.server.append("main.cf", "postern_autoconfig_imap = imap.example.org\n");
+  assert.deepEqual([none.code, none.out], [1, ""]);
+  assert.equal(
+    none.err,
+    "postern: autoconfig: no .mobileconfig: Apple's format wants a server to read mail at; " +
+      "set postern_autoconfig_imap, or give --imap HOST\n",
+  );
+});
 
 test("a format that has no document is exit 1, a site without submission a fault of its configuration", async () => {
   assert.equal((await run("example.org", "--format", "pacc")).code, 1);

@@ -22,7 +22,7 @@ export interface AccountDocuments {
   readonly notes: readonly string[];
 }
 
-const SET_IMAP = "set postern_autoconfig_imap";
+const SET_IMAP = "set postern_autoconfig_imap, or give --imap HOST";
 
 /** `user`: a mail address, or undefined for what serves all users. */
 export function accountDocuments(

@@ -35,6 +35,10 @@ export interface MailAccount {
 export interface AccountParts {
   /** SASL mechanisms that the service announces over TLS; empty: only the running server knows. */
   readonly mechanisms: (params: Parameters) => readonly string[];
+  /** In the place of postern_autoconfig_imap and postern_autoconfig_pop3. */
+  readonly stores?:
+    | { readonly imap: readonly MailStoreServer[]; readonly pop3: readonly MailStoreServer[] }
+    | undefined;
 }
 
 export interface ReadAccount {
@@ -62,9 +66,13 @@ export function readAccount(snapshot: ConfigSnapshot, domain: string, parts: Acc
     else outgoing.push(found);
   }
   outgoing.sort((a, b) => rank(a) - rank(b));
+  const stores = parts.stores ?? {
+    imap: params.get("postern_autoconfig_imap"),
+    pop3: params.get("postern_autoconfig_pop3"),
+  };
   const incoming = [
-    ...params.get("postern_autoconfig_imap").map((server) => storeServer("imap", server)),
-    ...params.get("postern_autoconfig_pop3").map((server) => storeServer("pop3", server)),
+    ...stores.imap.map((server) => storeServer("imap", server)),
+    ...stores.pop3.map((server) => storeServer("pop3", server)),
   ];
   const provider = params.get("postern_autoconfig_name") || domain;
   return {

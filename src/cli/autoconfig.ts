@@ -3,33 +3,45 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type AccountServer, accountDomain, type MailAccount, readAccount } from "../admin/account.ts";
+import {
+  type AccountParts,
+  type AccountServer,
+  accountDomain,
+  type MailAccount,
+  readAccount,
+} from "../admin/account.ts";
 import { accountDocuments, DOCUMENT_FORMATS, type DocumentFormat } from "../admin/account-documents.ts";
 import { askListener, type LiveFinding } from "../admin/live-listener.ts";
 import { systemClock } from "../base/clock.ts";
 import { Deadlines } from "../base/deadlines.ts";
 import { formatProblem } from "../config/check.ts";
+import { IMAP_PORT, type MailStoreServer, POP3_PORT, parseMailStore } from "../config/params/autoconfig.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
 import { printableUtf8 } from "../mail/printable.ts";
 import { liveTargets } from "../master/live-targets.ts";
 import { openSnapshotTables, silentLog } from "../master/prove.ts";
-import { readConfiguration } from "./config-commands.ts";
+import { requireConfiguration } from "./config-commands.ts";
 import { wrap } from "./explain-format.ts";
 import { saslMechanisms } from "./sasl-mechanisms.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
-const USAGE = `Usage: postern [-c DIR] autoconfig DOMAIN [--format FORMAT] [--user ADDRESS] [--out DIR] | --live [--json]
+const USAGE = `Usage: postern [-c DIR] autoconfig DOMAIN [--format FORMAT] [--user ADDRESS] [--imap HOST[:PORT]]… [--out DIR]
+       postern [-c DIR] autoconfig DOMAIN --live [--json]
 
 Prints what mail programs ask for when a user sets up an account, made from main.cf and master.cf.
-  --format FORMAT   thunderbird | autodiscover | mobileconfig | pacc | srv | all (all)
-  --user ADDRESS    for this user; only autodiscover and mobileconfig differ
-  --out DIR         writes files there instead
-  --live [--json]   asks the running services whether they are so; exit 1 if not
+  --format FORMAT     thunderbird | autodiscover | mobileconfig | pacc | srv | all (all)
+  --user ADDRESS      for this user; only autodiscover and mobileconfig differ
+  --imap HOST[:PORT]  where users read their mail, instead of postern_autoconfig_imap; may be repeated
+  --pop3 HOST[:PORT]  the same with POP3
+  --out DIR           writes files there instead
+  --live [--json]     asks the running services whether they are so; exit 1 if not
 `;
 
 const OPTIONS = {
   format: { type: "string" },
   user: { type: "string" },
+  imap: { type: "string", multiple: true },
+  pop3: { type: "string", multiple: true },
   out: { type: "string" },
   live: { type: "boolean" },
   json: { type: "boolean" },
@@ -40,6 +52,8 @@ interface Wanted {
   readonly domain: string;
   readonly formats: readonly DocumentFormat[];
   readonly user: string | undefined;
+  /** Given on the command line. */
+  readonly stores: AccountParts["stores"];
   readonly out: string | undefined;
   readonly live: boolean;
   readonly json: boolean;
@@ -52,12 +66,12 @@ export const autoconfig: Command = async (args, terminal) => {
     terminal.stdout(USAGE);
     return EXIT.done;
   }
-  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
-  if (snapshot === undefined) {
-    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
-    return failed(terminal, "autoconfig", "the configuration cannot be read", EXIT.configuration);
-  }
-  const found = readAccount(snapshot, wanted.domain, { mechanisms: (params) => saslMechanisms(snapshot, params) });
+  const snapshot = await requireConfiguration(terminal, "autoconfig");
+  if (snapshot === undefined) return EXIT.configuration;
+  const found = readAccount(snapshot, wanted.domain, {
+    mechanisms: (params) => saslMechanisms(snapshot, params),
+    stores: wanted.stores,
+  });
   for (const problem of found.problems) terminal.stderr(`${formatProblem(problem)}\n`);
   const { account } = found;
   if (account.outgoing.length === 0) {
@@ -76,8 +90,12 @@ function parse(args: readonly string[]): Wanted | { readonly problem: string } |
     if (given === undefined || positionals.length > 1) return { problem: "expected one DOMAIN" };
     const domain = accountDomain(given);
     if (domain === undefined) return { problem: `"${given}" is no domain name` };
-    const { format = "all", user, out, live = false, json = false } = values;
+    const { format = "all", user, out, live = false, json = false, imap, pop3 } = values;
     if (json && !live) return { problem: "--json needs --live" };
+    const useless = (["format", "user", "imap", "pop3", "out"] as const).find((name) => values[name] !== undefined);
+    if (live && useless !== undefined) return { problem: `--${useless} has no meaning with --live` };
+    const stores = parseStores({ imap, pop3 });
+    if (stores !== undefined && "problem" in stores) return stores;
     const formats = format === "all" ? DOCUMENT_FORMATS : DOCUMENT_FORMATS.filter((one) => one === format);
     if (formats.length === 0) return { problem: `unknown format "${format}"` };
     if (user !== undefined && !/^[^\x00-\x20\x7f@]+@[^\x00-\x20\x7f@]+$/.test(user)) {
@@ -86,10 +104,33 @@ function parse(args: readonly string[]): Wanted | { readonly problem: string } |
     if (user !== undefined && accountDomain(user.slice(user.indexOf("@") + 1)) !== domain) {
       return { problem: `--user: "${user}" is no address of ${domain}` };
     }
-    return { domain, formats, user, out, live, json };
+    return { domain, formats, user, stores, out, live, json };
   } catch (error) {
     return { problem: (error as Error).message.split(". ")[0] ?? "" };
   }
+}
+
+/** undefined: neither is given, and the configuration counts. */
+function parseStores(given: {
+  readonly imap: readonly string[] | undefined;
+  readonly pop3: readonly string[] | undefined;
+}): AccountParts["stores"] | { readonly problem: string } {
+  if (given.imap === undefined && given.pop3 === undefined) return undefined;
+  const [imap, pop3] = [storesIn(given.imap, IMAP_PORT), storesIn(given.pop3, POP3_PORT)];
+  if (typeof imap === "string") return { problem: `--imap: no HOST[:PORT]: "${imap}"` };
+  if (typeof pop3 === "string") return { problem: `--pop3: no HOST[:PORT]: "${pop3}"` };
+  return { imap, pop3 };
+}
+
+/** A string is the one that is none. */
+function storesIn(items: readonly string[] = [], defaultPort: number): readonly MailStoreServer[] | string {
+  const servers: MailStoreServer[] = [];
+  for (const item of items) {
+    const server = parseMailStore(item, defaultPort);
+    if (server === undefined) return item;
+    servers.push(server);
+  }
+  return servers;
 }
 
 function write(account: MailAccount, { formats, user, out }: Wanted, terminal: Terminal): number {

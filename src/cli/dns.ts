@@ -8,12 +8,11 @@ import { DnsView } from "../admin/dns-view.ts";
 import { policyFetch } from "../admin/policy-fetch.ts";
 import { canonicalIp } from "../base/cidr.ts";
 import { systemClock } from "../base/clock.ts";
-import { formatProblem } from "../config/check.ts";
 import { scopeOf } from "../config/load.ts";
 import { parseNameServer, stubServers } from "../dns/servers.ts";
 import { StubResolver } from "../dns/stub.ts";
 import { publicAuthorities } from "../net/tls-files.ts";
-import { readConfiguration } from "./config-commands.ts";
+import { requireConfiguration } from "./config-commands.ts";
 import { formatReport, reportAsJson } from "./dns-format.ts";
 import { readSite } from "./dns-site.ts";
 import { type Command, EXIT, failed } from "./terminal.ts";
@@ -53,11 +52,8 @@ export const dns: Command = async (args, terminal) => {
     terminal.stdout(USAGE);
     return EXIT.done;
   }
-  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
-  if (snapshot === undefined) {
-    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
-    return failed(terminal, "dns", "the configuration cannot be read", EXIT.configuration);
-  }
+  const snapshot = await requireConfiguration(terminal, "dns");
+  if (snapshot === undefined) return EXIT.configuration;
   const { resolvers } = wanted;
   const named = resolvers.length > 0 ? resolvers : scopeOf(snapshot).get("postern_dns_servers");
   const servers = stubServers(named, getServers());

@@ -3,7 +3,6 @@
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { canonicalIp } from "../base/cidr.ts";
-import { formatProblem } from "../config/check.ts";
 import { ParameterError } from "../config/declare.ts";
 import type { ConfigSnapshot, ServiceEntry } from "../config/snapshot.ts";
 import {
@@ -16,7 +15,7 @@ import {
 } from "../master/rehearse.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
 import { type Act, isRefused } from "../smtpd/rehearsal.ts";
-import { readConfiguration } from "./config-commands.ts";
+import { requireConfiguration } from "./config-commands.ts";
 import { formatAnswer, formatSentence, formatSteps, formatWho, wrap } from "./explain-format.ts";
 import { formatAsctime } from "./queue-format.ts";
 import { control } from "./server-commands.ts";
@@ -149,11 +148,8 @@ function formatRefusal(e: Explanation, terminal: Terminal): string {
 // ── a client that is not there ──
 
 async function explainImagined(values: Values, terminal: Terminal, surroundings: Surroundings): Promise<number> {
-  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
-  if (snapshot === undefined) {
-    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
-    return failed(terminal, "explain", "the configuration cannot be read", EXIT.configuration);
-  }
+  const snapshot = await requireConfiguration(terminal, "explain");
+  if (snapshot === undefined) return EXIT.configuration;
   const imagined = imagine(values, chooseService(values.service, snapshot));
   const rehearsed = await rehearseSession(snapshot, imagined, surroundings);
   terminal.stdout(values.json ? formatJson(imagined, rehearsed) : formatText(imagined, rehearsed, terminal));

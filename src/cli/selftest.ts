@@ -5,8 +5,7 @@ import { SelftestPlayer, type SelftestResult } from "../admin/selftest-player.ts
 import { REPLY_RULES, type ReplyRules } from "../admin/selftest-reply-rules.ts";
 import type { SelftestRow } from "../admin/selftest-row.ts";
 import { SELFTEST_ROWS } from "../admin/selftest-rows.ts";
-import { formatProblem } from "../config/check.ts";
-import { readConfiguration } from "./config-commands.ts";
+import { requireConfiguration } from "./config-commands.ts";
 import { formatFailure, formatSkipped, formatSummary } from "./selftest-format.ts";
 import { type PrivateServer, PrivateServerError, startPrivateServer } from "./selftest-server.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
@@ -41,11 +40,8 @@ export const selftest: Command = async (args, terminal) => {
     for (const { ids, what, on } of rows) terminal.stdout(`${ids.join(", ")} (${on}): ${what}\n`);
     return EXIT.done;
   }
-  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
-  if (snapshot === undefined) {
-    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
-    return failed(terminal, "selftest", "the configuration cannot be read", EXIT.configuration);
-  }
+  const snapshot = await requireConfiguration(terminal, "selftest");
+  if (snapshot === undefined) return EXIT.configuration;
   let server: PrivateServer;
   try {
     server = await startPrivateServer(snapshot, values.domain ?? NOWHERE);

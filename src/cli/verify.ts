@@ -7,7 +7,7 @@ import { proveSnapshot } from "../master/prove.ts";
 import { stepsOf } from "../proof/possible.ts";
 import type { Cell } from "../proof/prove.ts";
 import type { ServiceProof } from "../proof/service.ts";
-import { readConfiguration } from "./config-commands.ts";
+import { requireConfiguration } from "./config-commands.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 import { formatProof } from "./verify-format.ts";
 import { formatProbe, type LiveOptions, type LiveProbe, probeServices } from "./verify-live.ts";
@@ -39,11 +39,8 @@ export const verify: Command = async (args, terminal) => {
     terminal.stdout(USAGE);
     return EXIT.done;
   }
-  const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
-  if (snapshot === undefined) {
-    for (const problem of problems) terminal.stderr(`${formatProblem(problem)}\n`);
-    return failed(terminal, "verify", "the configuration cannot be read", EXIT.configuration);
-  }
+  const snapshot = await requireConfiguration(terminal, "verify");
+  if (snapshot === undefined) return EXIT.configuration;
   const proofs = await proveSnapshot(snapshot);
   const live = values.live ? await probeServices(snapshot, proofs, await liveOptions(values, terminal)) : undefined;
   const errors = proofs.flatMap((proof) => proof.problems).filter(({ severity }) => severity === "error").length;

@@ -11,19 +11,27 @@ export interface MailStoreServer {
 }
 
 const HOST = /^(?=.{1,253}$)[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?)+$/i;
+/** With TLS from the first byte (RFC 8314 §3.2, §3.1). */
+export const IMAP_PORT = 993;
+export const POP3_PORT = 995;
 const STARTTLS_PORTS: ReadonlySet<number> = new Set([143, 110]);
+
+/** `host` or `host:port`; undefined for what is neither. Port 143 or 110 means STARTTLS. */
+export function parseMailStore(item: string, defaultPort: number): MailStoreServer | undefined {
+  const [, host = "", portText] = /^([^:]+)(?::(\d{1,5}))?$/.exec(item) ?? [];
+  const port = portText === undefined ? defaultPort : Number(portText);
+  if (!HOST.test(host) || port < 1 || port > 65_535) return undefined;
+  return { host: host.toLowerCase(), port, implicitTls: !STARTTLS_PORTS.has(port) };
+}
 
 function mailStores(defaultPort: number, doc: string): Declaration<readonly MailStoreServer[]> {
   return {
     ...list("", doc, { origin: "postern" }),
     parse: (value, name) =>
       splitList(value, name).map((item) => {
-        const [, host = "", portText] = /^([^:]+)(?::(\d{1,5}))?$/.exec(item) ?? [];
-        const port = portText === undefined ? defaultPort : Number(portText);
-        if (!HOST.test(host) || port < 1 || port > 65_535) {
-          throw new ParameterError(`bad configuration: ${name} = ${value}: "${item}" is no host:port`);
-        }
-        return { host: host.toLowerCase(), port, implicitTls: !STARTTLS_PORTS.has(port) };
+        const server = parseMailStore(item, defaultPort);
+        if (server !== undefined) return server;
+        throw new ParameterError(`bad configuration: ${name} = ${value}: "${item}" is no host:port`);
       }),
   };
 }
@@ -45,9 +53,9 @@ export const AUTOCONFIG_PARAMETERS = {
     { origin: "postern" },
   ),
   postern_autoconfig_imap: mailStores(
-    993,
+    IMAP_PORT,
     "IMAP servers of the users, `host` or `host:port`, best first. Port 143 means STARTTLS, every other one TLS from the first byte. " +
       "Empty: accounts are described without; Thunderbird and Apple's programs then cannot use the documents.",
   ),
-  postern_autoconfig_pop3: mailStores(995, "POP3 servers, as postern_autoconfig_imap; port 110 means STARTTLS."),
+  postern_autoconfig_pop3: mailStores(POP3_PORT, "POP3 servers, as postern_autoconfig_imap; port 110 means STARTTLS."),
 } satisfies Record<string, Declaration<unknown>>;
