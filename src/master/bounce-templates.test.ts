@@ -1,8 +1,7 @@
 /** master/bounce-templates.test.ts: what `check` says of the parameters of delivery reports. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem } from "../config/check.ts";
-import { checkConfiguration } from "./check.ts";
+import { checked } from "./testdata/checked.ts";
 
 const MASTER = "smtp inet n - n - - smtpd\n";
 const MAIN = "compatibility_level = 3.10\nmyhostname = mail.example.org\nalias_maps =\n";
@@ -34,23 +33,13 @@ for (const { why, main, files, want } of [
   },
 ]) {
   test(`check tells ${why}`, async () => {
-    const all: Readonly<Record<string, string | undefined>> = {
-      "/c/main.cf": `${MAIN}${main}\n`,
+    const problems = await checked({
+      "/c/main.cf": `${MAIN}${main}\nmail_owner = nobody\n`,
       "/c/master.cf": MASTER,
       ...files,
-    };
-    const problems = await checkConfiguration({
-      configDirectory: "/c",
-      hostname: "mail.example.org",
-      mailVersion: "0",
-      readFile: async (path) => {
-        const text = all[path];
-        if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
-        return Buffer.from(text);
-      },
     });
     assert.deepEqual(
-      problems.map(formatProblem).filter((line) => !/services|passwd/.test(line)),
+      problems.filter((line) => !/services|passwd/.test(line)),
       want,
     );
   });

@@ -1,9 +1,8 @@
 /** Tests of master/check.ts: what it says of parameters that verify and seal mail. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem } from "../config/check.ts";
 import { generateKey } from "../dkim/key.ts";
-import { checkConfiguration } from "./check.ts";
+import { checked } from "./testdata/checked.ts";
 
 const HEAD = `compatibility_level = 3.10
 myhostname = mail.example.org
@@ -17,15 +16,7 @@ const FILES: Readonly<Record<string, string>> = {
 
 async function check(mainCf: string): Promise<readonly string[]> {
   const files: Readonly<Record<string, string>> = { ...FILES, "/c/main.cf": `${HEAD}${mainCf}` };
-  const problems = await checkConfiguration({
-    ...{ configDirectory: "/c", hostname: "mail.example.org", mailVersion: "1" },
-    readFile: async (path) => {
-      const text = files[path];
-      if (text === undefined) throw Object.assign(new Error("No such file or directory"), { code: "ENOENT" });
-      return Buffer.from(text);
-    },
-  });
-  return problems.map(formatProblem).filter((text) => /arc_seal|authentication|dmarc|spf/.test(text));
+  return (await checked(files)).filter((text) => /arc_seal|authentication|dmarc|spf/.test(text));
 }
 
 const SEALS = "postern_arc_seal = yes\npostern_dkim_signing_file = /c/keys\n";

@@ -1,8 +1,7 @@
 /** What `check` says about who may send as whom, and about mailboxes that others rely on. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem } from "../config/check.ts";
-import { checkConfiguration } from "./check.ts";
+import { checked } from "./testdata/checked.ts";
 
 const MAIN = "compatibility_level = 3.10\nmyhostname = mail.example.org\nalias_maps =\n";
 
@@ -11,19 +10,9 @@ async function check(mainCf: string): Promise<readonly string[]> {
     "/c/main.cf": MAIN + mainCf,
     "/c/master.cf": "smtp inet n - n - - smtpd -o smtpd_sasl_auth_enable=yes\n",
   };
-  const problems = await checkConfiguration({
-    configDirectory: "/c",
-    hostname: "mail.example.org",
-    mailVersion: "0",
-    readFile: async (path) => {
-      const text = files[path];
-      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
-      return Buffer.from(text);
-    },
-  });
-  return problems
-    .map(formatProblem)
-    .filter((line) => /login|postmaster|abuse|duplicate/.test(line) && !/user_?file|overriding/.test(line));
+  return (await checked(files)).filter(
+    (line) => /login|postmaster|abuse|duplicate/.test(line) && !/user_?file|overriding/.test(line),
+  );
 }
 
 const MAPS = "smtpd_sender_login_maps = inline:{a@example.org=a}\n";

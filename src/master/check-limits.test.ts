@@ -1,25 +1,14 @@
 /** What `check` says about the limits of transports. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem } from "../config/check.ts";
-import { checkConfiguration } from "./check.ts";
+import { checked } from "./testdata/checked.ts";
 
 async function check(mainCf: string): Promise<readonly string[]> {
   const files: Readonly<Record<string, string>> = {
     "/c/main.cf": `compatibility_level = 3.10\n${mainCf}`,
     "/c/master.cf": "smtp inet n - n - - smtpd\nslow unix - - n - - smtp\n",
   };
-  const problems = await checkConfiguration({
-    configDirectory: "/c",
-    hostname: "mail.example.org",
-    mailVersion: "0",
-    readFile: async (path) => {
-      const text = files[path];
-      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
-      return Buffer.from(text);
-    },
-  });
-  return problems.map(formatProblem).filter((line) => /_destination_|_rate_delay|_retry_time/.test(line));
+  return (await checked(files)).filter((line) => /_destination_|_rate_delay|_retry_time/.test(line));
 }
 
 const CASES: readonly { main: string; want: readonly string[]; why: string }[] = [

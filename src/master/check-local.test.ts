@@ -1,8 +1,7 @@
 /** What `check` says about the local agent's settings. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem } from "../config/check.ts";
-import { checkConfiguration } from "./check.ts";
+import { checked } from "./testdata/checked.ts";
 
 const MAIN = "compatibility_level = 3.10\nmyhostname = mail.example.org\n";
 
@@ -12,19 +11,9 @@ async function check(mainCf: string, aliases: string): Promise<readonly string[]
     "/c/master.cf": "smtp inet n - n - - smtpd\n",
     "/a": aliases,
   };
-  const problems = await checkConfiguration({
-    configDirectory: "/c",
-    hostname: "mail.example.org",
-    mailVersion: "0",
-    readFile: async (path) => {
-      const text = files[path];
-      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
-      return Buffer.from(text);
-    },
-  });
-  return problems
-    .map(formatProblem)
-    .filter((line) => line.includes("mailbox") || line.includes("/a: ") || line.includes("names that"));
+  return (await checked(files)).filter(
+    (line) => line.includes("mailbox") || line.includes("/a: ") || line.includes("names that"),
+  );
 }
 
 const CASES: readonly { main: string; aliases?: string; want: readonly RegExp[]; why: string }[] = [

@@ -1,8 +1,7 @@
 /** What `check` says about FUTURERELEASE, DELIVERBY and MT-PRIORITY. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { formatProblem } from "../config/check.ts";
-import { checkConfiguration } from "./check.ts";
+import { checked } from "./testdata/checked.ts";
 
 async function check(mainCf: string): Promise<readonly string[]> {
   const files: Readonly<Record<string, string>> = {
@@ -11,17 +10,7 @@ async function check(mainCf: string): Promise<readonly string[]> {
     "/c/priorities": "alice 4\n",
     "/c/clients": "10.0.0.1/8\n",
   };
-  const problems = await checkConfiguration({
-    configDirectory: "/c",
-    hostname: "mail.example.org",
-    mailVersion: "0",
-    readFile: async (path) => {
-      const text = files[path];
-      if (text === undefined) throw Object.assign(new Error("no such file"), { code: "ENOENT" });
-      return Buffer.from(text);
-    },
-  });
-  return problems.map(formatProblem).filter((line) => /postern_(?!user)|priorities|clients|none/.test(line));
+  return (await checked(files)).filter((line) => /postern_(?!user)|priorities|clients|none/.test(line));
 }
 
 const CASES: readonly { main: string; want: readonly RegExp[]; why: string }[] = [
