@@ -57,7 +57,11 @@ function checkService(service: ServiceEntry, ports: string): Problem[] {
   }
   if (command === "smtpd" && type !== "inet") {
     const text = `smtpd listens on inet services only: service "${name}" of type ${type} is left out`;
-    say("warning", text, type === "pass" ? "the postscreen line gives the smtpd" : undefined);
+    const lost = service.overrides.length > 0 ? ": write its -o options there" : "";
+    say("warning", text, type === "pass" ? `the postscreen line gives the smtpd${lost}` : undefined);
+  }
+  if (COMMANDS.has(command) && service.args.some((arg) => /^-v+$/.test(arg))) {
+    say("warning", `-v has no effect here: service "${name}"`, "name its clients or servers in debug_peer_list");
   }
   const takesArguments = command === "pipe" || command === "spawn" || MISSING.has(command) || INTERNAL.has(command);
   const stray = takesArguments ? undefined : service.args.find((arg) => !arg.startsWith("-"));

@@ -211,6 +211,18 @@ const masters = [
     ],
     why: "smtpd pass",
   },
+  {
+    in: "smtpd pass - - n - - smtpd -o smtpd_milters=",
+    want: [
+      'master.cf:1: warning: smtpd listens on inet services only: service "smtpd" of type pass is left out; the postscreen line gives the smtpd: write its -o options there',
+    ],
+    why: "smtpd pass with options of its own",
+  },
+  {
+    in: "25 inet n - n - - smtpd -v -v\ncleanup unix n - n - 0 cleanup -v",
+    want: ['master.cf:1: warning: -v has no effect here: service "25"; name its clients or servers in debug_peer_list'],
+    why: "-v, which an internal service may have",
+  },
   { in: "cleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr", want: [], why: "internal services" },
   {
     in: "policy unix - n n - 0 spawn user=nobody argv=/x",

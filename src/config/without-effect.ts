@@ -60,6 +60,7 @@ const ANSWERS: readonly Answer[] = [
   { names: /^qmqpd_/, hint: "qmqpd does not exist here" },
   { names: /^maps_rbl_domains$/, hint: "write reject_rbl_client DOMAIN into the restrictions" },
   { names: /^(?:empty_address_)?local_login_sender_maps/, hint: "sendmail -f takes any sender" },
+  { names: /_sasl_auth_cache_(?:name|time)$/, hint: "a failed login is tried again with the next delivery" },
   { names: /^biff$/, hint: "nobody is told of new mail" },
   { names: /^best_mx_transport$/, hint: "list the domains in mydestination" },
   { names: /^debug(?:_peer_level|ger_command)$/, hint: "debug_peer_list names whose sessions are logged in full" },

@@ -26,7 +26,7 @@ import { checkMachine } from "./check-machine.ts";
 import { checkRoleMailboxes } from "./check-role-mailboxes.ts";
 import { checkSubmission } from "./check-submission.ts";
 import { TableFindings } from "./check-tables.ts";
-import { listenerSpecs } from "./listeners.ts";
+import { listenerSpecs, SMTPD_PROGRAMS } from "./listeners.ts";
 import { pipeSpecsHere } from "./pipe-specs.ts";
 import { openSnapshotTables, proveServices, silentLog } from "./prove.ts";
 import { checkTls } from "./service-tls.ts";
@@ -69,7 +69,7 @@ async function checkServices(snapshot: ConfigSnapshot): Promise<readonly Problem
   const tables = readable(() => openSnapshotTables(snapshot, findings.log));
   if (tables === undefined) return [];
   try {
-    const services = snapshot.services.filter(({ type, command }) => type === "inet" && command === "smtpd");
+    const services = snapshot.services.filter(({ type, command }) => type === "inet" && SMTPD_PROGRAMS.has(command));
     const found = services.flatMap((service) => readable(() => checkService(snapshot, service, tables)) ?? []);
     found.push(...(readable(() => checkTransportTls(snapshot, tables)) ?? []));
     found.push(...(readable(() => checkOutgoingContent(snapshot, tables)) ?? []));

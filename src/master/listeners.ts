@@ -12,7 +12,7 @@ export interface ListenerSpec {
 }
 
 /** Programs that give an smtpd on their port (design §7: postscreen never loses port 25). */
-const SMTPD_PROGRAMS: ReadonlySet<string> = new Set(["smtpd", "postscreen"]);
+export const SMTPD_PROGRAMS: ReadonlySet<string> = new Set(["smtpd", "postscreen"]);
 
 export function isSmtpService({ type, command }: ServiceEntry): boolean {
   return type === "inet" && SMTPD_PROGRAMS.has(command);

@@ -45,6 +45,31 @@ const INPUT: ServerTlsInput = {
 const contexts: readonly { input: Partial<ServerTlsInput>; want: RegExp | undefined; why: string }[] = [
   { input: {}, want: undefined, why: "certificate and key" },
   { input: { pairs: [], chainFiles: ["chain.pem"] }, want: undefined, why: "chain file" },
+  {
+    input: { pairs: [], chainFiles: ["key.pem", "cert.pem"] },
+    want: undefined,
+    why: "a key, and its certificate in the next file",
+  },
+  {
+    input: { pairs: [], chainFiles: ["chain.pem", "key.pem", "cert.pem"] },
+    want: undefined,
+    why: "two keys, one of them with its certificate",
+  },
+  {
+    input: { pairs: [], chainFiles: ["other-key.pem", "cert.pem"] },
+    want: /^Private key "other-key.pem" does not belong to certificate "cert.pem"$/,
+    why: "the key of another certificate",
+  },
+  {
+    input: { pairs: [], chainFiles: ["cert.pem", "key.pem"] },
+    want: /^Cannot use private key "cert.pem": /,
+    why: "a certificate in front of its key, which Postfix refuses, too",
+  },
+  {
+    input: { pairs: [], chainFiles: ["key.pem"] },
+    want: /^Cannot use certificate "key.pem": /,
+    why: "a key without certificate",
+  },
   { input: { pairs: [] }, want: /^No server certificate is configured/, why: "nothing configured" },
   { input: { chainFiles: ["absent.pem"] }, want: /^Cannot read certificate "absent.pem": no such file/, why: "absent" },
   {

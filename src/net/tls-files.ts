@@ -16,7 +16,8 @@ export interface FileReaders {
 
 /** Files with keys and certificates. */
 export interface OwnCertificateFiles {
-  /** Each file holds a key and its chain; if not empty, `pairs` are not used (*_tls_chain_files). */
+  /** Each key with the certificates behind it, in the same file or the next ones; if not empty, `pairs` are not used
+   *  (*_tls_chain_files). */
   readonly chainFiles: readonly string[];
   /** Certificate and key files, unset ones left out. */
   readonly pairs: readonly { readonly certFile: string; readonly keyFile: string }[];
@@ -30,20 +31,46 @@ export interface Material {
 
 /** Keys and chains that fit; none where no file is named. */
 export function readMaterial(files: OwnCertificateFiles, source: FileReaders): Material | { readonly problem: string } {
-  const pairs = files.chainFiles.length > 0 ? files.chainFiles.map((f) => ({ certFile: f, keyFile: f })) : files.pairs;
+  const pairs = files.pairs.map(({ certFile, keyFile }) => ({ certFiles: [certFile], keyFile }));
   const keys: Buffer[] = [];
   const certs: Buffer[] = [];
-  for (const { certFile, keyFile } of pairs) {
-    const cert = source.read(certFile);
-    if ("error" in cert) return { problem: `Cannot read certificate "${certFile}": ${cert.error}` };
+  for (const { certFiles, keyFile } of files.chainFiles.length > 0 ? chainsOf(files.chainFiles, source) : pairs) {
+    const parts: Uint8Array[] = [];
+    for (const certFile of certFiles) {
+      const part = source.read(certFile);
+      if ("error" in part) return { problem: `Cannot read certificate "${certFile}": ${part.error}` };
+      parts.push(part.bytes, LINE_END); // a file may lack its last one
+    }
     const key = source.read(keyFile);
     if ("error" in key) return { problem: `Cannot read private key "${keyFile}": ${key.error}` };
-    const problem = mismatch({ certFile, keyFile, cert: Buffer.from(cert.bytes), key: Buffer.from(key.bytes) });
+    const cert = Buffer.concat(parts);
+    const problem = mismatch({ certFile: certFiles[0] ?? keyFile, keyFile, cert, key: Buffer.from(key.bytes) });
     if (problem !== undefined) return { problem };
-    certs.push(Buffer.from(cert.bytes));
+    certs.push(cert);
     keys.push(Buffer.from(key.bytes));
   }
   return { keys, certs };
+}
+
+const LINE_END = Buffer.from("\n");
+const PRIVATE_KEY = /-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/;
+const CERTIFICATE = /-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----/;
+
+/** Which files belong to one key: its own, if it has certificates, and those behind it that have no key. */
+function chainsOf(
+  names: readonly string[],
+  source: FileReaders,
+): readonly { readonly certFiles: readonly string[]; readonly keyFile: string }[] {
+  const chains: { certFiles: string[]; keyFile: string }[] = [];
+  for (const name of names) {
+    const file = source.read(name);
+    const text = "error" in file ? "" : Buffer.from(file.bytes).toString("latin1");
+    const before = CERTIFICATE.test(text) && !PRIVATE_KEY.test(text) ? chains.at(-1) : undefined;
+    if (before) before.certFiles.push(name);
+    else chains.push({ certFiles: PRIVATE_KEY.test(text) && !CERTIFICATE.test(text) ? [] : [name], keyFile: name });
+  }
+  // A key without any certificate: the library says so of its file.
+  return chains.map(({ certFiles, keyFile }) => ({ certFiles: certFiles.length > 0 ? certFiles : [keyFile], keyFile }));
 }
 
 /** Why a key and a certificate cannot be used together, or undefined. */

@@ -72,7 +72,7 @@ function means(p: "smtp" | "lmtp") {
     tls_mandatory_exclude_ciphers: list("", "Further exclusions at the levels above may."),
     tls_chain_files: list(
       "",
-      `PEM files, each with a private key and its chain: our own certificate, for hosts that ask.`,
+      `PEM files of private keys, each followed by its chain, in the same file or the next: our own certificate, for hosts that ask.`,
     ),
     tls_cert_file: file("", "PEM file with our own certificate; usually none is needed."),
     tls_key_file: file(`$${p}_tls_cert_file`, `PEM file with the private key of ${p}_tls_cert_file.`),

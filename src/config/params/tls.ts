@@ -16,7 +16,7 @@ export const TLS_PARAMETERS = {
   smtpd_starttls_timeout: time("${stress?{10}:{300}}s", "s", { min: 1000 }, "How long a TLS handshake may take."),
   smtpd_tls_chain_files: list(
     "",
-    "PEM files, each with a private key followed by its certificate chain; preferred over smtpd_tls_cert_file and smtpd_tls_key_file.",
+    "PEM files of private keys, each followed by its certificate chain in the same file or the next; preferred over smtpd_tls_cert_file and smtpd_tls_key_file.",
   ),
   smtpd_tls_cert_file: file("", "PEM file with the server's certificate and its intermediates, the server's first."),
   smtpd_tls_key_file: file("$smtpd_tls_cert_file", "PEM file with the unencrypted private key of smtpd_tls_cert_file."),

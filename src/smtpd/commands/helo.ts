@@ -31,7 +31,8 @@ export function greet(session: Session, name: string, protocol: "SMTP" | "ESMTP"
         return unwanted;
       }
       session.resetTransaction();
-      session.protocol = protocol;
+      // HELO behind EHLO leaves it, as in Postfix.
+      if (protocol === "ESMTP") session.protocol = protocol;
       return undefined;
     });
   });
