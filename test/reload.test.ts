@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { after, afterEach, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import tls from "node:tls";
+import { Master } from "../src/master/master.ts";
 import { makeSelfSigned } from "../src/net/self-signed.ts";
 import { Conversation } from "./testbed/conversation.ts";
 import { freePort, TestServer } from "./testbed/server.ts";
@@ -289,4 +290,24 @@ postern_workers = 1`,
     for (const client of [idle, later, busy]) client.close();
     await server.ended();
   });
+});
+
+test("a stop waits for the reload that is under way, and no other begins", { timeout: 60_000 }, async () => {
+  const port = await freePort();
+  await using server = new TestServer({
+    mainCf: "compatibility_level = 3.10\nmynetworks =\npostern_workers = 1\n",
+    masterCf: `${port} inet n - n - - smtpd\n`,
+  });
+  // In this process, so that nothing comes between the two calls.
+  const master = await Master.start({
+    ...{ configDirectory: server.directory, mailVersion: "test", defaultLog: undefined },
+    say: () => undefined,
+  });
+  const reloaded = master.reload();
+  await new Promise((resolve) => setImmediate(resolve)); // it begins
+  const stopped = master.stop();
+  await reloaded;
+  await assert.rejects(master.reload(), /The server is being stopped/);
+  await stopped;
+  assert.match(server.log(), /: reload -- version test/);
 });

@@ -99,6 +99,7 @@ export class Master {
   #loaded: Loaded;
   #doors: { close(): Promise<void> }[] = [];
   #busy: Promise<unknown> = Promise.resolve();
+  #stopping = false;
   /** Resolves when the server has stopped. */
   readonly stopped: Promise<void>;
   #resolveStopped: () => void = () => undefined;
@@ -160,14 +161,20 @@ export class Master {
 
   /** Two-phase reload; rejects with the reason when the old configuration stays. Reloads queue up. */
   reload(): Promise<void> {
-    const run = this.#busy.then(() => this.#reload());
+    const run = this.#busy.then(() => {
+      if (this.#stopping) throw new StartError("The server is being stopped");
+      return this.#reload();
+    });
     this.#busy = run.catch(() => undefined);
     return run;
   }
 
   /** Finishes sessions (bounded) and stops; `abort` does not wait. */
   async stop(how: { readonly graceMs: number } = { graceMs: STOP_GRACE_MS }): Promise<void> {
+    this.#stopping = true;
     this.#log.info("terminating on signal 15"); // Postfix's words for "postfix stop", too
+    // A reload under way would open again what is closed here. It takes some seconds at the most.
+    if (how.graceMs > 0) await this.#busy;
     await this.#fleet.stop(how.graceMs);
     await this.#close();
     this.#resolveStopped();
