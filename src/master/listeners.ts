@@ -9,6 +9,8 @@ export interface ListenerSpec {
   readonly service: ServiceEntry;
   readonly host: string;
   readonly port: number;
+  /** IPv4 is not among inet_protocols: `::` must not take it. */
+  readonly ipv6Only: boolean;
 }
 
 /** Programs that give an smtpd on their port (design §7: postscreen never loses port 25). */
@@ -42,7 +44,7 @@ export function listenerSpecs(
       });
       continue;
     }
-    for (const { host, port } of places) specs.push({ key: `${service.name}|${host}|${port}`, service, host, port });
+    for (const place of places) specs.push({ key: `${service.name}|${place.host}|${place.port}`, service, ...place });
   }
   return { specs, problems };
 }
@@ -52,11 +54,13 @@ export function servicePlaces(
   snapshot: ConfigSnapshot,
   service: ServiceEntry,
   context: ListenerContext,
-): readonly { readonly host: string; readonly port: number }[] | undefined {
+): readonly Pick<ListenerSpec, "host" | "port" | "ipv6Only">[] | undefined {
   const where = parseInetService(service.name, context.servicesText);
   if (!where) return undefined;
   const hosts = where.host === undefined ? interfaceHosts(snapshot, service, context.ipv6) : [where.host];
-  return hosts.map((host) => ({ host, port: where.port }));
+  const protocols = scopeOf(snapshot, service).get("inet_protocols");
+  const ipv6Only = !protocols.includes("all") && !protocols.includes("ipv4");
+  return hosts.map((host) => ({ host, port: where.port, ipv6Only }));
 }
 
 function interfaceHosts(snapshot: ConfigSnapshot, service: ServiceEntry, ipv6: boolean): readonly string[] {

@@ -185,7 +185,7 @@ export class Master {
   }
 
   async #open(): Promise<void> {
-    for (const spec of this.#loaded.specs) this.#sockets.set(spec.key, bindSocket(spec.host, spec.port));
+    for (const spec of this.#loaded.specs) this.#sockets.set(spec.key, bindSocket(spec.host, spec.port, spec));
     (await this.#spawns.prepare(this.#spawnSpecs(this.#loaded.snapshot))).commit();
     writeFileSync(this.#dirs.pidFile, `${process.pid}\n`);
     await this.#claims.load();
@@ -247,7 +247,7 @@ export class Master {
         sockets: this.#sockets,
         spawns: { services: this.#spawns, specs: this.#spawnSpecs(snapshot) },
         fleet: this.#fleet,
-        bind: (s) => bindSocket(s.host, s.port),
+        bind: (spec) => bindSocket(spec.host, spec.port, spec),
         adopt: () => {
           this.#loaded = loaded;
           this.#configureCommands();

@@ -58,7 +58,11 @@ const details = [
   },
   {
     line: "127.0.0.1:9999 inet n n n - 3 spawn user=spf argv=/x",
-    want: { place: { kind: "tcp", host: "127.0.0.1", port: 9999 }, key: "inet 127.0.0.1 9999", maxproc: 3 },
+    want: {
+      place: { kind: "tcp", host: "127.0.0.1", port: 9999, ipv6Only: false },
+      key: "inet 127.0.0.1 9999",
+      maxproc: 3,
+    },
     why: "an inet service",
   },
   {

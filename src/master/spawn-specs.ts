@@ -111,9 +111,9 @@ function placesOf(
   const { name, type } = service;
   if (type === "inet") {
     // A name that nobody knows is reported for all inet services alike.
-    return (servicePlaces(snapshot, service, context) ?? []).map(({ host, port }) => ({
-      key: `inet ${host} ${port}`,
-      place: { kind: "tcp", host, port },
+    return (servicePlaces(snapshot, service, context) ?? []).map((place) => ({
+      key: `inet ${place.host} ${place.port}`,
+      place: { kind: "tcp", ...place },
     }));
   }
   if (type !== "unix") throw new ParameterError(`spawn takes services of type unix and inet, not ${type}`);

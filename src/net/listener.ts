@@ -34,10 +34,13 @@ type CreateServerHandle = (
   flags?: number,
 ) => RawHandle | number;
 
-/** Binds host:port without accepting; port 0 picks a free one. Throws BindError. */
-export function bindSocket(host: string, port: number): BoundSocket {
+/** Of libuv. */
+const UV_TCP_IPV6ONLY = 1;
+
+/** Binds host:port without accepting; port 0 picks a free one. `::` takes IPv4 too, but with `ipv6Only`. Throws BindError. */
+export function bindSocket(host: string, port: number, { ipv6Only = false } = {}): BoundSocket {
   const create = (net as unknown as { _createServerHandle: CreateServerHandle })._createServerHandle;
-  const handle = create(host, port, host.includes(":") ? 6 : 4);
+  const handle = create(host, port, host.includes(":") ? 6 : 4, undefined, ipv6Only ? UV_TCP_IPV6ONLY : 0);
   if (typeof handle === "number") throw new BindError(systemErrorCode(handle), `${host}:${port}`);
   const name: { port?: number } = {};
   // libuv keeps EADDRINUSE back at bind and tells it here; a worker would listen on any free port instead.

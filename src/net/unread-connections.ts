@@ -10,7 +10,7 @@ const SOCKET_MODE = 0o666;
 
 export type ServicePlace =
   | { readonly kind: "unix"; readonly path: string }
-  | { readonly kind: "tcp"; readonly host: string; readonly port: number };
+  | { readonly kind: "tcp"; readonly host: string; readonly port: number; readonly ipv6Only?: boolean };
 
 export interface UnreadConnection {
   /** For the stdio of child_process.spawn(). */
@@ -34,7 +34,7 @@ export function acceptUnread(
   return new Promise((resolve, reject) => {
     const refuse = (error: NodeJS.ErrnoException) => reject(new BindError(error.code ?? error.message, where));
     server.once("error", refuse);
-    server.listen(place.kind === "unix" ? { path: place.path } : { host: place.host, port: place.port }, () => {
+    server.listen(place.kind === "unix" ? { path: place.path } : place, () => {
       server.off("error", refuse);
       server.on("error", onError);
       if (place.kind === "unix") chmodSync(place.path, SOCKET_MODE);
