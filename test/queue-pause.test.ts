@@ -28,7 +28,7 @@ mydestination =
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
 postern_workers = 2`,
-      masterCf: `${port} inet n - n - - smtpd\nsmtp unix - - n - - smtp\nlater unix - - n - - smtp\n`,
+      masterCf: `${port} inet n - n - - smtpd\nlater unix - - n - - smtp\n`,
     });
     await server.start();
   });

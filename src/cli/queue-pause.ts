@@ -2,6 +2,7 @@
  *  what is paused. Works while the server is down: the next start knows. */
 import { systemClock } from "../base/clock.ts";
 import { loadSnapshot } from "../config/load.ts";
+import { BUILT_IN_TRANSPORTS } from "../master/agents.ts";
 import type { LaneAnswer } from "../master/control.ts";
 import { checkLane, type PausedLane, PausedLanes } from "../master/paused-lanes.ts";
 import type { LaneArgs } from "../master/protocol.ts";
@@ -82,7 +83,8 @@ async function checkKnown(verb: string, lane: string, terminal: Terminal): Promi
   if (bad !== undefined) throw new UsageError(`${verb}: ${bad}`);
   if (verb !== "pause") return;
   const { snapshot } = await loadSnapshot(sourceOf(terminal));
-  const name = lane.split(":", 1)[0];
-  const known = snapshot?.services.some((service) => service.type === "unix" && service.name === name);
-  if (known === false) throw new UsageError(`pause: master.cf has no transport "${name}"`);
+  const [name = ""] = lane.split(":", 1);
+  if (snapshot === undefined || BUILT_IN_TRANSPORTS.has(name)) return;
+  if (!snapshot.services.some((service) => service.type === "unix" && service.name === name))
+    throw new UsageError(`pause: master.cf has no transport "${name}"`);
 }
