@@ -75,7 +75,8 @@ export const autoconfig: Command = async (args, terminal) => {
   for (const problem of found.problems) terminal.stderr(`${formatProblem(problem)}\n`);
   const { account } = found;
   if (account.outgoing.length === 0) {
-    const text = "no service of master.cf takes submissions with AUTH and TLS; see postern_service_role";
+    const text =
+      "no service of master.cf takes submissions with AUTH and TLS from other machines; see postern_service_role";
     return failed(terminal, "autoconfig", text, EXIT.configuration);
   }
   if (wanted.live) return checkLive(snapshot, account, { terminal, json: wanted.json });

@@ -92,6 +92,19 @@ const mains = [
     why: "words in front of the limit",
   },
   {
+    in: "mydestination = a.test, B.test\nvirtual_mailbox_domains = c.test b.test\nvirtual_alias_domains = c.test, $mydomain",
+    want: [
+      "main.cf:3: warning: do not list domain b.test in BOTH mydestination and virtual_mailbox_domains; mydestination wins",
+      "main.cf:3: warning: do not list domain c.test in BOTH virtual_alias_domains and virtual_mailbox_domains; virtual_alias_domains wins",
+    ],
+    why: "domains of two classes",
+  },
+  {
+    in: "mydestination = a.test\nrelay_domains = $mydestination, inline:{{b.test=x}}\nvirtual_alias_domains = b.test, !c.test, .d.test",
+    want: [],
+    why: "own domains in relay_domains, and what tables say",
+  },
+  {
     in: "smtputf8_enable = perhaps",
     want: ["main.cf:2: error: bad boolean configuration: smtputf8_enable = perhaps"],
     why: "a bad boolean",

@@ -3,6 +3,7 @@
  *  Who can relay is not said here: that is proof/. */
 
 import { checkCacheDestinations } from "./check-cache.ts";
+import { checkClasses } from "./check-classes.ts";
 import { checkFiles } from "./check-files.ts";
 import { checkNames } from "./check-names.ts";
 import { checkSasl } from "./check-sasl.ts";
@@ -17,6 +18,7 @@ export function checkSnapshot(snapshot: ConfigSnapshot): Problem[] {
     ...checkNames(snapshot),
     ...checkValues(snapshot),
     ...checkCacheDestinations(snapshot),
+    ...checkClasses(snapshot),
     ...checkSasl(snapshot),
     ...checkServices(snapshot),
     ...checkFiles(snapshot),
