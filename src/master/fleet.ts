@@ -220,7 +220,7 @@ export class Fleet {
     };
     const methods = new Map<string, (args: never) => unknown>([
       ["flushSite", ({ domain }: { domain: string }) => this.#siteFlushes.start(domain)],
-      ["decisions", ({ lines }: DecisionArgs) => this.#options.decisions.append(lines)],
+      ["decisions", ({ lines }: DecisionArgs) => this.#options.decisions.append(String(lines))],
       ["held", (args: HeldArgs) => this.#held(args)],
       ["lease", (ask: SlotAsk) => this.#leases.ask(borrower, ask)],
       [

@@ -52,6 +52,8 @@ import { forkWorker } from "./worker-process.ts";
 
 /** What sessions and deliveries get at `stop`. */
 const STOP_GRACE_MS = 10_000;
+/** How long a stop waits for a reload: more than its two phases may take. */
+const RELOAD_WAIT_MS = 25_000;
 /** How long the workers may take to look for messages. */
 const QUEUED_MS = 30_000;
 
@@ -173,8 +175,8 @@ export class Master {
   async stop(how: { readonly graceMs: number } = { graceMs: STOP_GRACE_MS }): Promise<void> {
     this.#stopping = true;
     this.#log.info("terminating on signal 15"); // Postfix's words for "postfix stop", too
-    // A reload under way would open again what is closed here. It takes some seconds at the most.
-    if (how.graceMs > 0) await this.#busy;
+    // A reload under way would open again what is closed here.
+    if (how.graceMs > 0) await Promise.race([this.#busy, reloadLimit()]);
     await this.#fleet.stop(how.graceMs);
     await this.#close();
     this.#resolveStopped();
@@ -347,6 +349,11 @@ export class Master {
     await this.#mailLog.close();
     this.#lock.release();
   }
+}
+
+/** Holds nobody up who is done. */
+function reloadLimit(): Promise<void> {
+  return new Promise((resolve) => void systemClock.after(RELOAD_WAIT_MS, resolve, { ref: false }));
 }
 
 function readPaused(dirs: QueueDirectories, lock: { release(): void }): PausedLanes {

@@ -44,6 +44,8 @@ export class Rpc {
   /** Takes one message that arrived on the channel. */
   receive(message: unknown, handle?: unknown): void {
     if (this.#closed) return; // what was under way when the peer ended
+    // Workers talk to the network: one that was taken over must not end the master with nonsense.
+    if (typeof message !== "object" || message === null) return;
     const wire = message as Wire;
     if (wire.kind === "call") {
       void this.#answer(wire, handle);
