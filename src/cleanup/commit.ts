@@ -6,6 +6,7 @@ import { sentMs } from "../mail/future-release.ts";
 import { reply } from "../mail/reply.ts";
 import { type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
 import type { Draft } from "./draft.ts";
+import type { SubmissionDuties } from "./duties/submission-duties.ts";
 import type { HeaderField } from "./header-block.ts";
 import { logChanges } from "./ledger.ts";
 import type { MappedEnvelope } from "./map-envelope.ts";
@@ -40,7 +41,8 @@ export async function commit(
   try {
     const wait = body.finish();
     if (wait) await wait;
-    const repaired = await repairBody(draft, completed);
+    const repaired = duties?.readsBody ? await repairBody(draft, duties, completed) : completed;
+    if (repaired === undefined) return "dropped";
     const milters = milterPass(draft.options, deps);
     const whole = { fields: repaired, mapped, hold };
     const passed = milters ? await passMilters(draft, milters, { ...whole, above: above.length }) : whole;
@@ -64,10 +66,17 @@ export async function commit(
   }
 }
 
-async function repairBody(draft: Draft, fields: readonly HeaderField[]): Promise<readonly HeaderField[]> {
-  const { duties, body, deps } = draft;
-  if (!duties) return fields;
-  return duties.repairBody(fields, body, { store: deps.store, readAnew: () => draft.beginReading() });
+/** undefined: the message is refused. */
+async function repairBody(
+  draft: Draft,
+  duties: SubmissionDuties,
+  fields: readonly HeaderField[],
+): Promise<readonly HeaderField[] | undefined> {
+  const { body, deps } = draft;
+  const done = await duties.repairBody(fields, body, { store: deps.store, readAnew: () => draft.beginReading() });
+  if ("fields" in done) return done.fields;
+  draft.refuse(done.refused);
+  return undefined;
 }
 
 /** `above`: how many fields stand in front of those of PREPEND. undefined: the message is refused, or to be discarded. */

@@ -29,6 +29,8 @@ export type MimeEvent =
        *  that begins or ends a part; or content of the part. A delimiter may end a header as well. */
       readonly ended?: PartKind | undefined;
       readonly delimiter: boolean;
+      /** Of a delimiter: which of the open boundaries it has, counted from the outermost, 1. Else 0. */
+      readonly depth: number;
       readonly part: PartKind;
     };
 
@@ -247,23 +249,23 @@ export class MimeStructure {
   #bodyPiece(line: Pick<Line, "kind" | "raw" | "length" | "begins" | "ends">): void {
     const { raw, length } = line;
     const part = this.#part;
-    let delimiter = false;
+    let depth = 0;
     if (this.#encoding === "7bit" && this.#unseen.has("8bit-body") && !isAscii(raw)) {
       this.#fault("8bit-body", raw.toString("latin1", 0, Math.min(length, NAME_BYTES)));
     }
     if (line.begins && this.#stack.length > 0 && raw[0] === 0x2d && raw[1] === 0x2d) {
-      delimiter = this.#delimiter(raw.subarray(0, length));
+      depth = this.#delimiter(raw.subarray(0, length));
     }
-    this.#events.push({ ...line, offset: this.#offset, delimiter, part, ended: this.#ended });
+    this.#events.push({ ...line, offset: this.#offset, delimiter: depth > 0, depth, part, ended: this.#ended });
     this.#ended = undefined;
     this.#offset += length + 1;
   }
 
-  /** The innermost boundary that fits; those inside it end with it. False: the line is none. */
-  #delimiter(line: Buffer): boolean {
+  /** The innermost boundary that fits; those inside it end with it. Which one; 0: the line is none. */
+  #delimiter(line: Buffer): number {
     const depth = this.#stack.findLastIndex(({ text }) => line.subarray(0, text.length).equals(text));
     const boundary = this.#stack[depth];
-    if (boundary === undefined) return false;
+    if (boundary === undefined) return 0;
     const closes = line.toString("latin1", boundary.text.length, boundary.text.length + 2) === "--";
     this.#stack.length = closes ? depth : depth + 1;
     if (closes) {
@@ -271,6 +273,6 @@ export class MimeStructure {
       this.#enter("body", "other", "");
     } else if (boundary.digest) this.#enter("mime", "message", "rfc822");
     else this.#enter("mime", "text", "plain");
-    return true;
+    return depth + 1;
   }
 }

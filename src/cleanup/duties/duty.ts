@@ -24,6 +24,8 @@ export interface DutyFacts {
   /** header_address_token_limit */
   readonly tokenLimit: number;
   readonly body: BodyFacts;
+  /** Content is to become 7-bit (force_mime_input_conversion). */
+  readonly sevenBit: boolean;
 }
 
 /** What the body turned out to have. */
@@ -31,6 +33,11 @@ export interface BodyFacts {
   readonly eightBit: boolean;
   /** All of it is UTF-8. */
   readonly utf8: boolean;
+}
+
+/** For content that does not say what it is. */
+export function contentCharset({ eightBit, utf8 }: BodyFacts): string {
+  return eightBit ? (utf8 ? "utf-8" : "unknown-8bit") : "us-ascii";
 }
 
 /** What is wrong; one for all places of a message. */

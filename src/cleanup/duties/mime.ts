@@ -1,7 +1,7 @@
 /** cleanup/duties/mime.ts: the MIME fields of a message's own header (RFC 2045 §4, §6; RFC 6409 §8.4). */
 import type { HeaderField } from "../header-block.ts";
 import { DOMAINS, type Encoding, parseContentType, parseEncoding } from "../mime-fields.ts";
-import { type BodyFacts, type Duty, type Finding, makeField, replaced, shown } from "./duty.ts";
+import { type BodyFacts, contentCharset, type Duty, type Finding, makeField, replaced, shown } from "./duty.ts";
 
 /** What is written where an encoding should stand, by those who mean none. */
 const PLAIN_CONTENT = /^\s*"?\s*(?:(?:us-)?ascii|none|[78] bits?|utf-?8|iso-8859-\d+)\s*"?\s*$/i;
@@ -19,26 +19,32 @@ export const mimeVersion: Duty = (fields) => {
   };
 };
 
-/** MSG-14: 8-bit content that says it has none. What parts say of themselves is told by the body's own check. */
-export const transferEncoding: Duty = (fields, { body }) => {
+/** MSG-14: 8-bit content that says it has none. What parts say of themselves: body-duties.ts. */
+export const transferEncoding: Duty = (fields, { body, sevenBit }) => {
   const field = fields.find(({ name }) => name === "content-transfer-encoding");
   const type = fields.find(({ name }) => name === "content-type");
   const parsed = type && parseContentType(givenValue(type));
   const encoding = field === undefined ? "7bit" : parseEncoding(givenValue(field));
   const composite = parsed?.type === "multipart" || parsed?.type === "message";
-  if (encoding === undefined && field !== undefined) return unknownEncoding(fields, field, body.eightBit);
+  if (encoding === undefined && field !== undefined) return unknownEncoding(fields, field, body.eightBit && !sevenBit);
   if (composite && encoding !== undefined && DOMAINS[encoding] !== encoding) {
     return { problem: `a composite type has Content-Transfer-Encoding: ${encoding}`, fields: undefined };
   }
-  if (!body.eightBit || encoding !== "7bit") return undefined;
+  // What is to become 7-bit is encoded with the body (body-duties.ts).
+  if (!body.eightBit || encoding !== "7bit" || sevenBit) return undefined;
   return { problem: "8-bit content is called 7bit", fields: withEncoding(fields, "8bit", body) };
 };
+
+/** An encoding that nobody knows (RFC 2045 §6.4), and not just another word for none. */
+export function isOpaque(value: string): boolean {
+  return parseEncoding(value) === undefined && !PLAIN_CONTENT.test(value.slice(0, 100));
+}
 
 /** RFC 2045 §6.4: an encoding that nobody knows makes the content opaque. */
 function unknownEncoding(fields: readonly HeaderField[], field: HeaderField, eightBit: boolean): Finding {
   const value = givenValue(field);
   const problem = `Content-Transfer-Encoding is none: ${shown(value)}`;
-  if (!PLAIN_CONTENT.test(value.slice(0, 100))) return { problem, fields: undefined };
+  if (isOpaque(value)) return { problem, fields: undefined };
   const meant = makeField("Content-Transfer-Encoding", eightBit ? "8bit" : "7bit");
   return { problem, fields: replaced(fields, field, [meant]) };
 }
@@ -55,8 +61,7 @@ export function withEncoding(
   return field ? replaced(typed, field, [said]) : [...typed, said];
 }
 
-function withType(fields: readonly HeaderField[], { eightBit, utf8 }: BodyFacts): readonly HeaderField[] {
+function withType(fields: readonly HeaderField[], body: BodyFacts): readonly HeaderField[] {
   const version = fields.some(({ name }) => name === "mime-version") ? [] : [makeField("MIME-Version", "1.0")];
-  const charset = eightBit ? (utf8 ? "utf-8" : "unknown-8bit") : "us-ascii";
-  return [...fields, ...version, makeField("Content-Type", `text/plain; charset=${charset}`)];
+  return [...fields, ...version, makeField("Content-Type", `text/plain; charset=${contentCharset(body)}`)];
 }

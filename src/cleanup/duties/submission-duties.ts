@@ -9,20 +9,18 @@ import { printableUtf8 } from "../../mail/printable.ts";
 import { type Reply, replyText } from "../../mail/reply.ts";
 import type { LoginOwners } from "../../rewrite/login-owners.ts";
 import { TableError } from "../../tables/table.ts";
-import { type BodyRepairDeps, shortenLines } from "../body-repair.ts";
+import type { BodyRepairDeps } from "../body-repair.ts";
 import { BodyWatch } from "../body-watch.ts";
 import type { MessageOptions } from "../cleanup.ts";
-import { mimeLimits } from "../content-checks.ts";
 import type { HeaderField } from "../header-block.ts";
 import type { Ledger } from "../ledger.ts";
 import { actingClient, partiesOf, partiesText } from "../log-parties.ts";
 import type { BodyInHand } from "../milter-body.ts";
 import { take } from "../steps.ts";
-import { applyDuties, PARAMETER, type Refused, refusal, SIGNED } from "./apply.ts";
+import { applyDuties, PARAMETER, type Refused } from "./apply.ts";
+import { BodyDuties, isSevenBit } from "./body-duties.ts";
 import { type DutyFacts, makeField } from "./duty.ts";
 import { signedBy } from "./signed.ts";
-
-const LONG_LINE = "a line of the body is longer than 998 bytes";
 
 export interface DutyDeps {
   readonly params: Parameters;
@@ -35,10 +33,13 @@ export interface DutyDeps {
 export class SubmissionDuties {
   readonly #deps: DutyDeps;
   readonly #watch = new BodyWatch();
-  #shortens = false;
+  readonly #body: BodyDuties;
 
   constructor(deps: DutyDeps) {
     this.#deps = deps;
+    const { params, ledger, options } = deps;
+    const warn = (text: string) => this.#warn(text);
+    this.#body = new BodyDuties({ params, ledger, envelope: options.envelope, watch: this.#watch, warn });
   }
 
   /** The body as it goes to the store. */
@@ -64,46 +65,24 @@ export class SubmissionDuties {
     });
     const taken = take(steps);
     const done = taken instanceof Promise ? await taken : taken;
-    const refused = "refused" in done ? done.refused : this.#checkLines(signed.body);
-    if (refused === undefined) return done as { readonly fields: readonly HeaderField[] };
-    this.#logRefusal(refused);
-    return { refused: refused.reply };
-  }
-
-  /** Lines of the body; what is to be mended is mended when the body is complete. */
-  #checkLines(signed: boolean): Refused | undefined {
-    const { params } = this.#deps;
-    const { long_body: grade } = params.get(PARAMETER);
-    // Binary content has no lines: what they are for others is decided where it is sent.
-    const binary = this.#deps.options.envelope.body === "BINARYMIME";
-    if (grade === "off" || binary || !this.#watch.facts.longLine) return undefined;
-    if (grade === "reject") return refusal("long_body", LONG_LINE);
-    const left = signed && !params.get("postern_repair_signed");
-    if (grade === "fix" && !left) this.#shortens = true;
-    else this.#warn(`check long_body: ${LONG_LINE}${left ? SIGNED : ""}`);
-    return undefined;
+    if ("refused" in done) return this.#refused(done.refused);
+    const refused = this.#body.check(done.fields, signed.body);
+    return refused ? this.#refused(refused) : done;
   }
 
   /** What is to be done to the body; the header that fits it. `body` follows. Rejects QueueError. */
   async repairBody(
     fields: readonly HeaderField[],
     body: BodyInHand,
-    deps: Pick<BodyRepairDeps, "store" | "readAnew">,
-  ): Promise<readonly HeaderField[]> {
-    if (!this.#shortens) return fields;
-    const { params, ledger, options } = this.#deps;
-    const limits = mimeLimits(params);
-    const { queueId } = options.envelope;
-    const force = params.get("postern_repair_signed");
-    const mended = await shortenLines(fields, body, { ...deps, queueId, limits, facts: this.#watch.facts, force });
-    if (mended === undefined) {
-      this.#warn(`check long_body: ${LONG_LINE} (cannot be repaired)`);
-      return fields;
-    }
-    const occasion = { why: LONG_LINE, rule: "long_body:fix" };
-    ledger.record("body encoded", occasion);
-    ledger.compare(fields, mended, occasion);
-    return mended;
+    deps: BodyRepairDeps,
+  ): Promise<{ readonly fields: readonly HeaderField[] } | { readonly refused: Reply }> {
+    const done = await this.#body.repair(fields, body, deps);
+    return "refused" in done ? this.#refused(done.refused) : done;
+  }
+
+  /** repairBody() has something to look at. */
+  get readsBody(): boolean {
+    return this.#body.reads;
   }
 
   #warn(text: string): void {
@@ -129,6 +108,7 @@ export class SubmissionDuties {
       myorigin: params.get("myorigin"),
       tokenLimit: params.get("header_address_token_limit"),
       body: this.#watch.facts,
+      sevenBit: isSevenBit(params),
     };
   }
 
@@ -150,8 +130,8 @@ export class SubmissionDuties {
     return asAddress(`${login}@${params.get("myorigin")}`);
   }
 
-  /** As Postfix logs a refusal at the end of data, with the line of explain behind it. */
-  #logRefusal({ check, reply }: Refused): void {
+  /** Logs it as Postfix logs a refusal at the end of data, with the line of explain behind it. */
+  #refused({ check, reply }: Refused): { readonly refused: Reply } {
     const { params, log, options } = this.#deps;
     const { envelope, recipients } = options;
     const { queueId, origin } = envelope;
@@ -168,6 +148,7 @@ export class SubmissionDuties {
     log.info(`${queueId}: explain: rule=${rule} parameter=${PARAMETER} check=${check}`, {
       ...{ event: "explain", rule, parameter: PARAMETER, restriction: check },
     });
+    return { refused: reply };
   }
 }
 

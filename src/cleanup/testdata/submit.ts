@@ -14,6 +14,9 @@ export interface Submission {
   readonly settings?: Readonly<Record<string, string>>;
   readonly login?: string;
   readonly sender?: string;
+  /** Of MAIL. */
+  readonly smtputf8?: boolean;
+  readonly declared?: Envelope["body"];
   readonly options?: Partial<MessageOptions>;
   readonly deps?: Partial<CleanupDeps>;
   /** Bytes of each write; undefined: all at once. */
@@ -86,7 +89,7 @@ function memoryStore(appended: NewMessage[]): CleanupDeps["store"] {
   };
 }
 
-function optionsOf({ login, sender = "alice@example.org", options }: Submission): MessageOptions {
+function optionsOf({ login, sender = "alice@example.org", options, smtputf8 = false, declared }: Submission): MessageOptions {
   const origin = {
     ...{ clientName: "unknown", clientAddress: "192.0.2.7", helo: "laptop", protocol: "ESMTP" },
     ...(login !== undefined && { saslUsername: login, saslMethod: "PLAIN" }),
@@ -96,7 +99,7 @@ function optionsOf({ login, sender = "alice@example.org", options }: Submission)
   return {
     envelope: {
       ...{ queueId, sender: asAddress(sender), arrivalMs: 1_795_500_000_123 },
-      ...{ smtputf8: false, body: "8BITMIME", origin },
+      ...{ smtputf8, body: declared ?? "8BITMIME", origin },
     },
     recipients: [{ address: asAddress("b@x.test"), original: asAddress("b@x.test") }],
     ...{ tls: undefined, prepend: [], role: "submission" },

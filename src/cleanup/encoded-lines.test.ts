@@ -1,4 +1,4 @@
-/** cleanup/long-lines.test.ts: bodies with lines above 998 bytes, through cleanup as a whole. */
+/** cleanup/encoded-lines.test.ts: bodies with lines above 998 bytes, through cleanup as a whole. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
