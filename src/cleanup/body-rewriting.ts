@@ -92,9 +92,11 @@ class PartWriter {
     const change = this.#changes.parts.get(part.number);
     if (change === undefined || (change === "encode" && !isPlain(part.kind))) return lines(fields);
     const kept = fields.filter((bytes) => !isField(bytes, ENCODING));
+    // Encoded content could look like a field; other content is the line that it was.
+    const ended = blank || change === "label";
     const encoding = change === "label" ? "8bit" : "quoted-printable";
     const said = [...this.#type(part, kept), `Content-Transfer-Encoding: ${encoding}`];
-    return Buffer.concat([lines(kept), lines(said.map((text) => Buffer.from(text))), ...(blank ? [] : [CRLF])]);
+    return Buffer.concat([lines(kept), lines(said.map((text) => Buffer.from(text))), ...(ended ? [] : [CRLF])]);
   }
 
   /** For content beyond ASCII that does not say what it is; an enclosed message says which language its fields are in, too. */

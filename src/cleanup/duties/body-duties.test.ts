@@ -50,7 +50,7 @@ const ROWS: readonly Row[] = [
   },
   {
     in: parts("Content-Type: image/x\r\n\xfc"),
-    want: parts(`Content-Type: image/x\r\n${SAID}\r\n\xfc`),
+    want: parts(`Content-Type: image/x\r\n${SAID}\xfc`),
     changes: [LABELLED],
     why: "the empty line was forgotten",
   },
