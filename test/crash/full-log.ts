@@ -1,19 +1,25 @@
 /** test/crash/full-log.ts: a queue whose write-ahead log is about to reach the size from which the store thread uses an idle
- *  moment for a checkpoint: a few messages more, and it comes. Beside it, mail that waits. */
+ *  moment for a checkpoint: one message more, and it comes. Beside it, mail that is held, since each retry would be written
+ *  to the log. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { CrashSite, Letter, Sent } from "./site.ts";
 
-/** engine.ts checkpoints from 16 MiB on, which are 2048 pages; a frame is a page and its header. */
+/** engine.ts checkpoints from 16 MiB on, which are so many pages; a frame is a page and its header. */
+const CHECKPOINT_FRAMES = 2048;
 const FRAME_BYTES = 8216;
-const FULL_BYTES = 1960 * FRAME_BYTES;
-/** Nearly all that a message may have in the database. */
-const FILLER: Letter = { sizeBytes: 60_000, to: ["one"] };
+/** The message after which the log is long enough has nearly all that a message may have in the database. */
+export const LAST_LETTER: Letter = { sizeBytes: 60_000, to: ["one"] };
+const SMALL_LETTER: Letter = { sizeBytes: 1000, to: ["one"] };
+/** Room for what one of them writes when it comes and when it goes. */
+const BEFORE_SMALL_FRAMES = 60;
+const BEFORE_END_FRAMES = 20;
 const WAITING: readonly Letter[] = [
   { sizeBytes: 1000, to: ["late"] },
   { sizeBytes: 30_000, to: ["late", "turn"] },
   { sizeBytes: 90_000, to: ["late"] },
 ];
+const RESTING = ["deferred", "hold"];
 const FILL_MS = 120_000;
 
 export interface Waiting {
@@ -33,12 +39,19 @@ export async function fillLog(site: CrashSite): Promise<readonly Waiting[]> {
   };
   const waiting: Waiting[] = [];
   for (const letter of WAITING) waiting.push(await send(letter));
+  const rests = async () => {
+    while (!(await isAtRest(site, waiting))) {
+      if (Date.now() > end) throw new Error(`The queue does not come to rest:\n${server.log().slice(-4000)}`);
+      await site.ledger.changed(20);
+    }
+  };
+  await rests();
+  await site.queue("hold", "ALL");
   const log = join(server.directory, "spool/queue/shard-00/queue.sqlite-wal");
-  while (statSync(log).size < FULL_BYTES) await send(FILLER);
-  while (!(await isAtRest(site, waiting))) {
-    if (Date.now() > end) throw new Error(`The queue does not come to rest:\n${server.log().slice(-4000)}`);
-    await site.ledger.changed(50);
-  }
+  const frames = () => Math.floor(statSync(log).size / FRAME_BYTES);
+  while (frames() < CHECKPOINT_FRAMES - BEFORE_SMALL_FRAMES) await send(LAST_LETTER);
+  for (await rests(); frames() < CHECKPOINT_FRAMES - BEFORE_END_FRAMES; await rests()) await send(SMALL_LETTER);
+  if (frames() >= CHECKPOINT_FRAMES) throw new Error(`The log has ${frames()} frames already`);
   site.hangUp();
   const workers = await server.workerPids();
   server.kill("SIGKILL");
@@ -47,11 +60,11 @@ export async function fillLog(site: CrashSite): Promise<readonly Waiting[]> {
   return waiting;
 }
 
-/** All but what must wait has gone, and that has been tried. */
+/** All but what must wait has gone, and that has been tried, or is held. */
 async function isAtRest(site: CrashSite, waiting: readonly Waiting[]): Promise<boolean> {
   const listed = (await site.queue("list", "ALL")) as readonly { queue: string; queueId: string }[];
   return (
     listed.length === waiting.length &&
-    waiting.every(({ sent }) => listed.some((e) => e.queueId === sent.queueId && e.queue === "deferred"))
+    waiting.every(({ sent }) => listed.some((e) => e.queueId === sent.queueId && RESTING.includes(e.queue)))
   );
 }

@@ -82,7 +82,7 @@ async function recordedStep(site: CrashSite, step: Step, names: readonly string[
 }
 
 /** Resolves when no call has been made for a while. */
-async function isQuiet(attached: Attached): Promise<void> {
+export async function isQuiet(attached: Attached): Promise<void> {
   let seen = -1;
   for (let now = attached.lines().length; now !== seen; now = attached.lines().length) {
     seen = now;
@@ -125,7 +125,10 @@ export function isStruck(attached: Attached): boolean {
 }
 
 /** Tries a point, then the calls before it, until one is reached; undefined when none is. */
-export async function reached(point: Point, attempt: (point: Point) => Promise<boolean>): Promise<Point | undefined> {
+export async function reached<P extends { readonly n: number }>(
+  point: P,
+  attempt: (point: P) => Promise<boolean>,
+): Promise<P | undefined> {
   for (let { n } = point; n > 0; n--) {
     const tried = { ...point, n };
     if (await attempt(tried)) return tried;

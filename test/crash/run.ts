@@ -4,11 +4,13 @@
  *    matrix  a worker is killed at every system call of a durable step
  *    starts  servers and commands are killed at every such call from their start to their stop
  *    faults  every such call fails, once or for a while
+ *    checkpoints  the write-ahead log is moved into the database meanwhile; kills and failing calls at each step
  *    power   the power goes: files are made as they may be then, and opened
  *    random  workers and master are killed at random moments under load
  *  Without --part, all. --kills bounds the run for daily use: N in all, divided between matrix, power and random. */
 import { parseArgs } from "node:util";
 import { hasStrace } from "../testbed/strace.ts";
+import { runCheckpoints } from "./checkpoints.ts";
 import { runFaults } from "./faults.ts";
 import { runMatrix } from "./matrix.ts";
 import { runPower } from "./power.ts";
@@ -19,7 +21,7 @@ import { say, Tally } from "./tally.ts";
 const { values } = parseArgs({
   options: { kills: { type: "string" }, part: { type: "string" }, jobs: { type: "string", default: "2" } },
 });
-const ALL = ["matrix", "starts", "faults", "power", "random"];
+const ALL = ["matrix", "starts", "faults", "checkpoints", "power", "random"];
 const RANDOM_KILLS = 100;
 
 // One thread for files in each worker: which call is the n-th must not depend on which of four was free.
@@ -32,6 +34,7 @@ const bounds = { limit: share ?? Number.POSITIVE_INFINITY, jobs: Number(values.j
 if (parts.includes("matrix")) await runMatrix(tally, bounds);
 if (parts.includes("starts")) await runStarts(tally, bounds);
 if (parts.includes("faults")) await runFaults(tally, bounds);
+if (parts.includes("checkpoints")) await runCheckpoints(tally, bounds);
 delete process.env.UV_THREADPOOL_SIZE;
 if (parts.includes("power")) await runPower(tally, bounds);
 if (parts.includes("random")) await runRandom(tally, share ?? RANDOM_KILLS);

@@ -17,6 +17,8 @@ export type Blow = { readonly signal: "KILL" } | { readonly error: "EIO" | "ENOS
 export interface Strike {
   readonly thread: Thread;
   readonly call: string;
+  /** Only calls on this file, absolute; undefined: on any. */
+  readonly path?: string | undefined;
   /** The n-th such call of the thread from the attachment on; "N+": that and all later ones. */
   readonly when: string;
   readonly blow: Blow;
@@ -30,9 +32,11 @@ export interface Attached {
 }
 
 /** Resolves when the thread is followed. `gone` is called when the process has ended, unless it was let go before. */
-export function strike(pid: number, { thread, call, when, blow }: Strike, gone: () => void): Promise<Attached> {
+export function strike(pid: number, { thread, call, path, when, blow }: Strike, gone: () => void): Promise<Attached> {
   const what = "signal" in blow ? `signal=${blow.signal}` : `error=${blow.error}`;
-  return attach(threadIds(pid, thread), ["-e", `trace=${call}`, "-e", `inject=${call}:${what}:when=${when}`], gone);
+  const only = path === undefined ? [] : ["-P", path];
+  const inject = [...only, "-e", `trace=${call}`, "-e", `inject=${call}:${what}:when=${when}`];
+  return attach(threadIds(pid, thread), inject, gone);
 }
 
 /** Only records. */
