@@ -98,6 +98,19 @@ const ROWS: readonly Row[] = [
     why: "myorigin is in a file; aliases; HELO behind EHLO is ESMTP all the same",
   },
   {
+    site: "header-cleanup",
+    set: TO_SINK,
+    dialogue: [
+      ["EHLO laptop", "250-mail.example.org"],
+      ["MAIL FROM:<alice@example.org>", "250 2.1.0 Ok"],
+      ["RCPT TO:<bob@far.test>", "250 2.1.5 Ok"],
+    ],
+    content: `User-Agent: x\r\n${FROM_ALICE}`,
+    asked: ["MAIL FROM:<alice@example.org>", "RCPT TO:<bob@far.test>"],
+    arrived: [/^From: Alice <alice@example\.org>\r\nSubject: hi\r\n/],
+    why: "a cleanup service of its own takes the traces of clients away",
+  },
+  {
     site: "satellite",
     set: TO_SINK,
     dialogue: [

@@ -1,7 +1,8 @@
 /** config/check-services.ts: master.cf lines that cannot run here, or run otherwise than written. */
 import { parseInetService } from "./inet-name.ts";
+import { OF_CLEANUP_SERVICE } from "./scope.ts";
 import { servicesText } from "./services-file.ts";
-import type { ConfigSnapshot, Problem, ServiceEntry } from "./snapshot.ts";
+import type { Assignment, ConfigSnapshot, Problem, ServiceEntry } from "./snapshot.ts";
 
 /** Programs that have a counterpart here. */
 const COMMANDS = new Set([
@@ -34,12 +35,41 @@ export function isInternalCommand(command: string): boolean {
 export function checkServices(snapshot: ConfigSnapshot): Problem[] {
   const ports = servicesText(snapshot);
   const problems = snapshot.services.flatMap((service) => checkService(service, ports));
+  problems.push(...checkCleanup(snapshot));
   const jailed = snapshot.services.filter(({ chroot }) => chroot);
   if (jailed[0]) {
     const text = `chroot = y has no effect here (${jailed.length} ${jailed.length === 1 ? "service" : "services"})`;
     problems.push({ severity: "warning", at: jailed[0].at, text, hint: "workers run as $mail_owner instead" });
   }
   return problems;
+}
+
+/** Options of cleanup services that nobody asks for, and services that name none. */
+function checkCleanup(snapshot: ConfigSnapshot): readonly Problem[] {
+  const cleanups = snapshot.services.filter(({ command }) => command === "cleanup");
+  const lost = cleanups.flatMap(({ overrides }) => overrides).filter(({ name }) => !OF_CLEANUP_SERVICE.has(name));
+  const named = [snapshot.mainCf, ...snapshot.services.map(({ overrides }) => overrides)]
+    .flatMap((assignments) => assignments.filter(({ name }) => name === "cleanup_service_name"))
+    .filter(({ value }) => value !== "cleanup" && !/\$/.test(value) && !cleanups.some(({ name }) => name === value));
+  const warn = ({ at }: Assignment, text: string, hint: string): Problem => ({ severity: "warning", at, text, hint });
+  return [
+    ...lost
+      .filter(({ name }) => name !== "syslog_name")
+      .map((option) =>
+        warn(
+          option,
+          `${option.name} of a cleanup service has no effect here`,
+          "set it in main.cf, or receive_override_options of the smtpd service",
+        ),
+      ),
+    ...named.map((setting) =>
+      warn(
+        setting,
+        `cleanup_service_name: master.cf has no cleanup service "${setting.value}"`,
+        "main.cf alone decides what is done to its mail",
+      ),
+    ),
+  ];
 }
 
 function checkService(service: ServiceEntry, ports: string): Problem[] {

@@ -236,6 +236,14 @@ const masters = [
     want: ['master.cf:1: warning: -v has no effect here: service "25"; name its clients or servers in debug_peer_list'],
     why: "-v, which an internal service may have",
   },
+  {
+    in: "25 inet n - n - - smtpd -o cleanup_service_name=pre\npre unix n - n - 0 cleanup -o header_checks= -o virtual_alias_maps=\n587 inet n - n - - smtpd -o cleanup_service_name=per",
+    want: [
+      "master.cf:2: warning: virtual_alias_maps of a cleanup service has no effect here; set it in main.cf, or receive_override_options of the smtpd service",
+      'master.cf:3: warning: cleanup_service_name: master.cf has no cleanup service "per"; main.cf alone decides what is done to its mail',
+    ],
+    why: "cleanup services, one of which there is not",
+  },
   { in: "cleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr", want: [], why: "internal services" },
   {
     in: "policy unix - n n - 0 spawn user=nobody argv=/x",

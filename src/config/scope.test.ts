@@ -32,6 +32,30 @@ test("scopeOf() lets -o win, and $names of main.cf see it", () => {
   assert.deepEqual(main.source("y"), { file: "main.cf", line: 3 });
 });
 
+test("scopeOf() adds what the cleanup service of a service says of content and copies, and no more", () => {
+  const snapshot = snapshotOf(
+    "header_checks = regexp:/main\nvirtual_alias_maps = hash:/main",
+    `25 inet n - n - - smtpd
+587 inet n - n - - smtpd -o cleanup_service_name=own -o header_checks=regexp:/smtpd
+pickup unix n - n 60 1 pickup -o cleanup_service_name=none
+relay unix - - n - - smtp -o cleanup_service_name=own
+own unix n - n - 0 cleanup -o header_checks=regexp:/own -o virtual_alias_maps= -o always_bcc=a@b.test
+cleanup unix n - n - 0 cleanup -o body_checks=regexp:/all`,
+  );
+  const seen = snapshot.services.slice(0, 4).map((service) => {
+    const params = scopeOf(snapshot, service);
+    return ["header_checks", "virtual_alias_maps", "always_bcc", "body_checks"]
+      .map((name) => params.text(name))
+      .join(" ");
+  });
+  assert.deepEqual(seen, [
+    "regexp:/main hash:/main  regexp:/all",
+    "regexp:/own hash:/main a@b.test ",
+    "regexp:/main hash:/main  ",
+    "regexp:/main hash:/main  ",
+  ]);
+});
+
 test("scopeOf() names the service and its program", () => {
   const snapshot = snapshotOf("x = $service_name/$process_name", "relay unix - - n - - smtp");
   assert.equal(scopeOf(snapshot, snapshot.services[0]).text("x"), "relay/smtp");

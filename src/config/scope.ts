@@ -2,9 +2,19 @@
 import { domainOfHost } from "./builtins.ts";
 import { splitList } from "./declare.ts";
 import { ParameterError, Parameters } from "./parameters.ts";
-import type { ConfigSnapshot, ServiceEntry } from "./snapshot.ts";
+import type { Assignment, ConfigSnapshot, ServiceEntry } from "./snapshot.ts";
 
-/** main.cf under the service's `-o` options; without a service, main.cf alone. */
+/** Of cleanup's parameters those that a service of it may set apart from the services it works for. */
+export const OF_CLEANUP_SERVICE: ReadonlySet<string> = new Set(
+  `header_checks mime_header_checks nested_header_checks body_checks always_bcc sender_bcc_maps recipient_bcc_maps`.split(
+    " ",
+  ),
+);
+
+const BRING_MAIL: ReadonlySet<string> = new Set(["smtpd", "postscreen", "pickup"]);
+
+/** main.cf under the service's `-o` options, and under those of the cleanup service it names; without a service, main.cf
+ *  alone. */
 export function scopeOf(snapshot: ConfigSnapshot, service?: ServiceEntry): Parameters {
   const { files } = snapshot;
   if (!service) return new Parameters({ assignments: snapshot.mainCf, builtins: snapshot.builtins, files });
@@ -17,7 +27,16 @@ export function scopeOf(snapshot: ConfigSnapshot, service?: ServiceEntry): Param
     const myhostname = readable(own, "myhostname");
     if (myhostname !== undefined) builtins.set("mydomain", domainOfHost(myhostname));
   }
-  return new Parameters({ assignments, builtins, files });
+  const params = new Parameters({ assignments, builtins, files });
+  const ofCleanup = BRING_MAIL.has(service.command) ? cleanupOptions(snapshot, params) : [];
+  if (ofCleanup.length === 0) return params;
+  return new Parameters({ assignments: [...assignments, ...ofCleanup], builtins, files });
+}
+
+function cleanupOptions(snapshot: ConfigSnapshot, params: Parameters): readonly Assignment[] {
+  const wanted = readable(params, "cleanup_service_name");
+  const cleanup = snapshot.services.find(({ name, command }) => command === "cleanup" && name === wanted);
+  return (cleanup?.overrides ?? []).filter(({ name }) => OF_CLEANUP_SERVICE.has(name));
 }
 
 export type ServiceRole = "submission" | "mx";

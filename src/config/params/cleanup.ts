@@ -13,6 +13,11 @@ export const CLEANUP_PARAMETERS = {
     "Leave the client's name and address, its TLS session and its login out of the Received field. Postfix's own master.cf " +
       "sets it for submission with -o.",
   ),
+  cleanup_service_name: text(
+    "cleanup",
+    "The cleanup service of master.cf whose -o options count for mail of this service: header_checks and its like, body_checks, " +
+      "always_bcc, sender_bcc_maps, recipient_bcc_maps.",
+  ),
   header_checks: list(
     "",
     "Tables of rules for the fields of a message's own header but those of MIME: REJECT, WARN, REPLACE, HOLD and so on, see " +
