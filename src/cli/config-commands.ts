@@ -3,6 +3,7 @@ import { readFileSync } from "node:fs";
 import { formatProblem } from "../config/check.ts";
 import { loadSnapshot, scopeOf } from "../config/load.ts";
 import type { ConfigSnapshot } from "../config/snapshot.ts";
+import { StartError } from "../master/directories.ts";
 import { ownNetworks } from "../net/interfaces.ts";
 import { sourceOf } from "./main-cf.ts";
 import { promptPassword } from "./password-prompt.ts";
@@ -44,6 +45,6 @@ export const user: Command = (args, terminal) =>
 
 async function userFile(terminal: Terminal): Promise<string> {
   const { snapshot, problems } = await readConfiguration(terminal.configDirectory);
-  if (!snapshot) throw new Error(problems.map((problem) => problem.text).join("; "));
+  if (!snapshot) throw new StartError(problems.map(formatProblem).join("\n"));
   return scopeOf(snapshot).get("postern_user_file");
 }

@@ -26,7 +26,7 @@ const OPTIONS = {
   replay: { type: "boolean" },
   ask: { type: "boolean" },
   json: { type: "boolean" },
-  help: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
 } as const;
 
 /** 77: the decisions may not be read. 0: NEWDIR can be used, whatever it changes; 1: it has errors; 78: there is nothing readable to compare with. */

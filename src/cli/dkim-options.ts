@@ -26,7 +26,7 @@ const NEEDS_DOMAIN: ReadonlySet<string> = new Set(["generate", "rotate"]);
 
 export function parseDkimOptions(args: readonly string[]): DkimOptions | { readonly problem: string } {
   const [given = "help", ...rest] = args;
-  const verb = given === "--help" || given === "-h" ? "help" : given;
+  const verb = args.includes("--help") || args.includes("-h") ? "help" : given;
   if (!VERBS.has(verb)) return { problem: `"${verb}": unknown command` };
   const values = new Map<string, string>();
   const flags = new Set<string>();
@@ -35,6 +35,7 @@ export function parseDkimOptions(args: readonly string[]): DkimOptions | { reado
     const word = rest[i] ?? "";
     if (word === "--force" || word === "--json") flags.add(word);
     else if (word === "--selector" || word === "--server") values.set(word, rest[++i] ?? "");
+    else if (word === "--help" || word === "-h") continue;
     else if (word.startsWith("-")) return { problem: `unknown option "${word}"` };
     else words.push(word);
   }

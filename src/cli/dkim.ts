@@ -130,8 +130,7 @@ async function rotate(options: DkimOptions, file: SigningFileOnDisk, terminal: T
 
 async function check(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): Promise<number> {
   const keys = keysOf(file, options.domain);
-  if (keys.length === 0)
-    return failed(terminal, "dkim", `${file.path} names no key${ofDomain(options)}`, EXIT.problems);
+  if (keys.length === 0) return noKey(options, file, terminal);
   const results = await lookUp(keys, options.servers);
   if (options.json) {
     for (const { key, published } of results) {
@@ -144,9 +143,16 @@ async function check(options: DkimOptions, file: SigningFileOnDisk, terminal: Te
   return results.every(({ published }) => published.kind === "right") ? EXIT.done : EXIT.problems;
 }
 
+function noKey(options: DkimOptions, { path }: SigningFileOnDisk, terminal: Terminal): number {
+  const text = `${path} names no key${ofDomain(options)}; make some: postern dkim generate ${options.domain || "DOMAIN"}`;
+  return failed(terminal, "dkim", text, EXIT.problems);
+}
+
 function printRecords(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): number {
+  const keys = keysOf(file, options.domain);
+  if (keys.length === 0) return noKey(options, file, terminal);
   let code: number = EXIT.done;
-  for (const { line, key, problem } of keysOf(file, options.domain)) {
+  for (const { line, key, problem } of keys) {
     if (key) terminal.stdout(`${zoneLine(keyName(line), publicRecord(key))}\n`);
     else code = failed(terminal, "dkim", problem ?? "", EXIT.problems);
   }
@@ -154,7 +160,9 @@ function printRecords(options: DkimOptions, file: SigningFileOnDisk, terminal: T
 }
 
 function list(options: DkimOptions, file: SigningFileOnDisk, terminal: Terminal): number {
-  for (const { line, key, problem } of keysOf(file, options.domain)) {
+  const keys = keysOf(file, options.domain);
+  if (keys.length === 0) noKey(options, file, terminal);
+  for (const { line, key, problem } of keys) {
     const { domain, subdomains, selector, state } = line;
     const kind = key ? `${key.algorithm.replace("-sha256", "")} ${key.bits}` : `unusable: ${problem}`;
     if (options.json) terminal.stdout(`${JSON.stringify({ domain, subdomains, selector, state, key: kind })}\n`);

@@ -19,7 +19,8 @@ import { type Command, EXIT, failed } from "./terminal.ts";
 
 const USAGE = `Usage: postern [-c DIR] dns check DOMAIN [--json] [--resolver ADDRESS[:PORT]] [--address IP]… [--mx HOST]…
 
-Compares DNS with the configuration: MX, host name, PTR, SPF, DKIM, DMARC, SRV, TLSA, MTA-STS, TLSRPT, CAA.
+Compares DNS with the configuration: MX, host name, PTR, SPF, DKIM, DMARC, SRV, TLSA, MTA-STS, TLSRPT, CAA; and
+tells which mailboxes (postmaster, abuse …) are missing.
   --resolver ADDRESS[:PORT]   asks this name server, and believes it when it says that an answer is signed
   --address IP                mail leaves from this address (behind NAT, through a relay host); may be repeated
   --mx HOST                   this host takes mail for this server, such as a filter in front; may be repeated

@@ -48,7 +48,7 @@ const OPTIONS = {
   "ask-policy": { type: "boolean" },
   json: { type: "boolean" },
   last: { type: "boolean" },
-  help: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
 } as const;
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];

@@ -4,20 +4,21 @@ import { createInterface } from "node:readline/promises";
 import { text as readText } from "node:stream/consumers";
 import { DeniedError, TryAgainError } from "../net/control-socket.ts";
 import { NotRunningError } from "./not-running.ts";
+import { plainCommand } from "./plain-command.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 /** Each is loaded when it is called: a `sendmail` that is started for every message needs little of all this. */
 const COMMANDS: ReadonlyMap<string, () => Promise<Command>> = new Map<string, () => Promise<Command>>([
-  ["start", async () => (await import("./server-commands.ts")).start],
-  ["start-fg", async () => (await import("./server-commands.ts")).startForeground],
-  ["stop", async () => (await import("./server-commands.ts")).stop],
-  ["abort", async () => (await import("./server-commands.ts")).abort],
-  ["reload", async () => (await import("./server-commands.ts")).reload],
-  ["status", async () => (await import("./server-commands.ts")).status],
-  ["check", async () => (await import("./check.ts")).runCheck],
-  ["flush", async () => (await import("./server-commands.ts")).flush],
-  ["logrotate", async () => (await import("./logrotate.ts")).logrotate],
-  ["demo", async () => (await import("./demo.ts")).runDemo],
+  ["start", async () => plainCommand("start", (await import("./server-commands.ts")).start)],
+  ["start-fg", async () => plainCommand("start-fg", (await import("./server-commands.ts")).startForeground)],
+  ["stop", async () => plainCommand("stop", (await import("./server-commands.ts")).stop)],
+  ["abort", async () => plainCommand("abort", (await import("./server-commands.ts")).abort)],
+  ["reload", async () => plainCommand("reload", (await import("./server-commands.ts")).reload)],
+  ["status", async () => plainCommand("status", (await import("./server-commands.ts")).status)],
+  ["check", async () => plainCommand("check", (await import("./check.ts")).runCheck)],
+  ["flush", async () => plainCommand("flush", (await import("./server-commands.ts")).flush)],
+  ["logrotate", async () => plainCommand("logrotate", (await import("./logrotate.ts")).logrotate)],
+  ["demo", async () => plainCommand("demo", (await import("./demo.ts")).runDemo)],
   ["postconf", async () => (await import("./config-commands.ts")).postconf],
   ["postmap", async () => (await import("./table-commands.ts")).postmap],
   ["postalias", async () => (await import("./table-commands.ts")).postalias],
@@ -69,8 +70,12 @@ process.stdout.on("error", (error: NodeJS.ErrnoException) => {
 /** Runs one command line; resolves to the exit code. Called as `mailq`, the program name is the command. */
 export async function main(argv: readonly string[], programName: string): Promise<number> {
   const options = parseGlobalOptions(argv);
+  if (options === undefined) {
+    process.stderr.write("postern: -c: which directory? see: postern help\n");
+    return EXIT.usage;
+  }
   const byName = COMMANDS.has(programName) ? programName : undefined;
-  const terminal = makeTerminal(byName === undefined ? options : parseGlobalOptions([]));
+  const terminal = makeTerminal(byName === undefined ? options : NO_OPTIONS);
   const name = byName ?? options.rest[0];
   const args = byName === undefined ? options.rest.slice(1) : argv;
   if (name === undefined || name === "help" || name === "--help" || name === "-h") {
@@ -88,7 +93,11 @@ export async function main(argv: readonly string[], programName: string): Promis
   }
 }
 
+/** By name: their files would be loaded for every command. What they say is wrong with main.cf or master.cf. */
+const CONFIGURATION_ERRORS: ReadonlySet<string> = new Set(["StartError", "ParameterError"]);
+
 function exitCodeOf(error: unknown): number {
+  if (error instanceof Error && CONFIGURATION_ERRORS.has(error.name)) return EXIT.configuration;
   if (error instanceof TryAgainError) return EXIT.tryAgain;
   if (error instanceof DeniedError) return EXIT.notPermitted;
   return error instanceof NotRunningError ? EXIT.notRunning : EXIT.problems;
@@ -100,14 +109,18 @@ interface GlobalOptions {
   readonly rest: readonly string[];
 }
 
-function parseGlobalOptions(argv: readonly string[]): GlobalOptions {
+const NO_OPTIONS: GlobalOptions = { configDirectory: undefined, verbose: false, rest: [] };
+
+/** undefined: -c without a directory. */
+function parseGlobalOptions(argv: readonly string[]): GlobalOptions | undefined {
   let configDirectory: string | undefined;
   let verbose = false;
   let at = 0;
   for (; at < argv.length; at++) {
     if (argv[at] === "-v") verbose = true;
-    else if (argv[at] === "-c") configDirectory = argv[++at];
-    else break;
+    else if (argv[at] !== "-c") break;
+    else if (++at < argv.length) configDirectory = argv[at];
+    else return undefined;
   }
   return { configDirectory, verbose, rest: argv.slice(at) };
 }

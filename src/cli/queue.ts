@@ -48,6 +48,7 @@ export const queue: Command = async ([verb = "help", ...args], terminal) => {
 };
 
 async function run(verb: string, args: readonly string[], terminal: Terminal): Promise<number> {
+  if ([verb, ...args].some((word) => word === "--help" || word === "-h")) return help(terminal);
   if (CHANGES.has(verb)) return changeQueue(verb, args, terminal);
   switch (verb) {
     case "list":
@@ -64,12 +65,15 @@ async function run(verb: string, args: readonly string[], terminal: Terminal): P
     case "shape":
       return shape(args, terminal);
     case "help":
-    case "--help":
-      terminal.stdout(USAGE);
-      return EXIT.done;
+      return help(terminal);
     default:
       throw new UsageError(`unknown verb ${verb}; see: postern queue help`);
   }
+}
+
+function help(terminal: Terminal): number {
+  terminal.stdout(USAGE);
+  return EXIT.done;
 }
 
 function list(args: readonly string[], terminal: Terminal): Promise<number> {

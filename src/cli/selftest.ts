@@ -22,7 +22,7 @@ const OPTIONS = {
   json: { type: "boolean" },
   list: { type: "boolean" },
   domain: { type: "string" },
-  help: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
 } as const;
 
 /** Nobody's (RFC 2606). */

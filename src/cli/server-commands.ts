@@ -92,8 +92,10 @@ async function tell(op: string, terminal: Terminal): Promise<number> {
 
 async function ask(terminal: Terminal, command: string, op: string, args: Record<string, unknown>): Promise<number> {
   const answer = await control(terminal, op, args);
-  if (answer === undefined)
-    return failed(terminal, command, "the mail system is not running; start it: postern start", EXIT.notRunning);
+  if (answer === undefined) {
+    const hint = command === "stop" || command === "abort" ? "" : "; start it: postern start";
+    return failed(terminal, command, `the mail system is not running${hint}`, EXIT.notRunning);
+  }
   return EXIT.done;
 }
 

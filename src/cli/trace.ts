@@ -11,7 +11,11 @@ import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 import { changesOf, formatTrace, type Traced } from "./trace-page.ts";
 import { storyOf } from "./trace-story.ts";
 
-const USAGE = "trace QUEUEID [--json] [--log FILE]";
+const USAGE = `Usage: postern [-c DIR] trace QUEUEID [--json] [--log FILE]
+
+Tells all that the queue and the log, with its rotated parts, know of one message, also when it is long gone.
+  --log FILE   this log file instead of maillog_file
+`;
 /** How far in front of a message's first line its session may have begun. */
 const SESSION_BYTES = 64 << 20;
 /** Between the making of a queue id and its first line in the log, and by how much clocks are set back. */
@@ -21,8 +25,12 @@ const MOST_LINES = 10_000;
 
 export const trace: Command = async (args, terminal) => {
   const fail = (why: string, code: number = EXIT.usage) => failed(terminal, "trace", why, code);
+  if (args.includes("--help") || args.includes("-h")) {
+    terminal.stdout(USAGE);
+    return EXIT.done;
+  }
   const options = parseOptions(args);
-  if (options === undefined) return fail(`usage: postern ${USAGE}`);
+  if (options === undefined) return fail(`expected one QUEUEID\n${USAGE.trimEnd()}`);
   const parsed = parseQueueId(options.id);
   if (!parsed) return fail(`${options.id} is no queue id of this server`);
   const log = options.log ?? (await logPathOf(terminal));

@@ -26,7 +26,7 @@ const OPTIONS = {
   "from-address": { type: "string" },
   login: { type: "string" },
   "password-stdin": { type: "boolean" },
-  help: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
 } as const;
 
 /** A recipient that is nobody's (RFC 2606). */

@@ -1,6 +1,8 @@
 /** config/check-files.ts: files that could not be read, and lookup tables of types that do not exist here. What only a
  *  default names is a warning: the operator did not ask for it. */
+
 import { userFileAskedAt } from "./check-sasl.ts";
+import { NOT_THERE } from "./file-error.ts";
 import { type FileReference, indexPaths, referencedFiles } from "./file-references.ts";
 import { ParameterError, type Parameters } from "./parameters.ts";
 import { type ParameterName, REGISTRY } from "./registry.ts";
@@ -52,7 +54,7 @@ function otherFiles(path: string, references: ReadonlyMap<string, FileReference>
 }
 
 function isMissing(image: { readonly error: string }): boolean {
-  return image.error === "No such file or directory";
+  return image.error === NOT_THERE;
 }
 
 /** True if an index answers in place of the missing text. */

@@ -1,7 +1,10 @@
 /** config/file-error.ts: why a file could not be read, in the words of the C library, as Postfix logs them. */
 
+/** What fileErrorText() says of a file that does not exist. */
+export const NOT_THERE = "No such file or directory";
+
 const REASONS: Readonly<Record<string, string>> = {
-  ENOENT: "No such file or directory",
+  ENOENT: NOT_THERE,
   EACCES: "Permission denied",
   EISDIR: "Is a directory",
   ENOTDIR: "Not a directory",

@@ -65,7 +65,7 @@ test("loadSnapshot() names what it cannot open, both files at once", async () =>
   const { snapshot, problems } = await load({});
   assert.equal(snapshot, undefined);
   assert.deepEqual(formatted([...problems]), [
-    "main.cf:1: error: open /etc/p/main.cf: No such file or directory",
+    "main.cf:1: error: open /etc/p/main.cf: No such file or directory; name its directory: postern -c DIR",
     "master.cf:1: error: open /etc/p/master.cf: No such file or directory",
   ]);
 });

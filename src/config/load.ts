@@ -3,7 +3,7 @@
 import { posix } from "node:path";
 import { computeBuiltins } from "./builtins.ts";
 import { checkSnapshot } from "./check.ts";
-import { fileErrorText } from "./file-error.ts";
+import { fileErrorText, NOT_THERE } from "./file-error.ts";
 import { type FileReference, nestedReferences, referencedFiles } from "./file-references.ts";
 import { parseMainCf } from "./main-cf.ts";
 import { parseMasterCf } from "./master-cf.ts";
@@ -83,7 +83,9 @@ async function readConfig(
   const image = await readImage(path, options);
   if ("error" in image) {
     const text = `open ${path}: ${image.error}`;
-    return { bytes: new Uint8Array(), problem: { severity: "error", at: { file: name, line: 1 }, text } };
+    // What is said once of two files is enough.
+    const hint = name === "main.cf" && image.error === NOT_THERE ? "name its directory: postern -c DIR" : undefined;
+    return { bytes: new Uint8Array(), problem: { severity: "error", at: { file: name, line: 1 }, text, hint } };
   }
   if (image.bytes.length <= MAX_CONFIG_BYTES) return { bytes: image.bytes };
   const text = `${path} is longer than ${MAX_CONFIG_BYTES} bytes`;
