@@ -1,10 +1,12 @@
 /** What a tired operator types: `--help` that must do nothing, words too many, directories that are not there. */
 import assert from "node:assert/strict";
-import { mkdtempSync, rmSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { PLAIN_COMMANDS } from "../src/cli/plain-command.ts";
+import { OTHER_UID } from "./testbed/other-user.ts";
 import { freePort, TestServer } from "./testbed/server.ts";
 
 const WITH_HELP = ["verify", "explain", "diff", "selftest", "trace", "queue", "dkim", "dns", "autoconfig", "user"];
@@ -90,6 +92,25 @@ describe("the command line", { concurrency: false }, () => {
       assert.ok(`${stdout}${stderr}`.includes(said), `${stdout}${stderr}`);
     });
   }
+
+  test("as another user: what may not be read or written is named, with exit 77; check says what it has not seen", () => {
+    if (OTHER_UID === undefined) return; // may read and write all of this
+    const asOther = (...args: string[]) =>
+      spawnSync(process.execPath, [...server.words(args)], { encoding: "utf8", uid: OTHER_UID, gid: OTHER_UID });
+    const keys = asOther("dkim", "generate", "a.test");
+    assert.deepEqual(
+      [keys.status, keys.stderr],
+      [77, `postern: dkim: ${server.directory}/dkim/a.test: permission denied; run it as root\n`],
+    );
+    server.write("hidden", "");
+    chmodSync(join(server.directory, "hidden"), 0o600);
+    const main = readFileSync(join(server.directory, "main.cf"), "utf8");
+    server.append("main.cf", "smtpd_client_restrictions = check_client_access texthash:$config_directory/hidden\n");
+    const said = "postern: check: you may not read all files; run it as root\n";
+    assert.ok(asOther("check").stdout.includes(said));
+    server.write("main.cf", main);
+    assert.ok(!asOther("check").stdout.includes(said));
+  });
 
   test("-c without a directory is no call for another configuration", async () => {
     const { code, stderr } = await server.run(["-c"]);

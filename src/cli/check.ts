@@ -18,6 +18,10 @@ export const runCheck: Command = async (_args, terminal) => {
   });
   for (const problem of problems) terminal.stdout(`${formatProblem(problem)}\n`);
   const errors = problems.filter((problem) => problem.severity === "error").length;
+  // Of the C library, as all that cannot be opened is told.
+  if (process.getuid?.() !== 0 && problems.some(({ text }) => text.includes(": Permission denied"))) {
+    terminal.stdout("postern: check: you may not read all files; run it as root\n");
+  }
   terminal.stdout(`postern: check: ${errors} errors, ${problems.length - errors} warnings\n`);
   return errors > 0 ? EXIT.problems : EXIT.done;
 };

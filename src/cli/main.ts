@@ -88,9 +88,19 @@ export async function main(argv: readonly string[], programName: string): Promis
     const command = await load();
     return await command(args, terminal);
   } catch (error) {
-    const text = options.verbose && error instanceof Error ? error.stack : (error as Error).message;
+    const text = options.verbose && error instanceof Error ? error.stack : textOf(error as Error);
     return failed(terminal, name, text ?? String(error), exitCodeOf(error));
   }
+}
+
+/** A file that who runs the command may not read or write. */
+function isForbidden({ code }: NodeJS.ErrnoException): boolean {
+  return code === "EACCES" || code === "EPERM";
+}
+
+function textOf(error: NodeJS.ErrnoException): string {
+  if (!isForbidden(error) || error.path === undefined) return error.message;
+  return `${error.path}: permission denied; run it as root`;
 }
 
 /** By name: their files would be loaded for every command. What they say is wrong with main.cf or master.cf. */
@@ -99,7 +109,7 @@ const CONFIGURATION_ERRORS: ReadonlySet<string> = new Set(["StartError", "Parame
 function exitCodeOf(error: unknown): number {
   if (error instanceof Error && CONFIGURATION_ERRORS.has(error.name)) return EXIT.configuration;
   if (error instanceof TryAgainError) return EXIT.tryAgain;
-  if (error instanceof DeniedError) return EXIT.notPermitted;
+  if (error instanceof DeniedError || isForbidden(error as NodeJS.ErrnoException)) return EXIT.notPermitted;
   return error instanceof NotRunningError ? EXIT.notRunning : EXIT.problems;
 }
 

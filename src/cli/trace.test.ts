@@ -138,10 +138,10 @@ test("trace --json gives the same as an object, from a log in JSON of another pl
 });
 
 const MISUSES = [
-  { args: [], want: /usage: postern trace QUEUEID/, why: "no queue id" },
-  { args: ["--what", ID], want: /usage/, why: "an unknown option" },
-  { args: [ID, LATE], want: /usage/, why: "two" },
-  { args: [ID, "--log"], want: /usage/, why: "--log without a file" },
+  { args: [], want: /expected one QUEUEID\nUsage: postern .* trace QUEUEID/, why: "no queue id" },
+  { args: ["--what", ID], want: /Usage: postern/, why: "an unknown option" },
+  { args: [ID, LATE], want: /Usage: postern/, why: "two" },
+  { args: [ID, "--log"], want: /Usage: postern/, why: "--log without a file" },
   { args: [".*"], want: /\.\* is no queue id of this server/, why: "no queue id at all" },
 ];
 for (const { args, want, why } of MISUSES) {
