@@ -112,6 +112,18 @@ describe("the command line", { concurrency: false }, () => {
     assert.ok(!asOther("check").stdout.includes(said));
   });
 
+  test("as another user: queue list and shape are what everybody may see, and end well", () => {
+    for (const [verb, want] of [
+      ["list", /^No message\.\n$/],
+      ["shape", /./],
+    ] as const) {
+      const words = [...server.words(["queue", verb])];
+      const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: "utf8", uid: OTHER_UID });
+      assert.deepEqual([status, stderr], [0, ""]);
+      assert.match(stdout, want);
+    }
+  });
+
   test("-c without a directory is no call for another configuration", async () => {
     const { code, stderr } = await server.run(["-c"]);
     assert.deepEqual([code, stderr], [64, "postern: -c: which directory? see: postern help\n"]);

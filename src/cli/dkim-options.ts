@@ -1,12 +1,14 @@
 /** cli/dkim-options.ts: the words of `postern dkim`. */
+
 import { domainToASCII } from "node:url";
+import { parseNameServer } from "../dns/servers.ts";
 
 export const USAGE = `Usage: postern dkim list [DOMAIN] [--json]           which keys there are, and what they do
        postern dkim generate DOMAIN [--selector NAME]  makes an RSA and an Ed25519 key, and says what to publish
        postern dkim rotate DOMAIN [--force]            published keys sign from now on, the others retire
        postern dkim check [DOMAIN] [--json]            compares DNS with the keys
        postern dkim dns [DOMAIN]                       the records to publish, as lines of a zone file
-       --server ADDRESS[:PORT]                         asks this name server
+       --server ADDRESS[:PORT]                         asks this name server, not postern_dns_servers
 `;
 
 type Verb = "list" | "generate" | "rotate" | "check" | "dns" | "help";
@@ -50,6 +52,9 @@ export function parseDkimOptions(args: readonly string[]): DkimOptions | { reado
     return { problem: `"${selector}" is no selector: letters, digits and "-"` };
   }
   const server = values.get("--server");
+  if (server !== undefined && parseNameServer(server) === undefined) {
+    return { problem: `--server: no address: "${server}"` };
+  }
   return {
     ...{ verb: verb as Verb, domain, selector: selector?.toLowerCase() },
     servers: server === undefined ? [] : [server],

@@ -32,13 +32,15 @@ const FILE_MODE = 0o644;
 const HEAD = "# domain  selector  key-file  [publish | sign | retired]; made by `postern dkim`\n";
 
 export const dkim: Command = async (args, terminal) => {
-  const options = parseDkimOptions(args);
-  if ("problem" in options) return failed(terminal, "dkim", `${options.problem}\n${USAGE.trimEnd()}`, EXIT.usage);
-  if (options.verb === "help") {
+  const given = parseDkimOptions(args);
+  if ("problem" in given) return failed(terminal, "dkim", `${given.problem}\n${USAGE.trimEnd()}`, EXIT.usage);
+  if (given.verb === "help") {
     terminal.stdout(USAGE);
     return EXIT.done;
   }
   const params = await parametersOf(terminal);
+  const servers = given.servers.length > 0 ? given.servers : params.get("postern_dns_servers");
+  const options = { ...given, servers };
   const configured = params.get("postern_dkim_signing_file");
   const path = resolve(terminal.configDirectory, configured || "dkim/keys");
   const file = readSigningFile(path);

@@ -1,5 +1,7 @@
 /** cli/queue.ts: `postern queue VERB`: the operator's view of the queue, on a running server and on a stopped one. */
+
 import { systemClock } from "../base/clock.ts";
+import { DeniedError } from "../net/control-socket.ts";
 import { readMessage, withQueue } from "./queue-access.ts";
 import { CHANGES, changeQueue, selected } from "./queue-change.ts";
 import { QUEUE_NAMES } from "./queue-filter.ts";
@@ -87,9 +89,19 @@ function list(args: readonly string[], terminal: Terminal): Promise<number> {
     }
     if (options.json) return EXIT.done;
     terminal.stdout(messages === 0 ? "No message.\n" : `${messages} message${messages === 1 ? "" : "s"}.\n`);
-    terminal.stdout(formatPausedNote(await pausedNow(terminal), nowMs));
+    terminal.stdout(await pausedNote(terminal));
     return EXIT.done;
   });
+}
+
+/** To users who may list the queue, but are no operators, what is paused is not told. */
+async function pausedNote(terminal: Terminal): Promise<string> {
+  try {
+    return formatPausedNote(await pausedNow(terminal), systemClock.now());
+  } catch (error) {
+    if (error instanceof DeniedError) return "";
+    throw error;
+  }
 }
 
 function show(args: readonly string[], terminal: Terminal): Promise<number> {
@@ -111,7 +123,7 @@ function shape(args: readonly string[], terminal: Terminal): Promise<number> {
     const counted = new QueueShape({ nowMs: systemClock.now(), by: options.bySender ? "sender" : "recipient" });
     for await (const entry of selected(door, options)) counted.add(entry);
     if (options.json) terminal.stdout(formatShapeJson(counted.rows()));
-    else terminal.stdout(formatShape(counted.rows()) + formatPausedNote(await pausedNow(terminal), systemClock.now()));
+    else terminal.stdout(formatShape(counted.rows()) + (await pausedNote(terminal)));
     return EXIT.done;
   });
 }
