@@ -30,10 +30,24 @@ export function checkNames(snapshot: ConfigSnapshot): Problem[] {
   const all = [...snapshot.mainCf, ...snapshot.services.flatMap(({ overrides }) => overrides)];
   const usage = usageOf(snapshot, all);
   const problems = [...checkWithoutEffect(all), ...all.flatMap((assignment) => checkName(assignment, usage))];
+  problems.push(...snapshot.services.flatMap(checkLimits));
   const everywhere = new Set([...all.map(({ name }) => name), ...snapshot.builtins.keys()]);
   for (const assignment of snapshot.mainCf) problems.push(...checkReferences(assignment, { defined: everywhere }));
   for (const service of snapshot.services) problems.push(...checkServiceReferences(snapshot, service));
   return problems;
+}
+
+/** The limits that belong to whoever schedules, and are read from main.cf. */
+const LIMIT_OF_TRANSPORT = /^.+?_((?:initial_)?destination_(?:concurrency|recipient|rate)_\w+|transport_rate_delay)$/;
+
+/** In a transport's `-o` they look as if they were for it alone. Postfix does not read them there, either. */
+function checkLimits({ name: service, overrides }: ServiceEntry): readonly Problem[] {
+  return overrides.flatMap(({ name, at }): readonly Problem[] => {
+    const limit = LIMIT_OF_TRANSPORT.exec(name)?.[1];
+    if (limit === undefined) return [];
+    const text = `${name} has no effect in master.cf: limits of transports are read from main.cf`;
+    return [{ severity: "warning", at, text, hint: `set ${service}_${limit} there` }];
+  });
 }
 
 function usageOf(snapshot: ConfigSnapshot, all: readonly Assignment[]): Usage {

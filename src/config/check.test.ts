@@ -244,6 +244,14 @@ const masters = [
     ],
     why: "cleanup services, one of which there is not",
   },
+  {
+    in: "slow unix - - n - - smtp -o smtp_destination_concurrency_limit=1 -o slow_transport_rate_delay=1s -o smtp_connect_timeout=5s",
+    want: [
+      "master.cf:1: warning: smtp_destination_concurrency_limit has no effect in master.cf: limits of transports are read from main.cf; set slow_destination_concurrency_limit there",
+      "master.cf:1: warning: slow_transport_rate_delay has no effect in master.cf: limits of transports are read from main.cf; set slow_transport_rate_delay there",
+    ],
+    why: "limits of the scheduler as options of a transport",
+  },
   { in: "cleanup unix n - n - 0 cleanup\nqmgr unix n - n 300 1 qmgr", want: [], why: "internal services" },
   {
     in: "policy unix - n n - 0 spawn user=nobody argv=/x",
