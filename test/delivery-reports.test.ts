@@ -50,6 +50,7 @@ mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
 bounce_template_file = bounce.cf
 notify_classes = 2bounce
+postern_undeclared_binary = return
 delay_warning_time = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 1s
@@ -70,14 +71,14 @@ transport_retry_time = 1s`,
   });
 
   /** Sends one message; resolves to its queue id. */
-  const send = async (mail: string, rcpts: readonly string[]): Promise<string> => {
+  const send = async (mail: string, rcpts: readonly string[], fields = ""): Promise<string> => {
     const client = await Conversation.open(port);
     assert.match(await client.say("EHLO client.example"), /^250[- ]DSN\r?$/m);
     for (const command of [`MAIL FROM:${mail}`, ...rcpts.map((rcpt) => `RCPT TO:${rcpt}`)]) {
       assert.match(await client.say(command), /^250 /, command);
     }
     assert.match(await client.say("DATA"), /^354 /);
-    const reply = await client.say("Subject: test\r\nMessage-ID: <m@example.org>\r\n\r\nsecret body\r\n.");
+    const reply = await client.say(`Subject: test\r\nMessage-ID: <m@example.org>\r\n${fields}\r\nsecret body\r\n.`);
     client.close();
     return /queued as (\w+)/.exec(reply)?.[1] ?? assert.fail(reply);
   };
@@ -137,6 +138,26 @@ transport_retry_time = 1s`,
     assert.match(status, /\nFinal-Recipient: rfc822; carol@example\.org\r?\n[\s\S]*\nAction: delivered\r?\n/);
   });
 
+  test("BDAT-10: binary content that was not declared is accepted, and comes back", async () => {
+    const id = await send(
+      "<alice@example.org> BODY=8BITMIME",
+      ["<a@modern.test>", "<n@modern.test> NOTIFY=NEVER"],
+      "MIME-Version: 1.0\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: binary\r\n",
+    );
+    const why = "Binary content was not declared \\(BODY=BINARYMIME\\)";
+    await server.logged(
+      new RegExp(`${id}: to=<a@modern\\.test>, relay=none, .*dsn=5\\.6\\.3, status=bounced \\(${why}\\)`),
+    );
+    await server.logged(new RegExp(`${id}: removed`));
+    const { raw, status } = await received();
+    assert.match(
+      status,
+      /\nFinal-Recipient: rfc822; a@modern\.test\r?\n[\s\S]*\nAction: failed\r?\nStatus: 5\.6\.3\r?\n/,
+    );
+    assert.doesNotMatch(raw, /n@modern\.test|secret body/);
+    assert.deepEqual(asked, []);
+  });
+
   test("DSN-22, DSN-44: a refusal comes back, with the site's own text and the headers only", async () => {
     const id = await send("<alice@example.org> RET=HDRS", [
       "<a@refused.test> NOTIFY=FAILURE",
@@ -194,7 +215,7 @@ transport_retry_time = 1s`,
       const id = /: (\w+): sender (?:non-delivery|delivery status) notification: /.exec(line)?.[1];
       return id === undefined ? [] : [{ id, i }];
     });
-    assert.equal(reports.length, 3);
+    assert.equal(reports.length, 4);
     for (const { id, i } of reports) {
       assert.ok(lines.findIndex((line) => line.includes(`${id}: removed`)) > i, `${id}\n${server.log()}`);
     }

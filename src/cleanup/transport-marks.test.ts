@@ -27,6 +27,7 @@ interface Row {
   readonly settings?: Record<string, string>;
   readonly body?: Envelope["body"];
   readonly tlsOptional?: true;
+  readonly filter?: string;
 }
 
 const ROWS: readonly Row[] = [
@@ -56,6 +57,27 @@ const ROWS: readonly Row[] = [
     settings: { postern_undeclared_binary: "convert" },
     body: "BINARYMIME",
   },
+  {
+    why: "BDAT-10: undeclared binary content that is returned",
+    header: `${CTE}: binary\r\n`,
+    envelope: { filter: "smtp:filter.test" },
+    settings: { postern_undeclared_binary: "return" },
+    body: "BINARYMIME",
+    filter: "error:5.6.3 Binary content was not declared (BODY=BINARYMIME)",
+  },
+  {
+    why: "BDAT-10: declared, it is not returned",
+    header: `${CTE}: binary\r\n`,
+    envelope: { body: "BINARYMIME" },
+    settings: { postern_undeclared_binary: "return" },
+    body: "BINARYMIME",
+  },
+  {
+    why: "BDAT-10: not binary, it is not returned",
+    header: `${CTE}: 8bit\r\n`,
+    settings: { postern_undeclared_binary: "return" },
+    body: "8BITMIME",
+  },
   { why: "BINARYMIME stays", eightBit: true, envelope: { body: "BINARYMIME" }, body: "BINARYMIME" },
   { why: "8BITMIME stays", envelope: { body: "8BITMIME" }, body: "8BITMIME" },
   { why: "REQ-05: TLS-Required: No", header: NO, tlsOptional: true },
@@ -75,6 +97,9 @@ for (const row of ROWS) {
       { ...ENVELOPE, ...row.envelope },
       { fields, eightBit: row.eightBit ?? false, params: parametersOf(row.settings ?? {}) },
     );
-    assert.deepEqual([marked.body, marked.tlsOptional], [row.body ?? "7BIT", row.tlsOptional]);
+    assert.deepEqual(
+      [marked.body, marked.tlsOptional, marked.filter],
+      [row.body ?? "7BIT", row.tlsOptional, row.filter],
+    );
   });
 }

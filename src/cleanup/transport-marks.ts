@@ -8,6 +8,9 @@ import type { Envelope } from "../mail/envelope.ts";
 import { fieldValue, type HeaderField } from "./header-block.ts";
 import { DOMAINS, parseEncoding } from "./mime-fields.ts";
 
+/** Where mail goes that is returned because it is binary and was not declared. */
+const UNDECLARED = "error:5.6.3 Binary content was not declared (BODY=BINARYMIME)";
+
 interface Marks {
   /** The message's own header. */
   readonly fields: readonly HeaderField[];
@@ -19,19 +22,25 @@ interface Marks {
 /** The envelope with what the message says. */
 export function markedEnvelope(envelope: Envelope, marks: Marks): Envelope {
   const body = bodyOf(envelope.body, marks);
+  // To the sender, whatever else would become of it (RFC 3030 §3).
+  const returned = body === "BINARYMIME" && envelope.body !== body && says(marks.params, "return");
   const tlsOptional = envelope.requireTls !== true && needsNoTls(marks.fields, marks.params);
   if (body === envelope.body && !tlsOptional) return envelope;
-  return { ...envelope, body, ...(tlsOptional && { tlsOptional }) };
+  return { ...envelope, body, ...(tlsOptional && { tlsOptional }), ...(returned && { filter: UNDECLARED }) };
 }
 
 function bodyOf(declared: Envelope["body"], { fields, eightBit, params }: Marks): Envelope["body"] {
   if (declared === "BINARYMIME") return declared;
   const said = fields.find(({ name }) => name === "content-transfer-encoding");
   const encoding = said && parseEncoding(fieldValue(said));
-  if (encoding === "binary" && params.get("postern_undeclared_binary") === "convert") return "BINARYMIME";
+  if (encoding === "binary" && !says(params, "pass")) return "BINARYMIME";
   if (eightBit || declared === "8BITMIME") return "8BITMIME";
   const saysEightBit = encoding !== undefined && DOMAINS[encoding] !== "7bit";
   return saysEightBit && params.get("detect_8bit_encoding_header") ? "8BITMIME" : "7BIT";
+}
+
+function says(params: Parameters, word: "pass" | "return"): boolean {
+  return params.get("postern_undeclared_binary") === word;
 }
 
 /** Two such fields say nothing: one of them may be somebody else's. */

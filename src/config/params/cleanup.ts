@@ -59,9 +59,10 @@ export const CLEANUP_PARAMETERS = {
   ),
   postern_undeclared_binary: word(
     "pass",
-    ["pass", "convert"],
+    ["pass", "convert", "return"],
     "A message whose Content-Transfer-Encoding says binary though the client did not declare it (BODY=BINARYMIME). pass: as 8-bit " +
-      "text, as Postfix does. convert: as BINARYMIME; a next hop without that gets base64 (RFC 3030 section 3).",
+      "text, as Postfix does. convert: as BINARYMIME; a next hop without that gets base64. return: it is accepted, and returned to its sender with 5.6.3, as " +
+      "RFC 3030 section 3 recommends.",
     { origin: "postern" },
   ),
   tls_required_enable: bool(
