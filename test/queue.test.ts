@@ -193,6 +193,13 @@ transport_retry_time = 300s`,
     const next = /requeued as (\w+)/.exec(said)?.[1] ?? "";
     await server.logged(new RegExp(`${next}: to=<dave@conditions\\.test>, orig_to=<carol@.*status=deferred`));
     assert.match((await server.run(["queue", "shape", ...which.slice(0, 2)])).stdout, /\n *conditions\.test 1 1 /);
+    // What the store counts is what is counted from a list of it.
+    for (const by of [[], ["-s"], ["--queue", "hold,deferred"]]) {
+      const counted = await server.run(["queue", "shape", ...by]);
+      assert.equal(counted.code, 0, counted.stderr);
+      assert.equal(counted.stdout, (await server.run(["queue", "shape", ...by, "--newer", "999w"])).stdout);
+      assert.match(counted.stdout, /\n +TOTAL [1-9]/);
+    }
     assert.match((await server.run(["queue", "delete", next])).stderr, /1 message deleted/);
     assert.equal((await server.run(["queue", "list", "--to", "conditions.test"])).stdout, "No message.\n");
     assert.equal((await server.run(["queue", "delete"])).code, 64);

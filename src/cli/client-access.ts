@@ -12,8 +12,9 @@ import { NotRunningError } from "./not-running.ts";
 import type { Terminal } from "./terminal.ts";
 
 /** The request that every user may make; undefined: this is for operators. */
-export function clientRequest({ op, ids, after, limit, site }: QueueArgs): ControlRequest | undefined {
+export function clientRequest({ op, ids, after, limit, site, shape }: QueueArgs): ControlRequest | undefined {
   if (op === "list") return { op, args: { after, limit } };
+  if (op === "shape") return { op, args: { shape } };
   if (op === "flush-site") return { op, args: { site } };
   if (op !== "flush") return undefined;
   return ids === "ALL" ? { op, args: {} } : ids.length === 1 ? { op, args: { id: ids[0] } } : undefined;
@@ -41,7 +42,7 @@ export function asUser(terminal: Terminal): (request: ControlRequest) => Promise
 
 /** In Postfix's words. */
 export function notRunning(op: string): NotRunningError {
-  const what = op === "list" ? "Queue report unavailable" : "Cannot flush mail queue";
+  const what = op === "list" || op === "shape" ? "Queue report unavailable" : "Cannot flush mail queue";
   return new NotRunningError(`${what} - mail system is down`);
 }
 

@@ -4,8 +4,9 @@ import { test } from "node:test";
 import fc from "fast-check";
 import { asAddress } from "../mail/address.ts";
 import type { QueueId } from "../mail/queue-id.ts";
+import { QueueShape } from "../queue/shape.ts";
 import { matchesFilter, matchesGlob, parseAge, QUEUE_NAMES, type QueueFilter } from "./queue-filter.ts";
-import { formatShape, QueueShape } from "./queue-shape.ts";
+import { formatShape } from "./queue-shape.ts";
 
 const globs = [
   { pattern: "*@example.net", text: "bob@EXAMPLE.net", want: true, why: "case does not count" },
@@ -66,9 +67,9 @@ for (const { filter, want, why } of filters) {
 }
 
 test("QueueShape counts recipients by age and domain", () => {
-  const shape = new QueueShape({ nowMs: NOW, by: "recipient" });
-  shape.add(entry);
-  shape.add({ ...entry, arrivalMs: NOW });
+  const shape = new QueueShape();
+  for (const arrivalMs of [entry.arrivalMs, NOW])
+    shape.addListed({ ...entry, arrivalMs }, { nowMs: NOW, by: "recipient" });
   assert.equal(
     formatShape(shape.rows()),
     [

@@ -2,16 +2,18 @@
 
 import { systemClock } from "../base/clock.ts";
 import { DeniedError } from "../net/control-socket.ts";
-import { readMessage, withQueue } from "./queue-access.ts";
+import { QueueShape } from "../queue/shape.ts";
+import type { ShapeCount } from "../queue/store.ts";
+import { type QueueDoor, readMessage, withQueue } from "./queue-access.ts";
 import { CHANGES, changeQueue, selected } from "./queue-change.ts";
 import { QUEUE_NAMES } from "./queue-filter.ts";
 import { importQueue } from "./queue-import.ts";
 import { inspectQueue } from "./queue-inspect.ts";
 import { formatListingJson } from "./queue-json.ts";
 import { formatLine, formatMessage, LINE_HEADING } from "./queue-lines.ts";
-import { parseQueueOptions, UsageError } from "./queue-options.ts";
+import { parseQueueOptions, type QueueOptions, UsageError } from "./queue-options.ts";
 import { formatPausedNote, pausedNow, pauseLanes } from "./queue-pause.ts";
-import { formatShape, formatShapeJson, QueueShape } from "./queue-shape.ts";
+import { formatShape, formatShapeJson } from "./queue-shape.ts";
 import { type Command, EXIT, failed, type Terminal } from "./terminal.ts";
 
 const USAGE = `Usage: postern queue VERB [WHICH] [OPTIONS]
@@ -120,10 +122,21 @@ function show(args: readonly string[], terminal: Terminal): Promise<number> {
 function shape(args: readonly string[], terminal: Terminal): Promise<number> {
   const options = parseQueueOptions(args, ["incoming", "active", "deferred"]);
   return withQueue(terminal, async (door) => {
-    const counted = new QueueShape({ nowMs: systemClock.now(), by: options.bySender ? "sender" : "recipient" });
-    for await (const entry of selected(door, options)) counted.add(entry);
-    if (options.json) terminal.stdout(formatShapeJson(counted.rows()));
-    else terminal.stdout(formatShape(counted.rows()) + (await pausedNote(terminal)));
+    const rows = (await countedShape(door, options)).rows();
+    if (options.json) terminal.stdout(formatShapeJson(rows));
+    else terminal.stdout(formatShape(rows) + (await pausedNote(terminal)));
     return EXIT.done;
   });
+}
+
+/** The store counts whole queues; what only some messages are meant by is listed, and counted here. */
+async function countedShape(door: QueueDoor, options: QueueOptions): Promise<QueueShape> {
+  const { queues, ...conditions } = options.filter;
+  const query = { nowMs: systemClock.now(), by: options.bySender ? "sender" : "recipient", queues } as const;
+  const shape = new QueueShape();
+  const whole = [...Object.values(conditions), ...options.ids].every((condition) => condition === undefined);
+  if (whole && options.limit === Number.POSITIVE_INFINITY) {
+    shape.add((await door.ask({ op: "shape", ids: "ALL", shape: query })) as readonly ShapeCount[]);
+  } else for await (const entry of selected(door, options)) shape.addListed(entry, query);
+  return shape;
 }

@@ -12,6 +12,7 @@ import type { Clock } from "../base/clock.ts";
 import { parseQueueId } from "../mail/queue-id.ts";
 import { type ControlRequest, DeniedError } from "../net/control-socket.ts";
 import { formatUser, type LocalUser, PROOF_MODE } from "../pickup/user-list.ts";
+import type { ShapeQuery } from "../queue/store.ts";
 import type { QueueArgs } from "./protocol.ts";
 
 /** A user right, by the parameter that lists who has it. */
@@ -44,6 +45,7 @@ interface Ticket {
 
 const TICKET_MS = 600_000;
 const MAX_TICKETS = 256;
+const QUEUES: ReadonlySet<unknown> = new Set(["incoming", "active", "deferred", "hold"]);
 /** Messages of a page. */
 const MAX_PAGE = 200;
 
@@ -69,6 +71,10 @@ export class ClientDoor {
         const page = { ...queueIdOf(after), limit: typeof limit === "number" ? Math.min(limit, MAX_PAGE) : MAX_PAGE };
         return this.#ifAllowed("authorized_mailq_users", args.proof, { op: "list", ids: "ALL", ...page });
       }
+      case "shape":
+        return this.#ifAllowed("authorized_mailq_users", args.proof, {
+          ...{ op: "shape", ids: "ALL", shape: shapeQueryOf(args.shape) },
+        });
       case "flush": {
         const { after: id } = queueIdOf(args.id);
         const ids = id === undefined ? ("ALL" as const) : [id];
@@ -150,6 +156,13 @@ function ownerOfProof(path: string, word: string): number | undefined {
   } finally {
     if (fd !== undefined) closeSync(fd);
   }
+}
+
+function shapeQueryOf(value: unknown): ShapeQuery {
+  const { nowMs, by, queues } = (value ?? {}) as Partial<ShapeQuery>;
+  const known = Array.isArray(queues) && queues.every((queue) => QUEUES.has(queue));
+  if (typeof nowMs !== "number" || (by !== "sender" && by !== "recipient") || !known) throw new Error("Bad shape");
+  return { nowMs, by, queues };
 }
 
 function queueIdOf(value: unknown): { readonly after?: string } {

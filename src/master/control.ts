@@ -5,7 +5,8 @@ import { printableUtf8 } from "../mail/printable.ts";
 import { parseQueueId } from "../mail/queue-id.ts";
 import type { ControlRequest } from "../net/control-socket.ts";
 import { folded, pausedText } from "../qmgr/withheld.ts";
-import type { QueueListing } from "../queue/store.ts";
+import { QueueShape } from "../queue/shape.ts";
+import type { QueueListing, ShapeCount } from "../queue/store.ts";
 import type { Explanation } from "../smtpd/explanation.ts";
 import { readAccountFiles, userWith } from "./accounts.ts";
 import { ClientDoor, type ClientDoorDeps } from "./client-door.ts";
@@ -14,6 +15,8 @@ import { checkLane, type PausedLane, type PausedLanes } from "./paused-lanes.ts"
 import type { LaneArgs, QueueArgs, RefusalArgs, RightArgs, WorkerStatus } from "./protocol.ts";
 
 const QUEUE_TIMEOUT_MS = 60_000;
+/** Many millions of messages. */
+const SHAPE_TIMEOUT_MS = 600_000;
 const REFUSALS_TIMEOUT_MS = 10_000;
 
 export interface ControlTarget {
@@ -110,12 +113,19 @@ export function makeClientDoor(
   });
 }
 
-/** Lists are joined; of `read`, the one worker that has the message answers. */
+/** Lists and counts are joined; of `read`, the one worker that has the message answers. */
 async function answerQueue(args: QueueArgs, fleet: Fleet): Promise<unknown> {
-  const answers = await fleet.callAll("queue", args, QUEUE_TIMEOUT_MS);
+  const answers = await fleet.callAll("queue", args, args.op === "shape" ? SHAPE_TIMEOUT_MS : QUEUE_TIMEOUT_MS);
   if (args.op === "read") return answers.find((answer) => answer !== undefined);
+  if (args.op === "shape") return joined(answers as ShapeCount[][]);
   if (args.op === "list") return onePage(answers as QueueListing[][], args.limit);
   return answers.flat();
+}
+
+function joined(counts: readonly ShapeCount[][]): readonly ShapeCount[] {
+  const shape = new QueueShape();
+  for (const one of counts) shape.add(one);
+  return shape.counts;
 }
 
 /** The workers' pages as one, in queue id order: what is behind the limit comes with the next page, or would be skipped. */

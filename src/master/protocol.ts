@@ -3,6 +3,7 @@
 
 import type { ConfigSnapshot, FileImage } from "../config/snapshot.ts";
 import type { TicketSeed } from "../net/ticket-keys.ts";
+import type { ShapeQuery } from "../queue/store.ts";
 
 /** Identity that a worker started as root takes on before its first byte. */
 export interface WorkerUser {
@@ -44,6 +45,7 @@ export interface FilesArgs {
 export interface QueueArgs {
   readonly op:
     | "list"
+    | "shape"
     | "hold"
     | "release"
     | "delete"
@@ -60,6 +62,8 @@ export interface QueueArgs {
   readonly reason?: string | undefined;
   /** Of advance: epoch milliseconds; undefined: now. */
   readonly atMs?: number | undefined;
+  /** Of shape. */
+  readonly shape?: ShapeQuery | undefined;
   readonly after?: string | undefined;
   readonly limit?: number | undefined;
 }

@@ -16,6 +16,9 @@ export async function runQueueOperation(queue: QueueAdmin, args: QueueArgs): Pro
   switch (args.op) {
     case "list":
       return queue.list({ after: args.after as QueueId | undefined, limit: args.limit ?? PAGE });
+    case "shape":
+      if (args.shape === undefined) throw new Error("It is not said which shape");
+      return queue.shape(args.shape);
     case "hold":
       return queue.hold(ids);
     case "release":

@@ -6,10 +6,22 @@ import type { AdminChange, ChangeAsk, RangeChanged, Selection } from "./admin-ro
 import { type ContentParts, contentBehind } from "./content.ts";
 import type { Answer, Operation, OperationKind } from "./operations.ts";
 import { keyOf, requireKey } from "./schema.ts";
-import { type QueueAdmin, QueueError, type QueueListing, type Retiming } from "./store.ts";
+import { QueueShape } from "./shape.ts";
+import type { ShapePage } from "./shape-rows.ts";
+import {
+  type QueueAdmin,
+  QueueError,
+  type QueueListing,
+  type Retiming,
+  type ShapeCount,
+  type ShapeQuery,
+} from "./store.ts";
 
 /** Messages per transaction when an operator says ALL. */
 const PAGE_MESSAGES = 500;
+
+/** Recipients that are counted in one go: some 3 ms of processor time. */
+const PAGE_COUNTED = 500;
 
 /** Messages per transaction of which few are changed. */
 const PAGE_LOOKED_AT = 5000;
@@ -42,6 +54,7 @@ export function adminOf(access: ShardAccess): QueueAdmin {
   const change = (what: AdminChange) => (ids: readonly QueueId[] | "ALL") => changeAll(access, { what }, ids);
   return {
     list: (page) => list(access, page),
+    shape: (query) => shapeOf(access, query),
     hold: change("hold"),
     release: change("release"),
     delete: change("delete"),
@@ -78,6 +91,19 @@ async function list(access: ShardAccess, page: Parameters<QueueAdmin["list"]>[0]
   const [only] = lists;
   if (lists.length === 1 && only) return only;
   return lists.flat().sort(byKey).slice(0, page.limit);
+}
+
+async function shapeOf(access: ShardAccess, query: ShapeQuery): Promise<readonly ShapeCount[]> {
+  const shape = new QueueShape();
+  for (const shard of access.shards()) {
+    for (let after: bigint | undefined = -1n; after !== undefined; ) {
+      const op = { kind: "shape", query, after, limit: PAGE_COUNTED } as const;
+      const page: ShapePage = await askOne<"shape">(access, shard, { op, gone: { counts: [], next: undefined } });
+      shape.add(page.counts);
+      after = page.next;
+    }
+  }
+  return shape.counts;
 }
 
 function byKey(a: QueueListing, b: QueueListing): number {

@@ -75,6 +75,7 @@ export class Doubts {
       case "delayed":
       case "content":
       case "list":
+      case "shape":
       case "change":
       case "flushReason":
       case "read":

@@ -6,6 +6,7 @@ import { unreachable } from "../base/unreachable.ts";
 import type { QueueId } from "../mail/queue-id.ts";
 import type { ChangeAsk, ContentRow, RangeChanged, ReasonAsk, RetimeAsk, Touched } from "./admin-rows.ts";
 import { type ClaimedRow, forwardedFileName, type MessageRow, type Settled, type SettleRow } from "./delivery-rows.ts";
+import type { ShapeAsk, ShapePage } from "./shape-rows.ts";
 import type { Shard } from "./shard.ts";
 import type { LaneDue, QueuedRecipient, QueueListing } from "./store.ts";
 
@@ -26,6 +27,7 @@ export interface Operations {
   dueAfter: { ask: { readonly aboveMs: number }; answer: boolean };
   content: { ask: { readonly key: bigint }; answer: ContentRow | undefined };
   list: { ask: { readonly after: bigint; readonly limit: number }; answer: readonly QueueListing[] };
+  shape: { ask: ShapeAsk; answer: ShapePage };
   change: { ask: ChangeAsk; answer: Touched };
   flushReason: { ask: ReasonAsk; answer: RangeChanged };
   read: {
@@ -68,6 +70,8 @@ export function perform(shard: Shard, op: Operation): Answer {
       return shard.admin.content(op.key);
     case "list":
       return shard.admin.list(op.after, op.limit);
+    case "shape":
+      return shard.shape.page(op);
     case "change":
       return shard.admin.change(op);
     case "flushReason":

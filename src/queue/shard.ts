@@ -22,6 +22,7 @@ import { shardName } from "./directory.ts";
 import { asQueueError, faultOf } from "./faults.ts";
 import { type Note, recover } from "./recovery.ts";
 import { checkSchema, completeSchema, createSchema, openDatabase, PAGE_BYTES } from "./schema.ts";
+import { ShapeRows } from "./shape-rows.ts";
 import { QueueError } from "./store.ts";
 
 export interface ShardOptions {
@@ -144,6 +145,7 @@ export class Shard {
   readonly directory: string;
   readonly delivery: DeliveryRows;
   readonly admin: AdminRows;
+  readonly shape: ShapeRows;
   readonly #db: DatabaseSync;
   readonly #walFrames: StatementSync;
   readonly #setFloor: StatementSync;
@@ -157,6 +159,7 @@ export class Shard {
     this.number = number;
     this.delivery = new DeliveryRows(db);
     this.admin = new AdminRows(db, this.delivery);
+    this.shape = new ShapeRows(db);
     this.#walFrames = db.prepare("PRAGMA wal_checkpoint(NOOP)");
     this.#setFloor = db.prepare("UPDATE meta SET value = ? WHERE name = 'floor'");
     this.#anyMessage = db.prepare("SELECT 1 FROM message LIMIT 1");

@@ -224,6 +224,7 @@ class SqliteStore implements QueueStore, ShardAccess {
   }
 
   list: QueueAdmin["list"] = (page) => this.#admin.list(page);
+  shape: QueueAdmin["shape"] = (query) => this.#admin.shape(query);
   hold: QueueAdmin["hold"] = (ids) => this.#admin.hold(ids);
   release: QueueAdmin["release"] = (ids) => this.#admin.release(ids);
   delete: QueueAdmin["delete"] = (ids) => this.#admin.delete(ids);

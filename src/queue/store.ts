@@ -142,10 +142,24 @@ export interface QueueListing extends QueuedWishes {
   readonly recipients: readonly ListedRecipient[];
 }
 
+export interface ShapeQuery {
+  /** From when ages count, epoch milliseconds. */
+  readonly nowMs: number;
+  /** By recipient each recipient counts, by sender each message. */
+  readonly by: "sender" | "recipient";
+  /** Messages in other queues do not count. */
+  readonly queues: readonly QueueListing["queue"][];
+}
+
+/** `domain`: undefined where an address has none. `column`: an index of SHAPE_EDGES (shape.ts), or one behind them. */
+export type ShapeCount = readonly [domain: string | undefined, column: number, count: number];
+
 /** What operators may do; each returns the ids it touched. `ids` or all. */
 export interface QueueAdmin {
   /** Pages in queue id order, at most `limit` each, starting behind `after`. */
   list(page: { readonly after?: QueueId | undefined; readonly limit: number }): Promise<readonly QueueListing[]>;
+  /** Counts by domain and age of all messages, for a QueueShape. Between two pages of it others have their turn. */
+  shape(query: ShapeQuery): Promise<readonly ShapeCount[]>;
   hold(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
   release(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;
   delete(ids: readonly QueueId[] | "ALL"): Promise<readonly QueueId[]>;

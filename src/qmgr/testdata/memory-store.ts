@@ -170,6 +170,9 @@ export class MemoryStore implements QueueStore {
   async list(): Promise<never[]> {
     return [];
   }
+  async shape(): Promise<never[]> {
+    return [];
+  }
   async hold(): Promise<never[]> {
     return [];
   }
