@@ -6,8 +6,17 @@ import { join } from "node:path";
 import { test } from "node:test";
 import type { Request } from "./engine.ts";
 import { keyOf } from "./schema.ts";
-import type { Shard } from "./shard.ts";
-import { appendOf, engineIn, failAfterCommit, ids, ioError, listed, outcomes, row } from "./testdata/engine-fixture.ts";
+import {
+  appendOf,
+  engineIn,
+  failAfterCommit,
+  failBeforeCommit,
+  ids,
+  ioError,
+  listed,
+  outcomes,
+  row,
+} from "./testdata/engine-fixture.ts";
 import { LANE } from "./testdata/fixture.ts";
 
 test("a failed commit that was durable after all is made undone: refused appends and claims", (t) => {
@@ -80,14 +89,7 @@ test("a settlement of some recipients that is asked again is done once, and its 
 
 for (const { why, break: breakCommit } of [
   { why: "durable after all", break: failAfterCommit },
-  {
-    why: "not durable",
-    break: (shard: Shard) => {
-      shard.commit = () => {
-        throw ioError();
-      };
-    },
-  },
+  { why: "not durable", break: failBeforeCommit },
 ]) {
   test(`the content file of a refused append stays until the shard is open again, then goes: ${why}`, (t) => {
     const opened = engineIn(t);
@@ -102,6 +104,32 @@ for (const { why, break: breakCommit } of [
     assert.equal(refused && "error" in refused && refused.undecided, true, "whoever wrote the file must leave it");
     assert.equal(existsSync(path), true, "a kill at this moment may find the message in the queue");
     assert.deepEqual(listed(engine), []);
+    assert.equal(existsSync(path), false);
+  });
+}
+
+for (const { why, stays, durable } of [
+  { why: "durable after all: the message is gone, and its file with it", stays: false, durable: true },
+  { why: "not durable: the message is still there, and its file too", stays: true, durable: false },
+]) {
+  test(`the content file of a message that a refused settlement removes: ${why}`, (t) => {
+    const opened = engineIn(t);
+    const { engine, directory } = opened;
+    const queueId = ids.next();
+    const file = `${queueId}.1`;
+    const path = join(directory, "shard-00", "content", file);
+    writeFileSync(path, "body");
+    const message = { ...row(queueId), body: undefined, file };
+    engine.run([{ id: 1, shard: 0, op: { kind: "append", message, claim: true } }]);
+    if (durable) failAfterCommit(opened.shard);
+    else failBeforeCommit(opened.shard);
+    const settlement = { key: keyOf(queueId) ?? 0n, done: [1], deferred: [], warned: [], append: [], forwards: [] };
+    const settle: Request = { id: 2, shard: 0, op: { kind: "settle", settlement, filesFrom: undefined } };
+    assert.deepEqual(outcomes(engine.run([settle])), ["error"]);
+    assert.equal(existsSync(path), true, "a kill at this moment may find the message in the queue");
+    assert.deepEqual(listed(engine), stays ? [queueId] : []);
+    assert.equal(existsSync(path), stays);
+    assert.deepEqual(outcomes(engine.run([settle])), ["ok"]);
     assert.equal(existsSync(path), false);
   });
 }

@@ -5,6 +5,7 @@ import { unreachable } from "../base/unreachable.ts";
 import type { ClaimedRow, Settled, SettleRow } from "./delivery-rows.ts";
 import type { Answer, Operation } from "./operations.ts";
 import type { Note } from "./recovery.ts";
+import { keyOf } from "./schema.ts";
 import type { Shard } from "./shard.ts";
 
 interface Doubt {
@@ -14,6 +15,8 @@ interface Doubt {
 
 export class Doubts {
   #open: Doubt[] = [];
+  /** Content files that were to go with the commit. */
+  #doomedFiles: string[] = [];
   /** Settlements that were committed, but whose askers were told otherwise. */
   readonly #committed = new Set<string>();
 
@@ -22,18 +25,25 @@ export class Doubts {
     this.#open.push({ op, answer });
   }
 
+  /** Content files of what the requests would have removed. */
+  addFiles(names: readonly string[]): void {
+    this.#doomedFiles.push(...names);
+  }
+
   /** Decides all of them in the shard as it was opened again. Throws SQLite's errors; then they stay. */
   decide(shard: Shard): readonly Note[] {
     if (this.#open.length === 0) return [];
     shard.begin();
     try {
       for (const doubt of this.#open) this.#decideOne(shard, doubt);
+      for (const name of this.#doomedFiles) decideFile(shard, name);
       shard.commit();
     } catch (error) {
       shard.rollback();
       throw error;
     }
     this.#open = [];
+    this.#doomedFiles = [];
     return shard.removeDoomedFiles();
   }
 
@@ -87,6 +97,13 @@ export class Doubts {
         unreachable(op);
     }
   }
+}
+
+/** Of a message that is gone after all: nothing else knows of its file until the next start. */
+function decideFile({ delivery }: Shard, name: string): void {
+  const key = keyOf(name.slice(0, name.indexOf(".")));
+  const isNeeded = key === undefined || delivery.fileOf(key) === name;
+  if (!isNeeded && !delivery.doomedFiles.includes(name)) delivery.doomedFiles.push(name);
 }
 
 /** Equal for the same settlement asked again, and for no other: a recipient is settled once for each time it is claimed. */

@@ -143,6 +143,7 @@ export class Engine {
   #afterFailure(slot: Slot, group: readonly Request[], error: unknown): readonly Reply[] {
     if (error instanceof CommitFailed) {
       for (const [i, { op }] of group.entries()) slot.doubts.add(op, error.answers[i]);
+      slot.doubts.addFiles(slot.shard?.delivery.doomedFiles ?? []);
       this.#poison(slot, error.cause, "io");
       return group.map(({ id }) => refusal(id, error.cause, { undecided: true }));
     }

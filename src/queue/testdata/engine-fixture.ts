@@ -85,3 +85,10 @@ export function failAfterCommit(shard: Shard): void {
   };
 }
 
+
+/** COMMIT reported an error, and nothing reached the disk. */
+export function failBeforeCommit(shard: Shard): void {
+  shard.commit = () => {
+    throw ioError();
+  };
+}
