@@ -2,6 +2,7 @@
  *  whom by DATA and by BDAT. One server. */
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import net from "node:net";
 import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { type DemoSink, startDemoSink } from "../src/net/demo-sink.ts";
@@ -11,20 +12,36 @@ import { LOGIN, PASSWORD, type Site, startSite } from "./testbed/submission-site
 
 const CLIENTS = 12;
 
+/** A next hop that says nothing: deliveries to it are under way until it is closed. */
+async function startSilentHop() {
+  const clients: net.Socket[] = [];
+  const server = net.createServer((socket) => clients.push(socket.on("error", () => undefined)));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      for (const client of clients) client.destroy();
+    });
+  return { port: (server.address() as net.AddressInfo).port, clients, close };
+}
+
 describe("mail that is sent again", () => {
   let site: Site;
   let sink: DemoSink;
+  let silent: Awaited<ReturnType<typeof startSilentHop>>;
+  let answering: DemoSink | undefined;
   const taken: string[] = [];
 
   before(async () => {
     sink = await startDemoSink(0, (content) => taken.push(content));
+    silent = await startSilentHop();
     site = await startSite({
       relayhost: `[127.0.0.1]:${sink.port}`,
       mainCf: `postern_workers = 2
 postern_duplicate_guard = suppress
 postern_header_from_login_mismatch = reject
 smtpd_sender_login_maps = inline:{${LOGIN}=${LOGIN}}
-transport_maps = inline:{{later@x.test = smtp:[127.0.0.1]:1}}
+transport_maps = inline:{{later@x.test = smtp:[127.0.0.1]:1}, {slow@x.test = smtp:[127.0.0.1]:${silent.port}}}
 `,
     });
   });
@@ -32,6 +49,7 @@ transport_maps = inline:{{later@x.test = smtp:[127.0.0.1]:1}}
   after(async () => {
     await site?.stop();
     await sink?.close();
+    await (answering ?? silent)?.close();
   });
 
   async function logIn(): Promise<Conversation> {
@@ -106,21 +124,31 @@ transport_maps = inline:{{later@x.test = smtp:[127.0.0.1]:1}}
     client.close();
   });
 
-  test("the master killed, the queue alone knows what was being queued: one that is there, one that is not", async () => {
+  test("the master killed, the queue alone knows what was being queued: there, there and delivered at once, not there", async () => {
     const delivered = await send("delivered");
     await eventually(async () => assert.equal(copies("delivered"), 1));
     const waiting = await send("waiting", { to: "later@x.test" });
+    const underWay = await send("under way", { to: "slow@x.test" });
+    await eventually(async () => assert.equal(silent.clients.length, 1));
     const never = await send("never");
     await eventually(async () => assert.equal(copies("never"), 1));
     await site.server.logged(new RegExp(`${never}: removed`));
+    const workers = await site.server.workerPids();
     site.server.kill("SIGKILL");
+    // Left alone they would first give back what is under way.
+    for (const pid of workers) process.kill(pid, "SIGKILL");
     await site.server.ended();
     // As if it had been killed between the commit and the notice of it, and before the commit.
     const journal = join(site.server.directory, "spool/duplicates");
-    const pending = (line: string) => (line.includes(` ${waiting} `) || line.includes(` ${never} `) ? "?" : "+");
+    const isPending = (line: string) => [waiting, underWay, never].some((id) => line.includes(` ${id} `));
+    const pending = (line: string) => (isPending(line) ? "?" : "+");
     const lines = readFileSync(journal, "latin1").replace(/^\+.*$/gm, (line) => pending(line) + line.slice(1));
     writeFileSync(journal, lines);
+    await silent.close();
+    answering = await startDemoSink(silent.port, (content) => taken.push(content));
     await site.server.start();
+    await eventually(async () => assert.equal(copies("under way"), 1));
+    assert.equal(await send("under way", { to: "slow@x.test" }), underWay);
     assert.equal(await send("delivered"), delivered);
     assert.equal(await send("waiting", { to: "later@x.test" }), waiting);
     assert.notEqual(await send("never"), never);

@@ -77,6 +77,19 @@ test("the queue is asked until it answers, what a worker was about to queue when
   await host.close();
 });
 
+test("what a worker that is started again has found is kept, although it is delivered before the queue is asked", async () => {
+  const { host, path } = setup(() => Promise.reject(new Error("being restarted")));
+  const first = worker(host);
+  await first.claim([ask("A"), ["ask", "l".repeat(24), "B", 60_000]]);
+  assert.deepEqual(host.orphans, []);
+  first.end("killed");
+  await until(() => host.orphans.length === 2);
+  host.found(["A", "nothing of ours"]);
+  await host.close();
+  assert.deepEqual(host.orphans, ["B"]);
+  assert.match(readFileSync(path, "latin1"), /^\+k{24} A /m);
+});
+
 test("an answer that comes too late leaves no claim behind that keeps the client off", async () => {
   const { host } = setup();
   const { claim } = worker(host);

@@ -67,6 +67,18 @@ export class ClaimHost {
     return answers;
   }
 
+  /** Messages that workers were about to queue when they ended. */
+  get orphans(): readonly string[] {
+    return this.#claims.orphans;
+  }
+
+  /** Those of them that a worker has found in its shards, before it delivered anything: asked later, it might have them no more. */
+  found(queued: readonly unknown[]): void {
+    const known = new Set(queued.map(String));
+    this.#claims.settle([...known], known);
+    void this.#journal.append(this.#claims.takeLines());
+  }
+
   /** Asks the queue about orphans, until it has answered. */
   settle(): void {
     this.#settling ??= this.#settle().finally(() => {

@@ -59,6 +59,7 @@ function site(workers: number, answer: Answer = (straw) => straw) {
   const clock = new ManualClock();
   const straws: Straw[] = [];
   const lines: string[] = [];
+  const found: unknown[] = [];
   let generation = 1;
   let files: StartArgs["snapshot"]["files"] = new Map();
   const fleet = new Fleet({
@@ -70,6 +71,7 @@ function site(workers: number, answer: Answer = (straw) => straw) {
       return straw.link;
     },
     startArgs: (shard) => ({ shard, snapshot: { generation, files } }) as unknown as StartArgs,
+    started: (what) => found.push(what),
     clock,
     decisions: { append: () => undefined },
     log: new Log({ sink: ({ text }) => lines.push(text), now: () => 0, tag: "postfix/master", id: 1 }),
@@ -82,7 +84,7 @@ function site(workers: number, answer: Answer = (straw) => straw) {
     files = new Map([...files, [path, image]]);
     return fleet.files([image]);
   };
-  return { clock, straws, lines, fleet, adopt, replace };
+  return { clock, straws, lines, found, fleet, adopt, replace };
 }
 
 test("Fleet.callAll() waits for a worker that is being restarted", async () => {
@@ -93,6 +95,15 @@ test("Fleet.callAll() waits for a worker that is being restarted", async () => {
   const asked = fleet.callAll("status", {}, 60_000);
   await clock.advance(1000);
   assert.deepEqual(await asked, [3, 2], "the new process answers for the dead one");
+});
+
+test("what each worker has found is told when it has started, of one that is started again too", async () => {
+  const { fleet, straws, found, clock } = site(2);
+  await fleet.start(new Map());
+  straws[0]?.end("killed by signal SIGKILL");
+  await settled();
+  await clock.advance(1000);
+  assert.deepEqual(found, [1, 2, 3]);
 });
 
 test("Fleet.callAll() does not wait for ever, and does nothing late", async () => {

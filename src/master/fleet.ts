@@ -8,7 +8,16 @@ import { TryAgainError } from "../net/control-socket.ts";
 import type { BoundSocket } from "../net/listener.ts";
 import { HELD_TIMEOUT_MS, type HeldArgs } from "./held-mail.ts";
 import { type Borrower, LaneLeases } from "./lane-leases.ts";
-import type { CommitArgs, DecisionArgs, GrantArgs, PauseArgs, RecallArgs, ReleaseArgs, StartArgs } from "./protocol.ts";
+import type {
+  CommitArgs,
+  DecisionArgs,
+  GrantArgs,
+  PauseArgs,
+  RecallArgs,
+  ReleaseArgs,
+  StartArgs,
+  Started,
+} from "./protocol.ts";
 import { type Methods, PeerEndedError } from "./rpc.ts";
 import { SiteFlushes } from "./site-flush.ts";
 import type { WorkerLink } from "./worker-process.ts";
@@ -28,6 +37,8 @@ export interface FleetOptions {
   /** Starts a process that may call `methods`. */
   readonly spawn: (methods: Methods) => WorkerLink;
   readonly startArgs: (shard: number) => StartArgs;
+  /** Hears of each worker's start what it has found. */
+  readonly started: (found: Started) => void;
   readonly clock: Clock;
   readonly log: Log;
   /** Takes lines of the workers' decisions. */
@@ -252,7 +263,7 @@ export class Fleet {
     });
     try {
       const args = this.#options.startArgs(slot.shard);
-      await link.call("start", args);
+      this.#options.started((await link.call("start", args)) as Started);
       for (const [key, socket] of this.#sockets) await link.call("listen", { key }, socket.raw);
       await this.#catchUp(slot, link, args.snapshot.files);
     } catch (error) {

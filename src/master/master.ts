@@ -325,11 +325,13 @@ export class Master {
         workers,
         // Looked up at each start of a worker: those that were drained before it died are gone.
         adopt: shard === 0 ? orphanShards(this.#dirs, workers) : [],
+        orphans: this.#claims.orphans,
         paused: this.#paused.keys,
         user: this.#user,
         hostname: host,
         ticketSeed: this.#ticketKeys.seed(),
       }),
+      started: ({ queued }) => this.#claims.found(queued),
       clock: systemClock,
       log: this.#log,
     });

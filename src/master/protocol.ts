@@ -19,12 +19,20 @@ export interface StartArgs {
   readonly workers: number;
   /** Shards of workers that no longer exist. */
   readonly adopt: readonly number[];
+  /** Messages that a worker was about to queue when it ended. */
+  readonly orphans: readonly string[];
   /** Transports and lanes that an operator paused. */
   readonly paused: readonly string[];
   readonly user: WorkerUser | undefined;
   readonly hostname: string;
   /** The keys of session tickets (RFC 5077) are made of it, the same in all workers. */
   readonly ticketSeed: TicketSeed;
+}
+
+/** What a worker has found before it delivers anything. */
+export interface Started {
+  /** Those of the orphans that its shards have. */
+  readonly queued: readonly string[];
 }
 
 /** One listening socket. */

@@ -35,6 +35,7 @@ import type {
   RefusalArgs,
   RightArgs,
   StartArgs,
+  Started,
   WorkerStatus,
 } from "./protocol.ts";
 import { queueDoor, wireQueueManager } from "./queue-manager.ts";
@@ -100,7 +101,7 @@ export class Worker {
       ["allows", ({ right, user }: RightArgs) => this.#currentGeneration().rights[right].allows(user)],
       ["held", (args: HeldArgs) => this.#need().kit.heldMail.own(args)],
       ["pickup", () => this.#running?.pickup?.wake()],
-      ["queued", ({ ids }: { ids: readonly QueueId[] }) => this.queued(ids)],
+      ["queued", ({ ids }: { ids: readonly string[] }) => this.queued(ids)],
       ["status", () => this.status()],
       ["refusals", (args: RefusalArgs) => this.refusals(args)],
       ["granted", (args: GrantArgs) => this.#running?.leases.granted(args)],
@@ -110,7 +111,7 @@ export class Worker {
   }
 
   /** Opens the shard, builds the rooms, starts the scheduler. Accepts nothing yet. */
-  async start(args: StartArgs): Promise<void> {
+  async start(args: StartArgs): Promise<Started> {
     const params = scopeOf(args.snapshot);
     const clock = systemClock;
     this.#batch = new LineBatch(this.#host.logWriter, workerFormat(params), systemClock);
@@ -144,10 +145,13 @@ export class Worker {
     this.#running = { args, store, kit, addressCache, qmgr, leases, caps, pickup, reports };
     for (const shard of args.adopt) await store.adopt(shard);
     await pickup?.recover();
+    // Before they are delivered, and gone.
+    const queued = await this.queued(args.orphans);
     qmgr.start();
     pickup?.start(() => pickupIntervalMs(current().snapshot));
     reports?.start();
     collectWhenQuiet(clock);
+    return { queued };
   }
 
   async listen({ key }: ListenArgs, handle: unknown): Promise<void> {
@@ -199,10 +203,10 @@ export class Worker {
   }
 
   /** Which of these messages its shards have. */
-  async queued(ids: readonly QueueId[]): Promise<readonly QueueId[]> {
+  async queued(ids: readonly string[]): Promise<readonly string[]> {
     const { store } = this.#need();
-    const found: QueueId[] = [];
-    for (const id of ids) if ((await store.read(id)) !== undefined) found.push(id);
+    const found: string[] = [];
+    for (const id of ids) if ((await store.read(id as QueueId)) !== undefined) found.push(id);
     return found;
   }
 
