@@ -17,6 +17,7 @@ export interface Series {
 export type Point = Pick<Strike, "thread" | "call"> & { readonly step: Step; readonly n: number };
 
 const RECORDINGS = 2;
+const ROUNDS = 2;
 /** What a step has begun ends within this time: the last copy is acknowledged before it is settled. */
 const LINGER_MS = 1000;
 const QUIET_MS = 120;
@@ -124,14 +125,17 @@ export function isStruck(attached: Attached): boolean {
   return attached.lines().includes("(INJECTED)");
 }
 
-/** Tries a point, then the calls before it, until one is reached; undefined when none is. */
+/** Tries a point, then the calls before it, until one is reached, and all that once more, since a step may make a call only
+ *  when two things meet; undefined when none is. */
 export async function reached<P extends { readonly n: number }>(
   point: P,
   attempt: (point: P) => Promise<boolean>,
 ): Promise<P | undefined> {
-  for (let { n } = point; n > 0; n--) {
-    const tried = { ...point, n };
-    if (await attempt(tried)) return tried;
+  for (let round = 0; round < ROUNDS; round++) {
+    for (let { n } = point; n > 0; n--) {
+      const tried = { ...point, n };
+      if (await attempt(tried)) return tried;
+    }
   }
   return undefined;
 }
