@@ -18,7 +18,7 @@ const asked: string[] = [];
 let script: MilterScript = {};
 let secondScript: MilterScript = {};
 
-const STEPS = { noHeaders: 0x20, noBody: 0x10, noReplyToHeaders: 0x80 };
+const STEPS = { noBody: 0x10, rejectedRecipients: 0x800 };
 
 before(async () => {
   hop = await startNextHop({
@@ -27,6 +27,7 @@ before(async () => {
     asked: (command) => asked.push(command),
   });
   milter = await startMilter({
+    steps: STEPS.rejectedRecipients,
     macros: { 3: "i {rcpt_mailer} {rcpt_host}" },
     answer: (command, data) => script.answer?.(command, data),
   });
@@ -41,6 +42,7 @@ before(async () => {
 relayhost = [127.0.0.1]:${hop.port}
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
+smtpd_recipient_restrictions = check_recipient_access inline:{ { no@x.test = REJECT 5.7.9 not him } { drop@x.test = DISCARD } }
 postern_workers = 1
 milter_command_timeout = 2s
 milter_content_timeout = 2s
@@ -122,15 +124,22 @@ test("each step reaches the Milters in order, with its macros; the body comes la
       "R <bob@x.test>",
       `D T i=${id}`,
       "T",
+      `D L i=${id}`,
       "L From alice@x.test",
+      `D L i=${id}`,
       "L X-One  1",
+      `D L i=${id}`,
       "L X-Two 2\n folded",
+      `D L i=${id}`,
       "L X-One 3",
       `D N i=${id}`,
       "N",
+      `D B i=${id}`,
       "B body",
       `D E i=${id}`,
       "E",
+      "A",
+      "A",
       "Q",
     ],
   );
@@ -162,7 +171,7 @@ const REFUSALS = [
   {
     at: "R",
     answer: "y250 2.0.0 Ok\0",
-    reply: "451 4.7.1 Service unavailable - try again later",
+    reply: "451 4.3.5 Server configuration problem - try again later",
     why: "a reply that is no refusal",
   },
   { at: "R", answer: "", reply: "451 4.7.1 Service unavailable - try again later", why: "it hangs up" },
@@ -285,8 +294,57 @@ test("RSET aborts; the next message is a new one", async () => {
   await eventually(async () => assert.equal(milter.events.at(-1), "Q"));
   assert.deepEqual(
     milter.events.filter((line) => /^[AMU]/.test(line)),
-    ["M <a@x.test>", "A", "M <b@x.test>", "U FOO"],
+    ["M <a@x.test>", "A", "M <b@x.test>", "U FOO", "A", "A"],
+    "as Postfix tells it: one for the message, one for the greeting",
   );
+});
+
+/** What the first Milter hears that begins with one of the letters, after EHLO and these commands. */
+async function heard(commands: readonly string[], letters: RegExp): Promise<readonly string[]> {
+  milter.events.length = 0;
+  const client = await Conversation.open(port);
+  for (const command of ["EHLO c", ...commands, "QUIT"]) await client.say(command);
+  client.close();
+  await eventually(async () => assert.equal(milter.events.at(-1), "Q"));
+  return milter.events.filter((line) => letters.test(line));
+}
+
+test("the words of MAIL and RCPT are as the client wrote them; the macros have the addresses that came of it", async () => {
+  script = {};
+  assert.deepEqual(await heard(['MAIL FROM: <@y.test:"a b"@x.test>  RET=HDRS', "RCPT TO:b@x.test"], /^(?:D )?[MR] /), [
+    `D M {mail_addr}="a b"@x.test {mail_host}=[127.0.0.1]:${hop.port} {mail_mailer}=smtp`,
+    'M <@y.test:"a b"@x.test> RET=HDRS',
+    `D R {rcpt_mailer}=smtp {rcpt_host}=[127.0.0.1]:${hop.port}`,
+    "R b@x.test",
+  ]);
+});
+
+test("a recipient that a restriction refuses: only a Milter that counts those hears of it, and its word means nothing", async () => {
+  script = { answer: (command, data) => (command === "R" && data.includes("no@") ? "d" : undefined) };
+  const client = await Conversation.open(port);
+  for (const command of ["EHLO c", "MAIL FROM:<a@x.test>"]) await client.say(command);
+  second.events.length = 0;
+  const refused = "554 5.7.9 <no@x.test>: Recipient address rejected: not him";
+  assert.equal(await client.say("RCPT TO:<no@x.test>"), refused);
+  assert.match(await client.say("RCPT TO:<bob@x.test>"), /^250/);
+  const told = "D R {rcpt_mailer}=error {rcpt_host}=5.7.9";
+  assert.deepEqual(milter.events.slice(milter.events.indexOf(told)).slice(0, 2), [told, "R <no@x.test>"]);
+  assert.deepEqual(
+    second.events.filter((line) => line.startsWith("R")),
+    ["R <bob@x.test>"],
+  );
+  assert.match(await client.say("DATA"), /^354/);
+  client.write(Buffer.from("Subject: counted\r\n\r\n.\r\n"));
+  assert.match(await client.reply(), /^250/);
+  client.close();
+  assert.match(await next(), /^Subject: counted\r$/m);
+});
+
+test("a message that is to be discarded is not shown to the Milters any more", async () => {
+  script = {};
+  const recipients = ["bob", "drop", "carol"].map((name) => `RCPT TO:<${name}@x.test>`);
+  const commands = ["MAIL FROM:<a@x.test>", ...recipients, "DATA", "Subject: s\r\n\r\n."];
+  assert.deepEqual(await heard(commands, /^[MRTLBE]/), ["M <a@x.test>", "R <bob@x.test>"]);
 });
 
 test("a Milter that is down: each by its own default action", async () => {

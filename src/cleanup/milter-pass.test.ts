@@ -134,7 +134,7 @@ test("non_smtpd_milters are told of a session by ESMTP from localhost, in Postfi
   const { result } = await receive({ canonical_maps: "inline:{ {b@x.test=bob@x.test} }" });
   assert.equal(result.kind, "queued");
   const id = formatShortQueueId({ micros: 1_795_500_000_123_456, shard: 0 });
-  assert.deepEqual(milter.events.slice(0, 14), [
+  assert.deepEqual(milter.events.slice(0, 16), [
     "D C j=mail.example.org {daemon_name}=ORIGINATING {daemon_addr}=127.0.0.1 v=V _=localhost [127.0.0.1]",
     "C localhost 4 127.0.0.1",
     "D H",
@@ -147,7 +147,9 @@ test("non_smtpd_milters are told of a session by ESMTP from localhost, in Postfi
     "R list@x.test",
     `D T i=${id}`,
     "T",
+    `D L i=${id}`,
     "L From a@x.test",
+    `D L i=${id}`,
     "L Subject s",
   ]);
   assert.ok(second.events.includes("B body"));

@@ -7,7 +7,8 @@ export type Answer =
   | { readonly kind: "continue" }
   /** The filter need not see more: of the message, or at connect and HELO of the session. */
   | { readonly kind: "accept" }
-  | { readonly kind: "refuse"; readonly reply: Reply }
+  /** `shutdown`: the same to all that follows, at whatever step it was said. */
+  | { readonly kind: "refuse"; readonly reply: Reply; readonly shutdown?: boolean }
   | { readonly kind: "discard" }
   | { readonly kind: "hold"; readonly reason: string }
   /** No more of the body is wanted. */
@@ -17,7 +18,11 @@ export const CONTINUE: Answer = { kind: "continue" };
 
 const REJECT: Answer = { kind: "refuse", reply: reply(550, "5.7.1", "Command rejected") };
 const TEMPFAIL: Answer = { kind: "refuse", reply: reply(451, "4.7.1", "Service unavailable - try again later") };
-const SHUTDOWN: Answer = { kind: "refuse", reply: reply(421, "4.7.0", "Server closing connection") };
+const SHUTDOWN: Answer = {
+  kind: "refuse",
+  reply: reply(421, "4.7.0", "Server closing connection"),
+  shutdown: true,
+};
 
 /** undefined: no reply of the protocol. */
 export function answerOf({ kind, data }: Packet): Answer | undefined {
@@ -33,7 +38,6 @@ export function answerOf({ kind, data }: Packet): Answer | undefined {
     case REPLY.reject:
       return REJECT;
     case REPLY.tempfail:
-    case REPLY.connectionFails:
       return TEMPFAIL;
     case REPLY.shutdown:
       return SHUTDOWN;
@@ -46,8 +50,10 @@ export function answerOf({ kind, data }: Packet): Answer | undefined {
   }
 }
 
-/** `550 5.7.1 text`, perhaps several lines with the same code. undefined: no reply with which a client can be refused. */
-function ownReply(text: string): Answer | undefined {
+/** `550 5.7.1 text`, perhaps several lines with the same code. undefined: no reply with which a client can be refused. As a format
+ *  of sendmail(8) it has each percent sign twice; as in Postfix one alone is dropped. */
+function ownReply(format: string): Answer | undefined {
+  const text = format.replace(/%(.?)/gs, "$1");
   const lines = text.split(/\r?\n/).filter((line) => line !== "");
   const parsed = lines.map((line) => /^([45]\d\d)[ -](?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?(.*)$/.exec(line));
   const [first] = parsed;

@@ -111,10 +111,10 @@ export class MessageEdits {
   }
 }
 
-/** The value of a field as a Milter gets it: bytes, LF as line end, the blank behind the colon only if it asked for that. */
+/** The value of a field as a Milter gets it: bytes, LF as line end, the blank behind the colon (no tab) only if it asked for that. */
 export function valueFor({ text }: MilterField, leadingSpace: boolean): Buffer {
   const value = text.slice(text.indexOf(":") + 1).replaceAll("\r\n", "\n");
-  return Buffer.from(leadingSpace ? value : value.replace(/^[ \t]/, ""), "latin1");
+  return Buffer.from(leadingSpace ? value : value.replace(/^ /, ""), "latin1");
 }
 
 /** The name as it is written. */

@@ -6,11 +6,21 @@ import type { Log } from "../log/log.ts";
 import type { Address } from "../mail/address.ts";
 import { parsePath } from "../mail/path.ts";
 import { printableUtf8 } from "../mail/printable.ts";
+import { reply } from "../mail/reply.ts";
 import { type Answer, answerOf, CONTINUE, defaultAnswer } from "./answer.ts";
 import { type MessageEdits, nameOf, valueFor } from "./edits.ts";
+import { eventName, responseName } from "./event-names.ts";
 import { MilterError, MilterLink } from "./link.ts";
 import { BODY_BYTES, COMMAND, decodeTexts, encodeTexts, type Packet, REPLY, STEP } from "./protocol.ts";
 import type { MilterSettings } from "./settings.ts";
+
+/** A reply with which no client can be answered. As in Postfix the default action does not count then. */
+class BadReply extends MilterError {}
+
+const BAD_REPLY: Answer = {
+  kind: "refuse",
+  reply: reply(451, "4.3.5", "Server configuration problem - try again later"),
+};
 
 /** `name` without braces; undefined: it has no value now. */
 export type MacroLookup = (name: string) => string | undefined;
@@ -43,8 +53,12 @@ export interface Step {
   readonly command: string;
   readonly stage?: MacroStage;
   readonly data?: Uint8Array;
-  /** The filter does without the step. */
+  /** The macros, where they are those of several steps. */
+  readonly macros?: Uint8Array;
+  /** The filter does without the step; as in Postfix it gets the macros. */
   readonly unwanted?: number;
+  /** Only for a filter that has asked for it. */
+  readonly wanted?: number;
   /** The filter says nothing to it. */
   readonly silent?: number;
 }
@@ -61,7 +75,6 @@ export class Filter {
   #over: Answer | undefined;
   /** The same for this message. */
   #messageOver = false;
-  #messageBegun = false;
 
   constructor(settings: MilterSettings, deps: FilterDeps, macros: MacroLookup) {
     this.#settings = settings;
@@ -74,28 +87,29 @@ export class Filter {
     try {
       this.#link = await MilterLink.open(this.#settings, this.#deps.deadlines);
     } catch (error) {
-      this.#failed(error, "connect to Milter service");
+      this.#failed(error, undefined);
     }
   }
 
   /** A step of the session. */
   async step(step: Step, where: Where): Promise<Answer> {
     if (this.#over) return this.#over.kind === "accept" ? CONTINUE : this.#over;
-    if (where === "message" && this.#messageOver) return CONTINUE;
+    if (where !== "session" && this.#messageOver) return CONTINUE;
     const link = this.#link;
-    if (!link || (link.steps & (step.unwanted ?? 0)) !== 0) return CONTINUE;
-    if (where === "message") this.#messageBegun = true;
+    const { unwanted = 0, wanted = 0 } = step;
+    if (!link || (link.unknown & unwanted) !== 0 || (link.steps & wanted) !== wanted) return CONTINUE;
     try {
       this.#sendMacros(link, step);
+      if ((link.steps & unwanted) !== 0) return CONTINUE;
       this.#ask(link, step.command, step.data);
       if ((link.steps & (step.silent ?? 0)) !== 0) {
         // The fields of a header go out together.
         if (step.command !== COMMAND.header) await link.flushed(this.#settings.commandMs);
         return CONTINUE;
       }
-      return this.#take(this.#understood(await link.read(this.#settings.commandMs)), where);
+      return this.#take(this.#understood(await link.read(this.#settings.commandMs), step.command), where);
     } catch (error) {
-      return this.#failed(error, "milter");
+      return this.#failed(error, step.command);
     }
   }
 
@@ -109,24 +123,16 @@ export class Filter {
     try {
       return await this.#endOfMessage(this.#link, edits, body);
     } catch (error) {
-      const answer = this.#failed(error, "milter");
+      const answer = this.#failed(error, COMMAND.endOfBody);
       edits.backTo(before);
       await body.dropNew();
       return answer;
     }
   }
 
-  /** The message is over without its end (RSET, refused elsewhere). */
+  /** What was said of a message counts no longer. As in Postfix also where there is none. */
   abort(): void {
-    if (this.#messageBegun && this.#link && !this.#over) {
-      try {
-        this.#link.send(COMMAND.abort);
-        this.#link.flush();
-      } catch (error) {
-        this.#failed(error, "milter");
-      }
-    }
-    this.#messageBegun = false;
+    if (!this.#over) this.#link?.tell(COMMAND.abort);
     this.#messageOver = false;
   }
 
@@ -135,24 +141,31 @@ export class Filter {
     this.#link = undefined;
   }
 
+  /** The macros of its end stand before each field, those of the message's end before each part of the body: as in Postfix. */
   async #header(edits: MessageEdits): Promise<Answer> {
-    const leading = ((this.#link?.steps ?? 0) & STEP.leadingSpace) !== 0;
-    for (const field of edits.visible) {
-      const data = Buffer.concat([encodeTexts([nameOf(field)]), valueFor(field, leading), Buffer.alloc(1)]);
-      const bits = { unwanted: STEP.noHeaders, silent: STEP.noReplyToHeaders };
-      const answer = await this.step({ command: COMMAND.header, data, ...bits }, "message");
+    const link = this.#link;
+    if (!link) return CONTINUE;
+    const { steps } = link;
+    const macros = this.#macrosOf(link, "endOfHeader");
+    for (const field of (steps & STEP.noHeaders) === 0 ? edits.visible : []) {
+      const value = valueFor(field, (steps & STEP.leadingSpace) !== 0);
+      const data = Buffer.concat([encodeTexts([nameOf(field)]), value, Buffer.alloc(1)]);
+      const step = { command: COMMAND.header, macros, data, silent: STEP.noReplyToHeaders };
+      const answer = await this.step(step, "message");
       if (answer.kind !== "continue" || this.#messageOver) return answer;
     }
-    const bits = { unwanted: STEP.noEndOfHeader, silent: STEP.noReplyToEndOfHeader };
-    return this.step({ command: COMMAND.endOfHeader, stage: "endOfHeader", ...bits }, "message");
+    if ((steps & STEP.noEndOfHeader) !== 0) return CONTINUE;
+    return this.step({ command: COMMAND.endOfHeader, macros, silent: STEP.noReplyToEndOfHeader }, "message");
   }
 
   async #body(body: MilterBody): Promise<Answer> {
-    if (this.#messageOver || ((this.#link?.steps ?? 0) & STEP.noBody) !== 0) return CONTINUE;
+    const link = this.#link;
+    if (this.#messageOver || !link || (link.steps & STEP.noBody) !== 0) return CONTINUE;
+    const macros = this.#macrosOf(link, "endOfMessage");
     for await (const chunk of body.chunks()) {
       for (let at = 0; at < chunk.length; at += BODY_BYTES) {
         const data = chunk.subarray(at, at + BODY_BYTES);
-        const answer = await this.step({ command: COMMAND.body, data, silent: STEP.noReplyToBody }, "message");
+        const answer = await this.step({ command: COMMAND.body, macros, data, silent: STEP.noReplyToBody }, "message");
         if (answer.kind !== "continue" || this.#messageOver) return answer;
       }
     }
@@ -167,8 +180,7 @@ export class Filter {
       const packet = await link.read(this.#settings.contentMs);
       if (packet.kind === REPLY.replaceBody) await body.replace(packet.data);
       else if (!(await this.#applied(packet, edits))) {
-        const answer = this.#understood(packet);
-        this.#messageBegun = false;
+        const answer = this.#understood(packet, COMMAND.endOfBody);
         return answer.kind === "accept" ? CONTINUE : answer;
       }
     }
@@ -180,38 +192,47 @@ export class Filter {
     link.send(command, data);
   }
 
-  #understood(packet: Packet): Answer {
+  #understood(packet: Packet, command: string): Answer {
     const answer = answerOf(packet);
-    if (!answer) throw new MilterError(`unexpected answer ${JSON.stringify(packet.kind)}`);
-    return answer;
+    if (answer) return answer;
+    if (packet.kind === REPLY.replyCode) throw new BadReply(`malformed reply: ${decodeTexts(packet.data)[0] ?? ""}`);
+    throw new MilterError(`unexpected filter response ${responseName(packet.kind)} after event ${eventName(command)}`);
   }
 
   #take(answer: Answer, where: Where): Answer {
     if (answer.kind === "continue" || answer.kind === "skip" || where === "command") return answer;
     // There is no message yet: as in Postfix that means nothing.
     if (where === "session" && answer.kind === "discard") return CONTINUE;
-    if (where === "session") this.#over = answer;
+    if (where === "session" || (answer.kind === "refuse" && answer.shutdown)) this.#over = answer;
     // A refused recipient is only that: the message goes on.
     else if (answer.kind === "accept" || answer.kind === "discard") this.#messageOver = true;
     return answer.kind === "accept" ? CONTINUE : answer;
   }
 
-  #sendMacros(link: MilterLink, { command, stage }: Step): void {
-    if (stage === undefined) return;
+  #sendMacros(link: MilterLink, { command, stage, macros }: Step): void {
+    const sent = macros ?? (stage && this.#macrosOf(link, stage));
+    if (sent) link.send(COMMAND.macro, Buffer.concat([Buffer.from(command, "latin1"), sent]));
+  }
+
+  /** Names and values, as they are now. */
+  #macrosOf(link: MilterLink, stage: MacroStage): Buffer {
     const names = link.macros.get(STAGE_NUMBER[stage]) ?? this.#deps.macroNames[stage];
     const texts = names.flatMap((name) => {
       const value = this.#macros(name.replace(/^\{(.*)\}$/, "$1"));
       return value === undefined ? [] : [name, value];
     });
-    link.send(COMMAND.macro, Buffer.concat([Buffer.from(command, "latin1"), encodeTexts(texts)]));
+    return encodeTexts(texts);
   }
 
-  #failed(error: unknown, what: string): Answer {
+  /** `command`: what was asked; undefined: nothing yet. */
+  #failed(error: unknown, command: string | undefined): Answer {
     if (!(error instanceof MilterError)) throw error;
-    this.#warn(`${what} ${this.#settings.name}: ${error.message}`);
+    const what = command === undefined ? "connect to Milter service" : "milter";
+    const why = command === undefined || error.link === undefined ? error.message : unread(command, error.link);
+    this.#warn(`${what} ${this.#settings.name}: ${why}`);
     this.#link?.close();
     this.#link = undefined;
-    this.#over = defaultAnswer(this.#settings.defaultAction);
+    this.#over = error instanceof BadReply ? BAD_REPLY : defaultAnswer(this.#settings.defaultAction);
     return this.#over.kind === "accept" ? CONTINUE : this.#over;
   }
 
@@ -282,4 +303,10 @@ function addressOf(text: string): Address {
   const parsed = parsePath(path, { strict: false, utf8: true, nullAllowed: true });
   if (parsed) return parsed.address;
   throw new MilterError(`bad address ${JSON.stringify(text.slice(0, 100))}`);
+}
+
+/** Postfix's words for it. */
+function unread(command: string, link: "broken" | "silent"): string {
+  const why = link === "silent" ? "Connection timed out" : "Application error";
+  return `can't read ${eventName(command)} reply packet header: ${why}`;
 }

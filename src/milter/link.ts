@@ -27,6 +27,13 @@ const MAX_WAITING = 16;
 /** The Milter cannot be used any more. */
 export class MilterError extends Error {
   override readonly name = "MilterError";
+  /** The connection broke, or nothing came in time. */
+  readonly link: "broken" | "silent" | undefined;
+
+  constructor(text: string, link?: MilterError["link"]) {
+    super(text);
+    this.link = link;
+  }
 }
 
 interface Waiter {
@@ -47,8 +54,10 @@ export class MilterLink {
   #error: MilterError | undefined;
   #timeoutMs = 0;
   #opened: (() => void) | undefined;
-  /** Steps that the filter does without. */
+  /** What was negotiated about steps: STEP. */
   steps = 0;
+  /** Steps that do not exist in the version that it speaks. */
+  unknown = 0;
   /** Macros that it asked for, by the number of the stage (SMFIM_*). */
   readonly macros = new Map<number, readonly string[]>();
 
@@ -119,15 +128,19 @@ export class MilterLink {
     this.#deadline.close();
     this.#socket?.close();
     this.#socket = undefined;
-    this.#error ??= new MilterError("connection closed");
+    this.#error ??= new MilterError("connection closed", "broken");
+  }
+
+  /** Sends a command that is not answered. Of a connection that has failed the next question tells. */
+  tell(kind: string): void {
+    if (this.#error) return;
+    this.send(kind);
+    this.flush();
   }
 
   /** Says goodbye first. */
   quit(): void {
-    if (!this.#error) {
-      this.send(COMMAND.quit);
-      this.flush();
-    }
+    this.tell(COMMAND.quit);
     this.close();
   }
 
@@ -169,7 +182,8 @@ export class MilterLink {
     const [odd, strange] = [actions & ~allowed, steps & ~offered];
     if (odd !== 0) throw new MilterError(`unknown actions 0x${(odd >>> 0).toString(16)}`);
     if (strange !== 0) throw new MilterError(`unknown protocol steps 0x${(strange >>> 0).toString(16)}`);
-    this.steps = steps | unknownTo(version);
+    this.steps = steps;
+    this.unknown = unknownTo(version);
     this.#readMacros(data.subarray(12));
   }
 
@@ -201,7 +215,7 @@ export class MilterLink {
   #receive(chunk: Buffer): void {
     const packets = this.#reader.push(chunk);
     if (packets === "bad") {
-      this.#fail("what it says is no Milter protocol");
+      this.#end(new MilterError("what it says is no Milter protocol"));
       return;
     }
     for (const packet of packets) this.#packets.push(packet);
@@ -215,8 +229,13 @@ export class MilterLink {
   }
 
   #fail(reason: string): void {
-    const text = reason === "timed out" ? `no answer within ${this.#timeoutMs / 1000} s` : reason;
-    this.#error ??= new MilterError(text);
+    const silent = reason === "timed out";
+    const text = silent ? `no answer within ${this.#timeoutMs / 1000} s` : reason;
+    this.#end(new MilterError(text, silent ? "silent" : "broken"));
+  }
+
+  #end(error: MilterError): void {
+    this.#error ??= error;
     this.#deadline.disarm();
     this.#socket?.close();
     this.#socket = undefined;

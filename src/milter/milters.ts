@@ -27,11 +27,13 @@ export interface MilterSession {
   /** `<address>` and the parameters. */
   mail(words: readonly string[]): Promise<Answer>;
   rcpt(words: readonly string[]): Promise<Answer>;
+  /** A recipient that is refused already, for those that want to hear of it. */
+  refusedRcpt(words: readonly string[]): Promise<Answer>;
   data(): Promise<Answer>;
   unknown(line: string): Promise<Answer>;
   /** The whole message, when it has come. "hold": continue, and hold. */
   message(edits: MessageEdits, body: MilterBody): Promise<Answer>;
-  /** The message is over without its end. */
+  /** What was said of a message counts no longer: it is over, or there will be none. */
   abort(): void;
   quit(): void;
 }
@@ -128,6 +130,7 @@ class UndecidedSession implements MilterSession {
   readonly helo = this.connect;
   readonly mail = this.connect;
   readonly rcpt = this.connect;
+  readonly refusedRcpt = async () => CONTINUE;
   readonly data = this.connect;
   readonly unknown = async () => CONTINUE;
   readonly message = this.connect;
@@ -146,6 +149,11 @@ function macroDefaults(params: Parameters): ReadonlyMap<string, string> {
   );
 }
 
+function rcptStep(words: readonly string[]): Step {
+  const bits = { unwanted: STEP.noRcpt, silent: STEP.noReplyToRcpt };
+  return { command: COMMAND.rcpt, stage: "rcpt", data: encodeTexts(words), ...bits };
+}
+
 class Session implements MilterSession {
   readonly #filters: readonly Filter[];
   /** "hold" of a Milter that failed, for each message of the session. */
@@ -160,8 +168,7 @@ class Session implements MilterSession {
     const family = address === "" ? "U" : address.includes(":") ? "6" : "4";
     const where = Buffer.alloc(2);
     where.writeUInt16BE(port);
-    const text = family === "6" ? `IPv6:${address}` : address;
-    const tail = address === "" ? [] : [where, encodeTexts([text])];
+    const tail = address === "" ? [] : [where, encodeTexts([address])];
     const data = Buffer.concat([encodeTexts([name]), Buffer.from(family), ...tail]);
     const bits = { unwanted: STEP.noConnect, silent: STEP.noReplyToConnect };
     return this.#each({ command: COMMAND.connect, stage: "connect", data, ...bits }, "session");
@@ -178,8 +185,11 @@ class Session implements MilterSession {
   }
 
   rcpt(words: readonly string[]): Promise<Answer> {
-    const bits = { unwanted: STEP.noRcpt, silent: STEP.noReplyToRcpt };
-    return this.#each({ command: COMMAND.rcpt, stage: "rcpt", data: encodeTexts(words), ...bits }, "message");
+    return this.#each(rcptStep(words), "message");
+  }
+
+  refusedRcpt(words: readonly string[]): Promise<Answer> {
+    return this.#each({ ...rcptStep(words), wanted: STEP.rejectedRecipients }, "message");
   }
 
   data(): Promise<Answer> {

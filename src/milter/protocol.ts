@@ -27,7 +27,6 @@ export const REPLY = {
   tempfail: "t",
   discard: "d",
   replyCode: "y",
-  connectionFails: "f",
   shutdown: "4",
   skip: "s",
   progress: "p",
@@ -55,6 +54,8 @@ export const STEP = {
   noUnknown: 0x100,
   noData: 0x200,
   maySkip: 0x400,
+  /** It wants to hear of recipients that are refused already. */
+  rejectedRecipients: 0x800,
   noReplyToConnect: 0x1000,
   noReplyToHelo: 0x2000,
   noReplyToMail: 0x4000,
@@ -76,7 +77,6 @@ const STEPS_OF_2 =
 const ACTIONS_OF_2 = 0x01 | 0x02 | 0x04 | 0x08 | 0x10 | 0x20;
 const ALL_STEPS = Object.values(STEP).reduce((all, bit) => all | bit, 0);
 
-/** Not offered to anybody: rejected recipients. */
 export const OFFERS: Readonly<Record<ProtocolVersion, { readonly actions: number; readonly steps: number }>> = {
   2: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 },
   3: { actions: ACTIONS_OF_2, steps: STEPS_OF_2 | STEP.noUnknown },
@@ -84,7 +84,7 @@ export const OFFERS: Readonly<Record<ProtocolVersion, { readonly actions: number
   6: { actions: ACTIONS_OF_2 | 0x40 | 0x80 | 0x100, steps: ALL_STEPS },
 };
 
-/** Commands that a filter of an older version does not know, as steps that it does without. */
+/** Commands that a filter of an older version does not know, as the steps that others may do without. */
 export function unknownTo(version: number): number {
   return (version < 3 ? STEP.noUnknown : 0) | (version < 4 ? STEP.noData : 0);
 }

@@ -82,6 +82,8 @@ export class ClientLimits {
   #key: string | undefined;
   /** The key under which this session is counted as a connection. */
   #connected: string | undefined;
+  /** Connections of the client when this one was counted, this one included; 0 if it is not. */
+  connections = 0;
 
   constructor(parts: ClientLimitsParts) {
     this.#parts = parts;
@@ -104,6 +106,7 @@ export class ClientLimits {
     if (key === undefined || counting === undefined) return undefined;
     this.#connected = key;
     const { count, rate } = await counting.anvil.connect(key);
+    this.connections = count;
     if (limits.connections > 0 && count > limits.connections) {
       this.#warn("Connection concurrency limit exceeded", count, visitor);
     } else if (limits.connect > 0 && rate > limits.connect) {
@@ -116,6 +119,7 @@ export class ClientLimits {
   async disconnect(): Promise<void> {
     const key = this.#connected;
     this.#connected = undefined;
+    this.connections = 0;
     if (key !== undefined) await this.#parts.counting?.anvil.disconnect(key);
   }
 

@@ -46,7 +46,7 @@ export async function converse(session: Session): Promise<void> {
   }));
   session.transcript?.end(session.peer);
   await session.abandonContent();
-  session.milters?.quit();
+  session.endMilters();
   await session.connection.close();
 }
 

@@ -1,22 +1,29 @@
 /** smtpd/milters.ts: asks the Milters of the service about each step of a session, after the restrictions let it pass, and applies
- *  what they say (smtpd.c, check_milter_reply). Where there are none, nothing waits. */
+ *  what they say (smtpd.c, check_milter_reply). Where there are none, nothing waits; of a message that is to be discarded none is
+ *  told more. */
 import { type Awaitable, whenKnown } from "../base/awaitable.ts";
-import { type Address, formatAddress } from "../mail/address.ts";
-import { type Reply, replyText } from "../mail/reply.ts";
+import type { Address } from "../mail/address.ts";
+import { printableAscii } from "../mail/printable.ts";
+import { formatReply, type Reply, replyText } from "../mail/reply.ts";
 import type { Answer } from "../milter/answer.ts";
 import type { MilterSession } from "../milter/milters.ts";
 import { TableError } from "../tables/table.ts";
-import type { MilterRoute, Session } from "./session.ts";
+import { milterMacro } from "./milter-macros.ts";
+import type { MilterRecipient, MilterRoute, Session } from "./session.ts";
 import { logNotice } from "./verdict.ts";
+
+/** Of a client, a name or an address that nobody knows. */
+const UNKNOWN = "unknown";
 
 /** Begins a session with each Milter, for the client that it has now; the refusal to give, or undefined. */
 export function milterConnect(session: Session): Awaitable<Reply | undefined> {
   session.milters?.quit();
   const { name, address, port } = session.client;
-  const begun = session.options.milters?.newSession((macro) => macroOf(session, macro), session.log, address);
+  const begun = session.options.milters?.newSession((macro) => milterMacro(session, macro), session.log, address);
   return whenKnown(begun, (milters) => {
     session.milters = milters;
-    const client = { name: name === "unknown" ? `[${address}]` : name, address, port };
+    const isNamed = name !== UNKNOWN || address === UNKNOWN;
+    const client = { name: isNamed ? name : `[${address}]`, address, port };
     return ask(session, (asked) => asked.connect(client));
   });
 }
@@ -25,33 +32,64 @@ export function milterHelo(session: Session, name: string): Awaitable<Reply | un
   return ask(session, (milters) => milters.helo(name));
 }
 
-/** `text`: what stands behind FROM: or TO:. */
-export function milterMail(session: Session, sender: Address, parameters: string): Awaitable<Reply | undefined> {
+/** What stands behind FROM: or TO:, in its parts. */
+export interface MilterPath {
+  readonly address: Address;
+  /** All of it, as it was written. */
+  readonly text: string;
+  /** The parameters at its end. */
+  readonly parameters: string;
+}
+
+export function milterMail(session: Session, sender: MilterPath): Awaitable<Reply | undefined> {
   if (!session.milters) return undefined;
-  return whenKnown(routeOf(session, sender), (found) => {
+  return whenKnown(routeOf(session, sender.address), (found) => {
     session.milterSender = found;
-    return ask(session, (milters) => milters.mail(words(sender, parameters)));
+    return askOfMessage(session, (milters) => milters.mail(words(sender)));
   });
 }
 
-export function milterRcpt(session: Session, recipient: Address, parameters: string): Awaitable<Reply | undefined> {
+export function milterRcpt(session: Session, recipient: MilterPath): Awaitable<Reply | undefined> {
   if (!session.milters) return undefined;
-  return whenKnown(routeOf(session, recipient), (found) => {
-    session.milterRecipient = found;
-    return ask(session, (milters) => milters.rcpt(words(recipient, parameters)));
+  return whenKnown(routeOf(session, recipient.address), (found) =>
+    whenKnown(
+      about(session, found, () => askOfMessage(session, (milters) => milters.rcpt(words(recipient)))),
+      (refused) => {
+        if (!refused) session.milterRecipient ??= found;
+        return refused;
+      },
+    ),
+  );
+}
+
+/** The restrictions have refused a recipient: some Milters count those (SMFIP_RCPT_REJ). What they say of it means nothing. */
+export function milterRefusedRcpt(session: Session, recipient: MilterPath, refusal: Reply): Awaitable<void> {
+  const { milters } = session;
+  if (!milters || session.transaction?.discard) return undefined;
+  return about(session, { refusal }, () => milters.refusedRcpt(words(recipient)).then(() => undefined));
+}
+
+/** With the macros of this recipient. */
+function about<T>(session: Session, recipient: MilterRecipient, run: () => Awaitable<T>): Awaitable<T> {
+  const before = session.milterRecipient;
+  session.milterRecipient = recipient;
+  return whenKnown(run(), (answer) => {
+    session.milterRecipient = before;
+    return answer;
   });
 }
 
 export function milterData(session: Session): Awaitable<Reply | undefined> {
-  return ask(session, (milters) => milters.data());
+  return askOfMessage(session, (milters) => milters.data());
 }
 
 export function milterUnknown(session: Session, line: string): Awaitable<Reply | undefined> {
   return ask(session, (milters) => milters.unknown(line));
 }
 
-function words(address: Address, parameters: string): readonly string[] {
-  return [`<${formatAddress(address)}>`, ...parameters.split(/\s+/).filter(Boolean)];
+function words({ text, parameters }: MilterPath): readonly string[] {
+  const path = text.slice(0, text.length - parameters.length).trim();
+  return [path, ...parameters.split(/\s+/).filter(Boolean)];
 }
 
 function ask(session: Session, run: (milters: MilterSession) => Promise<Answer>): Awaitable<Reply | undefined> {
@@ -59,21 +97,41 @@ function ask(session: Session, run: (milters: MilterSession) => Promise<Answer>)
   return milters && run(milters).then((answer) => apply(session, answer));
 }
 
+function askOfMessage(
+  session: Session,
+  run: (milters: MilterSession) => Promise<Answer>,
+): Awaitable<Reply | undefined> {
+  return session.transaction?.discard ? undefined : ask(session, run);
+}
+
 /** The refusal to give, or undefined. */
 function apply(session: Session, answer: Answer): Reply | undefined {
   const { transaction } = session;
   if (answer.kind === "refuse") {
-    logNotice(session, "milter-reject", replyText(answer.reply));
+    logMilter(session, "milter-reject", asLogged(answer.reply));
     return answer.reply;
   }
   if (answer.kind === "discard" && transaction) {
-    logNotice(session, "milter-discard", "milter triggers DISCARD action");
+    logMilter(session, "milter-discard", "milter triggers DISCARD action");
     transaction.discard = true;
   } else if (answer.kind === "hold" && transaction) {
-    logNotice(session, "milter-hold", "milter triggers HOLD action");
+    logMilter(session, "milter-hold", "milter triggers HOLD action");
     transaction.hold = true;
   }
   return undefined;
+}
+
+/** As Postfix logs it: several lines as they are sent, line ends unprintable. */
+function asLogged(answer: Reply): string {
+  return answer.lines.length === 1 ? replyText(answer) : printableAscii(formatReply(answer).trimEnd());
+}
+
+/** Where no recipient is in question it names the first. */
+function logMilter(session: Session, action: string, text: string): void {
+  const { recipient, transaction } = session;
+  session.recipient = recipient ?? transaction?.firstRecipient?.original;
+  logNotice(session, action, text);
+  session.recipient = recipient;
 }
 
 async function routeOf(session: Session, address: Address): Promise<MilterRoute> {
@@ -87,71 +145,5 @@ async function routeOf(session: Session, address: Address): Promise<MilterRoute>
   } catch (error) {
     if (!(error instanceof TableError)) throw error;
     return { address: rewritten, route: undefined };
-  }
-}
-
-/** The name that the address has leads elsewhere. */
-function isForged({ name, reverseName }: Session["client"]): boolean {
-  return name.toLowerCase() !== reverseName.toLowerCase();
-}
-
-/** MILTER_README "Sendmail macro emulation". */
-function macroOf(session: Session, name: string): string | undefined {
-  const { client, server, settings, options, user, transaction } = session;
-  const { milterSender: mail, milterRecipient: rcpt } = session;
-  const peer = session.tls?.peer;
-  switch (name) {
-    case "j":
-      return settings.hostname;
-    case "i":
-      return transaction?.queueId;
-    case "v":
-      return options.params.get("milter_macro_v");
-    case "_":
-      return `${client.reverseName} [${client.address}]${isForged(client) ? " (may be forged)" : ""}`;
-    case "daemon_name":
-      return options.params.get("milter_macro_daemon_name");
-    case "daemon_addr":
-      return server.address;
-    case "daemon_port":
-      return String(server.port);
-    case "client_name":
-      return client.name;
-    case "client_ptr":
-      return client.reverseName;
-    case "client_addr":
-      return client.address;
-    case "client_port":
-      return String(client.port);
-    case "tls_version":
-      return session.tls?.protocol;
-    case "cipher":
-      return session.tls?.cipher;
-    case "cipher_bits":
-      return session.tls && String(session.tls.bits);
-    case "cert_subject":
-      return peer?.subject;
-    case "cert_issuer":
-      return peer?.issuer;
-    case "auth_type":
-      return user?.method;
-    case "auth_authen":
-      return user?.username;
-    case "auth_author":
-      return transaction?.start.saslSender;
-    case "mail_addr":
-      return mail?.address;
-    case "mail_host":
-      return mail?.route?.nexthop;
-    case "mail_mailer":
-      return mail?.route?.transport;
-    case "rcpt_addr":
-      return rcpt?.address;
-    case "rcpt_host":
-      return rcpt?.route?.nexthop;
-    case "rcpt_mailer":
-      return rcpt?.route?.transport;
-    default:
-      return undefined;
   }
 }

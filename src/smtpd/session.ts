@@ -46,6 +46,9 @@ export interface MilterRoute {
   readonly route: Route | undefined;
 }
 
+/** What Milters are told of a recipient: where its mail goes, or why it is refused. */
+export type MilterRecipient = MilterRoute | { readonly refusal: Reply };
+
 /** Why there is no further line. */
 interface NoLine {
   readonly kind: "lost";
@@ -94,7 +97,8 @@ export class Session {
   /** undefined: the service has no Milters. */
   milters: MilterSession | undefined;
   milterSender: MilterRoute | undefined;
-  milterRecipient: MilterRoute | undefined;
+  /** The one in question, else the first of the message. */
+  milterRecipient: MilterRecipient | undefined;
   /** The recipient under evaluation, for log lines. */
   recipient: Address | undefined;
   /** Protocol state for log lines: the last command. */
@@ -274,12 +278,27 @@ export class Session {
   resetTransaction(): void {
     this.transcript?.pause(this.peer);
     void this.abandonContent();
-    if (this.transaction !== undefined) this.milters?.abort();
+    this.#abortMilters();
     this.transaction?.filtered?.close();
     this.transaction?.endOfReservation?.();
     this.transaction = undefined;
     this.recipient = undefined;
     this.forwarded = undefined;
+  }
+
+  /** The message that the Milters know of is over. */
+  #abortMilters(): void {
+    if (this.milterSender !== undefined) this.milters?.abort();
+    this.milterSender = undefined;
+    this.milterRecipient = undefined;
+  }
+
+  /** The session is over for the Milters. As in Postfix they hear of a message that ends, and of a greeting that no longer holds. */
+  endMilters(): void {
+    this.#abortMilters();
+    if (this.helo !== undefined) this.milters?.abort();
+    this.milters?.quit();
+    this.milters = undefined;
   }
 
   /** Gives up a message of which some chunks have come (RSET, a chunk that is refused, the end of the session). Never rejects:
@@ -300,6 +319,7 @@ export class Session {
   /** Back to the state behind the greeting (RFC 3207 §4.2). */
   resetForTls(): void {
     this.resetTransaction();
+    if (this.helo !== undefined) this.milters?.abort();
     this.helo = undefined;
     this.protocol = "SMTP";
     this.user = undefined;

@@ -76,6 +76,11 @@ export class Transaction {
     return this.#recipients.length === 1 ? this.#recipients[0] : undefined;
   }
 
+  /** The one that came first. */
+  get firstRecipient(): Recipient | undefined {
+    return this.#recipients[0];
+  }
+
   get prepend(): readonly string[] {
     return this.#prepend;
   }

@@ -9,7 +9,7 @@ const install = spawnSync("bash", [join(root, "scripts/install-peers.sh")], { st
 if (install.status !== 0) process.exit(install.status ?? 1);
 const short = process.argv.includes("--short");
 /** Hundreds of cases against Postfix each; `npm run test:interop` and `npm run test:full` run them. */
-const LONG = ["checks", "milter", "other-milters", "peers", "real-milters", "rewriting"].map(
+const LONG = ["checks", "milter", "milter-events", "other-milters", "peers", "real-milters", "rewriting"].map(
   (name) => `${name}.interop.ts`,
 );
 const files = globSync(join(import.meta.dirname, "*.interop.ts"))

@@ -24,25 +24,31 @@ export interface ScriptedMilter {
   readonly port: number;
   /** "M sender@x.test SIZE=5", with NULs as blanks; macros as "DM i=…". */
   readonly events: string[];
+  /** The same to the byte: the letter and the data of each packet but the offer, as latin1. */
+  readonly packets: string[];
   /** What was offered: version, actions, steps, in hexadecimal. */
   readonly offers: string[];
+  /** Connections that are open now. */
+  connections(): number;
   close(): Promise<void>;
 }
 
 export function startMilter(script: MilterScript = {}): Promise<ScriptedMilter> {
   const events: string[] = [];
+  const packets: string[] = [];
   const offers: string[] = [];
   const open = new Set<net.Socket>();
   const server = net.createServer({ noDelay: true }, (socket) => {
     open.add(socket);
     socket.on("error", () => socket.destroy()).on("close", () => open.delete(socket));
-    serve(socket, script, { events, offers });
+    serve(socket, script, { events, packets, offers });
   });
   return new Promise((resolve) => {
     server.listen(0, "127.0.0.1", () => {
       resolve({
         port: (server.address() as net.AddressInfo).port,
-        ...{ events, offers },
+        ...{ events, packets, offers },
+        connections: () => open.size,
         close: () =>
           new Promise((done) => {
             server.close(() => done());
@@ -71,7 +77,7 @@ export function numbered(letter: string, number: number, ...texts: readonly stri
 function serve(
   socket: net.Socket,
   script: MilterScript,
-  { events, offers }: Pick<ScriptedMilter, "events" | "offers">,
+  { events, packets, offers }: Pick<ScriptedMilter, "events" | "packets" | "offers">,
 ): void {
   let pending = Buffer.alloc(0);
   const send = (texts: readonly (string | Buffer)[]) => {
@@ -103,6 +109,7 @@ function serve(
       if (script.negotiation?.length === 0) socket.destroy();
       return;
     }
+    packets.push(command + data.toString("latin1"));
     events.push(`${command} ${shown(command, data)}`.trimEnd());
     if (command === "D" || command === "A" || command === "Q") return;
     const answer = script.answer?.(command, data) ?? "c";

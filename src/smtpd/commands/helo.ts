@@ -30,6 +30,7 @@ export function greet(session: Session, name: string, protocol: "SMTP" | "ESMTP"
         session.helo = before;
         return unwanted;
       }
+      if (before !== undefined) session.milters?.abort();
       session.resetTransaction();
       // HELO behind EHLO leaves it, as in Postfix.
       if (protocol === "ESMTP") session.protocol = protocol;

@@ -7,7 +7,7 @@ import { type Reply, reply } from "../../mail/reply.ts";
 import { offersBinaryMime } from "../chunk-reader.ts";
 import { grantSubmission } from "../grants.ts";
 import { type MailParameters, parseMailParameters } from "../mail-parameters.ts";
-import { milterMail } from "../milters.ts";
+import { type MilterPath, milterMail } from "../milters.ts";
 import { offersRequireTls } from "../requiretls.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
@@ -54,7 +54,8 @@ function takeSender(session: Session, args: string, text: string): Awaitable<Han
     submission: path.rest === "" ? undefined : offeredSubmission(session),
   });
   if (parameters.kind === "bad") return replyWith(parameters.reply);
-  return begin(session, transactionOf(path.address, parameters.value, args), path.rest);
+  const given = { address: path.address, text, parameters: path.rest };
+  return begin(session, transactionOf(path.address, parameters.value, args), given);
 }
 
 function transactionOf(sender: Address, parameters: MailParameters, args: string): Transaction {
@@ -68,13 +69,12 @@ function transactionOf(sender: Address, parameters: MailParameters, args: string
   return transaction;
 }
 
-/** `given`: the parameters as written. */
-function begin(session: Session, transaction: Transaction, given: string): Awaitable<HandlerResult> {
+function begin(session: Session, transaction: Transaction, given: MilterPath): Awaitable<HandlerResult> {
   session.transaction = transaction;
-  const { declaredSize, sender } = transaction.start;
+  const { declaredSize } = transaction.start;
   const checked = whenKnown(
     checkSize(session, declaredSize) ?? checkSender(session),
-    (refused) => refused ?? milterMail(session, sender, given),
+    (refused) => refused ?? milterMail(session, given),
   );
   const granted = whenKnown(checked, (denied) => denied ?? grantSubmission(session, transaction));
   return whenKnown(granted, (denied) => {

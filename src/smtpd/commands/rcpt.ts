@@ -8,7 +8,7 @@ import { type Reply, reply } from "../../mail/reply.ts";
 import { TableError } from "../../tables/table.ts";
 import { passRecipient } from "../filtering.ts";
 import { parseRcptParameters } from "../mail-parameters.ts";
-import { milterRcpt } from "../milters.ts";
+import { type MilterPath, milterRcpt, milterRefusedRcpt } from "../milters.ts";
 import { recordDecision } from "../record-decision.ts";
 import { answer, type HandlerResult, replyWith } from "../result.ts";
 import type { Session } from "../session.ts";
@@ -44,8 +44,7 @@ function takeRecipient(session: Session, transaction: Transaction, text: string)
   if (isDomainTooMany(session, path.address)) {
     return answer(452, "4.5.3", "Error: too many recipient domains in one session");
   }
-  const { address, rest } = path;
-  return offer(session, transaction, { command: `RCPT TO:${text}`, address, given: rest, dsn: parameters.value });
+  return offer(session, transaction, { address: path.address, text, parameters: path.rest, dsn: parameters.value });
 }
 
 /** DAT-11: 452 per recipient beyond the limit; the others stay. Only a stubborn client makes errors with it. */
@@ -63,12 +62,7 @@ function decide(session: Session, address: Address): Awaitable<Reply | undefined
 }
 
 /** What a client offers: one recipient. */
-interface Offer {
-  /** As the client gave it. */
-  readonly command: string;
-  readonly address: Address;
-  /** The parameters as written. */
-  readonly given: string;
+interface Offer extends MilterPath {
   readonly dsn: RecipientDsn | undefined;
 }
 
@@ -78,7 +72,12 @@ function offer(session: Session, transaction: Transaction, offered: Offer): Awai
   if (!isFromProbes(session, rewritten)) return consider(session, transaction, { ...offered, rewritten });
   return whenKnown(ownProbeSender(session, rewritten), (sender) => {
     if (sender === undefined) return consider(session, transaction, { ...offered, rewritten });
-    return take(session, transaction, { ...offered, rewritten: sender });
+    session.recipient = sender;
+    // As in Postfix Milters hear of it: without recipients a message is none to them.
+    return whenKnown(milterRcpt(session, { ...offered, address: sender }), (refused) => {
+      session.recipient = undefined;
+      return refused ? replyWith(refused) : take(session, transaction, { ...offered, rewritten: sender });
+    });
   });
 }
 
@@ -89,10 +88,13 @@ function consider(
 ): Awaitable<HandlerResult> {
   const { address } = offered;
   session.recipient = address;
-  const decided = whenKnown(
-    checkSmtputf8(session, address) ?? decide(session, address),
-    (refused) => refused ?? milterRcpt(session, address, offered.given),
-  );
+  const unwritable = checkSmtputf8(session, address);
+  const decided =
+    unwritable ??
+    whenKnown(decide(session, address), (refused) => {
+      if (!refused) return milterRcpt(session, offered);
+      return whenKnown(milterRefusedRcpt(session, offered, refused), () => refused);
+    });
   return whenKnown(decided, (refused) => {
     session.recipient = undefined;
     return refused ? replyWith(refused) : take(session, transaction, offered);
@@ -102,7 +104,7 @@ function consider(
 function take(
   session: Session,
   transaction: Transaction,
-  { address, command, rewritten, dsn }: Offer & { readonly rewritten: Address },
+  { address, text, rewritten, dsn }: Offer & { readonly rewritten: Address },
 ): Awaitable<HandlerResult> {
   const add = () => {
     transaction.addRecipient({ address: rewritten, original: address, dsn });
@@ -111,7 +113,7 @@ function take(
   };
   const { filter } = session.options;
   if (filter !== undefined) {
-    return passRecipient(session, transaction, { filter, command }).then((refused) =>
+    return passRecipient(session, transaction, { filter, command: `RCPT TO:${text}` }).then((refused) =>
       refused ? replyWith(refused) : add(),
     );
   }
