@@ -1,7 +1,7 @@
 /** cli/dkim.ts: `postern dkim`: makes signing keys, keeps the signing file, says what to publish and whether DNS has it. Keys go
  *  through three states: publish → sign → retired (dkim/signing-file.ts). A running server takes the file as it changes; new
  *  key files need `postern reload`. */
-import { mkdirSync } from "node:fs";
+import { existsSync, mkdirSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { domainToASCII } from "node:url";
 import {
@@ -17,7 +17,7 @@ import { systemClock } from "../base/clock.ts";
 import { writeFileDurably } from "../base/durable.ts";
 import { type Algorithm, generateKey, parseKey, publicRecord, zoneLine } from "../dkim/key.ts";
 import type { Published } from "../dkim/published.ts";
-import { addLines, changeStates, type SigningLine } from "../dkim/signing-file.ts";
+import { addLines, changeStates } from "../dkim/signing-file.ts";
 import { createDns } from "../dns/create.ts";
 import { type DkimOptions, parseDkimOptions, USAGE } from "./dkim-options.ts";
 import { parametersOf } from "./server-commands.ts";
@@ -65,21 +65,17 @@ async function generate(
   { terminal, configured }: { readonly terminal: Terminal; readonly configured: boolean },
 ): Promise<number> {
   const ascii = domainToASCII(domain.replace(/^\./, "")).toLowerCase();
-  const base = selector ?? freeSelector(ascii, file.lines);
+  const base = selector ?? freeSelector(ascii, file);
+  const names = ALGORITHMS.map(({ algorithm, letter }) => ({ algorithm, name: `${base}${letter}` }));
+  for (const { name } of names) {
+    const taken = takenBy(name, ascii, file);
+    if (taken !== undefined) return failed(terminal, "dkim", `${taken}; give another --selector`, EXIT.problems);
+  }
   const made: string[] = [];
   const records: string[] = [];
   mkdirSync(join(dirname(file.path), ascii), { recursive: true, mode: 0o700 });
-  for (const { algorithm, letter } of ALGORITHMS) {
-    const name = `${base}${letter}`;
-    if (file.lines.some((line) => line.domain === ascii && line.selector === name)) {
-      return failed(
-        terminal,
-        "dkim",
-        `${ascii} has a selector "${name}" already; give another --selector`,
-        EXIT.problems,
-      );
-    }
-    const relative = join(ascii, `${name}.pem`);
+  for (const { algorithm, name } of names) {
+    const relative = keyPath(name, ascii);
     const pem = generateKey(algorithm);
     await writeFileDurably(join(dirname(file.path), relative), Buffer.from(pem), { mode: KEY_MODE });
     made.push(`${domain.startsWith(".") ? "." : ""}${ascii} ${name} ${relative} publish`);
@@ -93,11 +89,25 @@ async function generate(
   return EXIT.done;
 }
 
+/** Why a new key must not have this selector: its record would take the place of another, or its file. */
+function takenBy(name: string, domain: string, file: SigningFileOnDisk): string | undefined {
+  if (file.lines.some((line) => line.domain === domain && line.selector === name)) {
+    return `${domain} has a selector "${name}" already`;
+  }
+  const path = join(dirname(file.path), keyPath(name, domain));
+  return existsSync(path) ? `${path} is there already` : undefined;
+}
+
+/** As the signing file names it. */
+function keyPath(selector: string, domain: string): string {
+  return join(domain, `${selector}.pem`);
+}
+
 /** Year and month; a letter behind it for the second in a month. */
-function freeSelector(domain: string, lines: readonly SigningLine[]): string {
+function freeSelector(domain: string, file: SigningFileOnDisk): string {
   const month = new Date(systemClock.now()).toISOString().slice(0, 7).replace("-", "");
-  const used = new Set(lines.filter((line) => line.domain === domain).map(({ selector }) => selector));
-  const free = (base: string) => ALGORITHMS.every(({ letter }) => !used.has(`${base}${letter}`));
+  const free = (base: string) =>
+    ALGORITHMS.every(({ letter }) => takenBy(`${base}${letter}`, domain, file) === undefined);
   return ["", ..."bcdfghijklmnopqstuvwxyz"].map((suffix) => `${month}${suffix}`).find(free) ?? `${month}z`;
 }
 
