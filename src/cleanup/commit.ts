@@ -5,6 +5,7 @@ import type { Signing } from "../dkim/create.ts";
 import { sentMs } from "../mail/future-release.ts";
 import { reply } from "../mail/reply.ts";
 import { type NewMessage, type NewRecipient, QueueError, type StoredBody } from "../queue/store.ts";
+import { MappingError } from "../rewrite/mapping-error.ts";
 import type { Draft } from "./draft.ts";
 import type { SubmissionDuties } from "./duties/submission-duties.ts";
 import type { HeaderField } from "./header-block.ts";
@@ -13,7 +14,7 @@ import type { MappedEnvelope } from "./map-envelope.ts";
 import { type MilterPass, milterPass } from "./milter-pass.ts";
 import { type MilterOutput, recordMilters } from "./milter-stage.ts";
 import { ownField } from "./own-field.ts";
-import { filteredEnvelope, type Prepared, redirectedTo } from "./preparation.ts";
+import { filteredEnvelope, type Prepared, redirectedTo, refuseUnmapped } from "./preparation.ts";
 import { markedEnvelope } from "./transport-marks.ts";
 
 /** A message on its way through the last steps. */
@@ -60,6 +61,10 @@ export async function commit(
     else if (!message.hold) deps.poke();
     return "queued";
   } catch (error) {
+    if (error instanceof MappingError) {
+      refuseUnmapped(draft, error); // of an address that a Milter has added
+      return "dropped";
+    }
     if (!(error instanceof QueueError)) throw error;
     draft.storageFailed(error);
     return error.undecided ? "undecided" : "dropped";
@@ -94,6 +99,8 @@ async function passMilters(
   recordMilters(ledger, { fields, mapped, body: given }, { ...out, body: body.stored });
   const { redirect } = out;
   const recipients = redirect === undefined ? out.mapped.recipients : redirectedTo(redirect, draft);
+  // A Milter has removed them all: taken, and for nobody, as in Postfix.
+  if (recipients.length === 0) return undefined;
   return { fields: out.fields, mapped: { ...out.mapped, recipients }, hold: hold || out.hold, afterMilters: out };
 }
 

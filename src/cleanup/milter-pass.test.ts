@@ -251,6 +251,25 @@ for (const { said, want, warning, why } of RECIPIENTS) {
   });
 }
 
+test("a Milter that removes all recipients: the message is taken, for nobody, and the log says so", async () => {
+  at("E", "-<b@x.test>\0", "-<list@x.test>\0", "c");
+  const { result, stored } = await receive();
+  assert.deepEqual([result, stored, aborted], [{ kind: "queued" }, undefined, 1]);
+  assert.match(lines.at(-1) ?? "", /^\w+: removed \(discarded\)$/);
+});
+
+test("a recipient that a Milter adds and that cannot be mapped: the message is refused for now, and its content given up", async () => {
+  at("E", "+<many@x.test>\0", "c");
+  const settings = {
+    virtual_alias_maps: "inline:{ {many@x.test=c@x.test, d@x.test} }",
+    virtual_alias_domains: "y.test",
+    virtual_alias_expansion_limit: "1",
+  };
+  const { result, stored } = await receive(settings);
+  assert.deepEqual(result.kind === "refused" && result.reply.code, 451);
+  assert.deepEqual([stored, aborted], [undefined, 1]);
+});
+
 test("another sender is mapped as any other", async () => {
   at("E", "e<c@x.test>\0SIZE=1 X=2\0", "c");
   const { stored } = await receive({ sender_canonical_maps: "inline:{ {c@x.test=d@x.test} }" });

@@ -20,7 +20,7 @@ export interface Prepared {
 
 /** `changed`: the parameters whose rules have changed the body. undefined: the draft is refused, and nothing has been queued. */
 export async function prepare(draft: Draft, changed: Iterable<string>): Promise<Prepared | undefined> {
-  const { ledger, deps, fields } = draft;
+  const { ledger, fields } = draft;
   const warn = (text: string) => draft.warn(text);
   try {
     const rewritten = await rewriteHeader(draft, warn);
@@ -30,15 +30,20 @@ export async function prepare(draft: Draft, changed: Iterable<string>): Promise<
     return checked && { fields: checked, mapped: await mapDraft(draft, warn) };
   } catch (error) {
     if (!(error instanceof MappingError)) throw error;
-    if (error.cause instanceof Error) deps.log.warning(printableUtf8(error.cause.message));
-    warn(error.message);
-    draft.refuse(
-      error.kind === "limit"
-        ? reply(451, "4.6.0", "Alias expansion error")
-        : reply(451, "4.3.0", "Error: queue file write error"),
-    );
+    refuseUnmapped(draft, error);
     return undefined;
   }
+}
+
+/** Nobody knows now who would get the message. */
+export function refuseUnmapped(draft: Draft, { kind, message, cause }: MappingError): void {
+  if (cause instanceof Error) draft.deps.log.warning(printableUtf8(cause.message));
+  draft.warn(message);
+  draft.refuse(
+    kind === "limit"
+      ? reply(451, "4.6.0", "Alias expansion error")
+      : reply(451, "4.3.0", "Error: queue file write error"),
+  );
 }
 
 /** Headers from elsewhere are left alone, unless remote_header_rewrite_domain says how to complete them. */
