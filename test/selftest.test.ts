@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import net from "node:net";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { after, before, describe, test } from "node:test";
@@ -136,6 +137,21 @@ header_checks = regexp:{{/^Subject: longer/ IGNORE}}
     );
     assert.match(stdout, /\nskipped: disable_vrfy_command = yes: SMTP-35\n/);
     assert.match(stdout, /\n {2}\(recipients in another domain: --domain\)\n4 passed, 3 failed, 2 skipped\n$/);
+  });
+
+  test("a FILTER of a table leads nowhere: mail of the test stays on this machine", async () => {
+    let connections = 0;
+    const outside = net.createServer((socket) => {
+      connections++;
+      socket.destroy();
+    });
+    await new Promise<void>((resolve) => outside.listen(0, "127.0.0.1", resolve));
+    const { port } = outside.address() as net.AddressInfo;
+    const filter = `smtpd_helo_restrictions = check_client_access static:{FILTER smtp:[127.0.0.1]:${port}}\n`;
+    server.append("main.cf", filter);
+    const { code, stdout } = await server.run(["selftest", "DAT-08"]);
+    outside.close();
+    assert.deepEqual([code, connections], [1, 0], stdout);
   });
 
   test("errors are told with the operator's own files and lines, as check tells them; exit 78", async () => {

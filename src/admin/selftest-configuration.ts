@@ -39,9 +39,20 @@ const ZERO = `smtpd_client_connection_count_limit smtpd_client_connection_rate_l
   default_destination_rate_delay smtp_destination_rate_delay default_transport_rate_delay
   smtp_transport_rate_delay`.split(/\s+/);
 
+/** The only way out, to the test's own next hop. What a FILTER of an access table or of header_checks names ends in the others:
+ *  mail of the test must not leave this machine. */
+const SINK_TRANSPORT = "selftest-sink";
+const TRANSPORTS = `${SINK_TRANSPORT} unix - - n - - smtp
+smtp unix - - n - - discard
+relay unix - - n - - discard
+lmtp unix - - n - - discard
+local unix - - n - - discard
+virtual unix - - n - - discard
+`;
+
 function privateSettings(place: PrivatePlace): ReadonlyMap<string, string> {
   const { directory, sinkPort, login, certificate } = place;
-  const sink = `smtp:[127.0.0.1]:${sinkPort}`;
+  const sink = `${SINK_TRANSPORT}:[127.0.0.1]:${sinkPort}`;
   const fixed: Record<string, string> = {
     queue_directory: `${directory}/spool`,
     data_directory: `${directory}/spool`,
@@ -88,7 +99,7 @@ export function privateConfiguration(snapshot: ConfigSnapshot, place: PrivatePla
   const mainCf = `${own}${[...settings].map(([name, value]) => `${name} = ${value}\n`).join("")}`;
   const services = snapshot.services.filter(isSmtpService);
   const copies = services.map((entry) => ({ entry, port: place.nextPort(), params: scopeOf(snapshot, entry) }));
-  const masterCf = textAtLines(copies.flatMap(({ entry, port }) => serviceLines(entry, port, settings)));
+  const masterCf = textAtLines(copies.flatMap(({ entry, port }) => serviceLines(entry, port, settings))) + TRANSPORTS;
   return { mainCf, masterCf, endpoints: endpointsOf(copies) };
 }
 
