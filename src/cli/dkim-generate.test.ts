@@ -1,4 +1,4 @@
-/** cli/dkim.test.ts: `postern dkim generate` leaves keys that are there as they are (the rest: test/dkim.test.ts). */
+/** cli/dkim-generate.test.ts: `postern dkim generate` leaves keys that are there as they are (the rest: test/dkim.test.ts). */
 import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
