@@ -36,6 +36,7 @@ before(() => {
 myhostname = mail.${DOMAIN}
 mydomain = ${DOMAIN}
 mydestination = ${DOMAIN}
+local_recipient_maps =
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = ${directory}/site.pem
 postern_dkim_signing_file = ${directory}/dkim/keys
