@@ -37,6 +37,7 @@ myhostname = mail.${DOMAIN}
 mydomain = ${DOMAIN}
 mydestination = ${DOMAIN}
 local_recipient_maps =
+luser_relay = root
 smtpd_tls_security_level = may
 smtpd_tls_chain_files = ${directory}/site.pem
 postern_dkim_signing_file = ${directory}/dkim/keys

@@ -1,5 +1,5 @@
 /** test/interop/run.ts: `npm run test:interop`: Postern against real programs. Installs them with apt where it may.
- *  `--short` is for CI: fewer message variants, and without the comparisons that take a minute each. */
+ *  `--short` is for CI: less of the largest content, and without the comparisons that take a minute each. */
 import { spawnSync } from "node:child_process";
 import { globSync } from "node:fs";
 import { basename, join } from "node:path";
